@@ -1,0 +1,33 @@
+"""Payloads: what a runtime hands to an executor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoot:
+    """The program sees this machine's own system files, and nothing of anybody's home."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonRoot:
+    """A built Python environment on top of this machine's system files.
+
+    `visible` are the host paths that must be readable inside, each at its own place: the base
+    interpreter's prefix, the environment, the runner.
+    """
+
+    visible: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A program to start: an argument list (never shell text), its variables, what it stands on.
+
+    `env` are the package's own variables, added to the executor's and the contract's. The working
+    directory is the workspace.
+    """
+
+    argv: tuple[str, ...]
+    root: HostRoot | PythonRoot = field(default_factory=HostRoot)
+    env: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,38 @@
+"""The task: one function bound to what runs it, how, where, and on what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kedge.task.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The immutable binding of runtime, ports, values, resources, executor and target.
+
+    A task is a definition: it never changes while it runs, and the same one can run many times at once.
+
+    Args:
+        name: for people and logs, `package#function` for a package's function.
+        runtime: what to execute (a `kedge.runtime.Runtime`).
+        executor: how (a `kedge.executor.Executor`).
+        target: where (a `kedge.target.Target`).
+        resources: effective limits.
+        inputs: JSON Schema object of the inputs.
+        outputs: JSON Schema object of the outputs.
+        values: inputs by port; a File port's value is a host path.
+        description: one or more sentences for people.
+        network: whether the host's network may be used.
+    """
+
+    name: str
+    runtime: Any
+    executor: Any
+    target: Any
+    resources: Resources
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    network: bool = False
