@@ -1,0 +1,2 @@
+def never() -> None:
+    raise AssertionError("an environment that cannot be made must not run anything")

@@ -1,0 +1,5 @@
+import os
+
+
+def variables() -> dict:
+    return {"variables": dict(os.environ)}

@@ -1,0 +1,5 @@
+import tomli_w
+
+
+def dump(key: str, value: int) -> str:
+    return tomli_w.dumps({key: value})

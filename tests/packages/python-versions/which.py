@@ -1,0 +1,5 @@
+import sys
+
+
+def version() -> str:
+    return "{}.{}".format(*sys.version_info[:2])

@@ -1,0 +1,221 @@
+"""What the documentation shows is what happens.
+
+Of README.md and every document below docs/, in order and in one folder:
+
+- a fenced block with `file=NAME` after its language is written to that file;
+- a `console` block whose first line starts with `$ ` is run, each of its commands in bash, and what is
+  shown is compared with standard output, for a command that fails with standard error after it;
+- a `python` block with `run` after its language is run by Kedge's own interpreter.
+
+`…` in what is shown matches anything, also nothing and several lines. A document under docs/ finds
+`kedge` on PATH and the examples beside it; README.md is read in a fresh checkout of its own. HOME is
+empty for each; only the cache of downloaded packages is shared.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+# Long enough to make an environment with numpy on a slow machine; a command that hangs still ends.
+COMMAND_TIMEOUT = 600
+
+FENCE = re.compile(r"^```(\w+)[ \t]*([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, the words after it, its text, the line it starts on."""
+
+    language: str
+    words: str
+    text: str
+    line: int
+
+
+class Command(NamedTuple):
+    """A command line of a console block and the output shown below it."""
+
+    line: str
+    shown: str
+
+
+def blocks(document: Path) -> Iterator[Block]:
+    """The fenced blocks of a document, in order."""
+    text = document.read_text("utf-8")
+    for fence in FENCE.finditer(text):
+        yield Block(*fence.groups(), text.count("\n", 0, fence.start()) + 1)
+
+
+def commands(text: str) -> list[Command]:
+    """The commands of a console block; a line ending in a backslash goes on in the next one."""
+    found: list[Command] = []
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith("$ "):
+            command = line[2:]
+            while command.endswith("\\"):
+                command = command[:-1] + next(lines).strip()
+            found.append(Command(command, ""))
+        else:
+            found[-1] = Command(found[-1].line, found[-1].shown + line + "\n")
+    return found
+
+
+def matches(shown: str, came: str) -> bool:
+    """Whether what came is what is shown, but for `…` and white space at the ends of lines."""
+    pattern = ".*?".join(re.escape(part) for part in tidy(shown).split("…"))
+    return re.fullmatch(pattern, tidy(came), re.DOTALL) is not None
+
+
+def tidy(text: str) -> str:
+    """The text without white space at the ends of its lines and at its end."""
+    return "\n".join(line.rstrip() for line in text.strip("\n").splitlines())
+
+
+def copy_checkout(to: Path) -> Path:
+    """A copy of what git has or would add: tracked files and new ones, nothing ignored."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    for name in os.fsdecode(listed.stdout).split("\0"):
+        source = ROOT / name
+        if name and os.path.lexists(source):
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, to / name, follow_symlinks=False)
+    return to
+
+
+@pytest.fixture(scope="session")
+def shared_checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy of the checkout for all workers, with its own environment made once."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    copy = base / "documentation-checkout"
+    with open(f"{copy}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not copy.exists():
+            copy_checkout(copy.with_suffix(".new")).rename(copy)
+    return copy
+
+
+def environment(home: Path, checkout: Path) -> dict[str, str]:
+    """A newcomer's variables: an empty HOME, nothing of Kedge's, `kedge` on PATH."""
+    ours = ("KEDGE_", "PRIMER_", "PYTEST_", "XDG_", "UV_CACHE_DIR", "VIRTUAL_ENV", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    cache = os.environ.get("UV_CACHE_DIR") or os.path.expanduser("~/.cache/uv")
+    return kept | {
+        "HOME": str(home),
+        "PATH": f"{checkout}{os.pathsep}{os.environ['PATH']}",
+        "UV_CACHE_DIR": cache,
+        "NO_COLOR": "1",
+        "COLUMNS": "100",
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def follow(document: Path, folder: Path, variables: dict[str, str]) -> None:
+    """Does what the document says, and compares."""
+    for block in blocks(document):
+        place = f"{document.relative_to(ROOT)}:{block.line}"
+        named = re.search(r"\bfile=(\S+)", block.words)
+        if named:
+            (folder / named[1]).parent.mkdir(parents=True, exist_ok=True)
+            (folder / named[1]).write_text(block.text)
+        elif block.language == "console" and block.text.startswith("$ "):
+            for command in commands(block.text):
+                ended = run(["bash", "-c", command.line], folder, variables)
+                came = ended.stdout + (ended.stderr if ended.returncode else "")
+                assert matches(command.shown, came), (
+                    f"{place}: $ {command.line}\nshown:\n{command.shown}\ncame:\n{came}\n"
+                    f"standard error:\n{ended.stderr}"
+                )
+        elif block.language == "python" and block.words == "run":
+            ended = run(["kedge", "python", "-c", block.text], folder, variables)
+            assert ended.returncode == 0, f"{place}:\n{ended.stdout}{ended.stderr}"
+
+
+def run(
+    argv: list[str], folder: Path, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """The program's end, with its output; it finds nobody at its standard input."""
+    return subprocess.run(
+        argv,
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=COMMAND_TIMEOUT,
+        check=False,
+    )
+
+
+def runs_something(document: Path) -> bool:
+    """Whether there is anything to run in a document."""
+    return any(
+        block.language == "console" or block.words == "run" or "file=" in block.words
+        for block in blocks(document)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "document",
+    [document for document in DOCUMENTS if runs_something(document)],
+    ids=lambda document: str(document.relative_to(ROOT)),
+)
+def test_a_document_shows_what_happens(
+    document: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    if document.name == "README.md":
+        folder = checkout = copy_checkout(tmp_path / "kedge")
+    else:
+        checkout = request.getfixturevalue("shared_checkout")
+        folder = tmp_path / "work"
+        folder.mkdir()
+        shutil.copytree(checkout / "examples", folder / "examples")
+    follow(document, folder, environment(home, checkout))
+
+
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda document: str(document.relative_to(ROOT))
+)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")):
+        path, _, section = target.partition("#")
+        if "://" in path:
+            continue
+        other = (document.parent / path).resolve() if path else document
+        if not other.exists() or (section and section not in anchors(other)):
+            broken.append(target)
+    assert broken == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The sections of a document as links spell them."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_shown_output_matches_with_gaps() -> None:
+    assert matches("a … c\n", "a b c\n")
+    assert matches("first\n…\nlast", "first\n1\n2\nlast\n")
+    assert matches("", "\n")
+    assert not matches("a … c", "a b d")
+    assert not matches("", "something")
