@@ -5,5 +5,9 @@ import sys
 import numpy as np
 
 
-def solve(n: int) -> dict:
-    return {"trace": np.trace(np.eye(n)), "prefix": sys.prefix}
+def solve(n: int) -> float:
+    return np.trace(np.eye(n))
+
+
+def where() -> str:
+    return sys.prefix
