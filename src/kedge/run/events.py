@@ -1,0 +1,93 @@
+"""What happened to a run, in order: readable by any process while the run goes on, and after.
+
+Types in use: `created`, `preparing` (`what`), `started`, `progress` (the code's own keys), `ended`
+(`status`, `kind`). Each event of a run has a number; a reader that stopped asks for what came after.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, final
+
+from kedge.run.clock import now
+from kedge.store import Database, connection
+
+PROGRESS: Final = "progress"
+PROGRESS_KEPT: Final = 10_000  # of one run: two minutes of the fastest, days of an ordinary one
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event: its number in the run, when (RFC 3339, UTC, milliseconds), its type and data."""
+
+    seq: int
+    ts: str
+    type: str
+    data: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as JSON data."""
+        return {"seq": self.seq, "ts": self.ts, "type": self.type, "data": dict(self.data)}
+
+
+def append(run_id: str, type: str, data: Mapping[str, Any] | None = None) -> None:
+    """Record one event now."""
+    events = EventLog(run_id)
+    events.add(type, data)
+    events.flush()
+
+
+def events(run_id: str, after: int = 0) -> list[Event]:
+    """The events of a run with a number above `after`, in order."""
+    rows = connection().rows(
+        "SELECT seq, ts, type, data FROM events WHERE run = ? AND seq > ? ORDER BY seq",
+        (run_id, after),
+    )
+    return [Event(seq, ts, type, json.loads(data)) for seq, ts, type, data in rows]
+
+
+@final
+class EventLog:
+    """Events of one run, gathered by `add` and recorded together by `flush`: one commit a tick.
+
+    After `PROGRESS_KEPT` progress events a newer one takes the place of the one before it, so a run
+    that reports for a week does not fill the store.
+    """
+
+    __slots__ = ("_last", "_progress", "_waiting", "run_id")
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self._waiting: list[tuple[str, str, str]] = []
+        self._progress = 0
+        self._last: int | None = None
+
+    def add(self, type: str, data: Mapping[str, Any] | None = None) -> None:
+        """Take an event, stamped with the present moment; it is recorded by the next `flush`."""
+        self._waiting.append((now(), type, json.dumps(data or {}, allow_nan=False)))
+
+    def flush(self) -> None:
+        """Record what was added. It costs nothing when nothing was."""
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        store = connection()
+        with store.transaction():
+            seq = store.rows(
+                "SELECT coalesce(max(seq), 0) FROM events WHERE run = ?", (self.run_id,)
+            )
+            number: int = seq[0][0]
+            for ts, type, data in waiting:
+                number += 1
+                if type == PROGRESS:
+                    self._make_room(store, number)
+                store.write(
+                    "INSERT INTO events (run, seq, ts, type, data) VALUES (?, ?, ?, ?, ?)",
+                    (self.run_id, number, ts, type, data),
+                )
+
+    def _make_room(self, store: Database, number: int) -> None:
+        self._progress += 1
+        if self._progress > PROGRESS_KEPT:
+            store.write("DELETE FROM events WHERE run = ? AND seq = ?", (self.run_id, self._last))
+        self._last = number
