@@ -21,8 +21,8 @@ from kedge.errors import StoreError
 Stream = Literal["stdout", "stderr", "kedge"]
 Record = tuple[int, Stream, bytes]
 
-HEAD_BYTES: Final = 1 << 20  # of the beginning, always kept
-SEGMENT_BYTES: Final = 7 << 20
+HEAD_BYTES: Final = 1 << 20  # of the code's own, from the beginning: always kept
+SEGMENT_BYTES: Final = 7 << 20  # of a file, frames included: what bounds the disk used
 SEGMENTS: Final = 9  # full ones kept beside the one being written: the last 63 MB at least
 
 _VERSION: Final = 1
@@ -119,7 +119,7 @@ class LogWriter:
         if self._file < 0:
             return
         try:
-            if self._size + len(framed) > (SEGMENT_BYTES if self._number else HEAD_BYTES):
+            if self._size >= SEGMENT_BYTES or (not self._number and self._taken >= HEAD_BYTES):
                 self._next_segment()
             self._put(framed)
         except OSError as error:
