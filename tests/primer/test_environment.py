@@ -1,0 +1,241 @@
+"""The environment: when it is made anew, and that nothing leaves it broken."""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FINISHED_SECONDS = 120  # A start that takes longer hangs.
+
+
+def test_an_edited_lock_makes_it_anew(checkout: Any, wheels: dict[str, Path]) -> None:
+    assert checkout.report()["tiny"] == "1.0"
+    checkout.lock(wheels["2.0"])
+    assert checkout.report()["tiny"] == "2.0"
+    assert len(checkout.made()) == 1
+    assert checkout.report()["said"] == ""
+
+
+def test_what_the_lock_no_longer_names_is_gone(checkout: Any) -> None:
+    packages = Path(checkout.report()["packages"])
+    assert (packages / "tiny.py").exists()
+    (checkout.root / "requirements/app.txt").write_text("# nothing\n")
+    ended = checkout.start()
+    assert "No module named 'tiny'" in ended.stderr
+
+
+def test_a_wrong_hash_leaves_the_old_environment(checkout: Any, wheels: dict[str, Path]) -> None:
+    checkout.report()
+    lock = checkout.root / "requirements/app.txt"
+    good = lock.read_text()
+    lock.write_text(good[:-8] + "0000000\n")
+    ended = checkout.start()
+    assert ended.returncode == 3
+    assert ended.stdout == ""
+    assert "`requirements/app.txt` cannot be installed by uv or pip" in ended.stderr
+    assert "ash mismatch" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    lock.write_text(good)
+    assert checkout.report()["said"] == ""
+
+
+def test_a_moved_checkout_runs_its_own_code(checkout: Any, tmp_path: Path) -> None:
+    checkout.report()
+    checkout.root = checkout.root.rename(tmp_path / "moved")
+    report = checkout.report()
+    assert report["file"] == str(tmp_path / "moved/src/demo.py")
+    assert str(tmp_path / "checkout") not in json.dumps(report["path"])
+    assert checkout.report()["said"] == ""
+
+
+@pytest.mark.parametrize("symlinks", [True, False], ids=["links kept", "links followed"])
+def test_a_copied_checkout_runs_its_own_code(checkout: Any, tmp_path: Path, symlinks: bool) -> None:
+    checkout.report()
+    copy = type(checkout)(tmp_path / "copy", checkout.variables)
+    shutil.copytree(checkout.root, copy.root, symlinks=symlinks)
+    source = copy.root / "src/demo.py"
+    source.write_text(source.read_text().replace('"first"', '"copy"'))
+    report = copy.report()
+    assert (report["whose"], report["file"]) == ("copy", str(source))
+    assert str(checkout.root) not in json.dumps(report["path"])
+    assert checkout.report()["whose"] == "first"
+    assert checkout.report()["said"] == copy.report()["said"] == ""
+
+
+def test_a_read_only_checkout_has_its_environment_in_the_cache(
+    checkout: Any, tmp_path: Path
+) -> None:
+    root = str(checkout.root)
+    command = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", root, root, root + "/app"]
+    for said in (True, False):
+        ended = subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
+        assert ended.returncode == 0, ended.stderr
+        assert bool(ended.stderr) is said
+        prefix = json.loads(ended.stdout)["prefix"]
+        assert prefix == f"{tmp_path}/home/.cache/primer{root}/.primer/app"
+    assert not (checkout.root / ".primer").exists()
+
+
+def test_a_deleted_base_interpreter_is_noticed(checkout: Any, tmp_path: Path, tools: Path) -> None:
+    # A Python that can go away: its program copied, its library a link.
+    base = tmp_path / "base"
+    program = Path(os.path.realpath(sys.executable))
+    (base / "bin").mkdir(parents=True)
+    shutil.copy(program, base / "bin/python3")
+    (base / "lib").symlink_to(program.parents[1] / "lib")
+    checkout.variables["PATH"] = f"{base}/bin:{checkout.variables['PATH']}"
+    assert checkout.report()["base"] == str(base)
+    (base / "lib").unlink()  # Its library first: the program still starts, and fails.
+    assert checkout.report()["base"] != str(base)
+    (base / "lib").symlink_to(program.parents[1] / "lib")
+    assert checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})["base"] == str(base)
+    shutil.rmtree(base)
+    assert checkout.report()["base"] != str(base)
+    assert checkout.report()["said"] == ""
+
+
+def test_of_ten_first_starts_one_builds(checkout: Any) -> None:
+    processes = [checkout.begin() for _ in range(10)]
+    ended = [process.communicate(timeout=FINISHED_SECONDS) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 10
+    assert sum("installing" in stderr for _, stderr in ended) == 1
+    assert len({json.loads(stdout)["prefix"] for stdout, _ in ended}) == 1
+    assert len(checkout.made()) == 1
+
+
+def test_a_start_that_waits_says_so(checkout: Any) -> None:
+    import fcntl
+
+    (checkout.root / ".primer").mkdir()
+    with (checkout.root / ".primer/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = checkout.begin("exit", "0")
+        assert process.stderr is not None
+        assert "waiting for another start" in process.stderr.readline()
+    process.communicate(timeout=FINISHED_SECONDS)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["the first", "a rebuild"])
+def test_a_kill_at_any_instant_heals(checkout: Any, old: bool) -> None:
+    rebuild = checkout.variables | {"PRIMER_REBUILD": "1"}
+    began = time.monotonic()
+    checkout.report(env=rebuild)
+    whole = time.monotonic() - began
+    for turn in range(5):
+        if not old:
+            shutil.rmtree(checkout.root / ".primer")
+        process = checkout.begin(env=rebuild)
+        # Not a wait for something: the instant of the kill is what varies.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(whole * random.uniform(0.1, 1.0))
+        with contextlib.suppress(ProcessLookupError):
+            if turn % 2:
+                os.kill(process.pid, signal.SIGKILL)  # What it started goes on alone.
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        report = checkout.report()
+        assert report["tiny"] == "1.0"
+        assert not old or report["said"] == ""
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing_half_made(checkout: Any) -> None:
+    checkout.report()
+    small = str(checkout.root / "small")
+    os.mkdir(small)
+    checkout.configure("primer.local.json", folder=small)
+    command = ["bwrap", "--dev-bind", "/", "/", "--size", "40960", "--tmpfs", small]
+    command.append(str(checkout.root / "app"))
+    ended = subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
+    assert ended.returncode == 3
+    assert "o space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    (checkout.root / "primer.local.json").unlink()
+    assert checkout.report()["said"] == ""
+
+
+def test_pip_is_the_fallback(checkout: Any, tools: Path) -> None:
+    (tools / "uv").unlink()
+    report = checkout.report()
+    assert report["tiny"] == "1.0"
+    assert "installing requirements/app.txt by pip" in report["said"]
+
+
+def test_uv_is_fetched_into_a_folder_of_its_own(checkout: Any, tools: Path) -> None:
+    (tools / "uv").unlink()
+    lock = Path(__file__).resolve().parents[2] / "requirements/uv.txt"
+    shutil.copy(lock, checkout.root / "requirements")
+    checkout.configure(uv="requirements/uv.txt")
+    report = checkout.report()
+    assert "fetching uv" in report["said"]
+    assert "by pip" not in report["said"]
+    assert (checkout.root / ".primer/uv/bin/uv").exists()
+
+
+def test_a_local_file_overrides_the_configuration(checkout: Any, tmp_path: Path) -> None:
+    checkout.configure("primer.local.json", folder=str(tmp_path / "elsewhere"))
+    prefix = Path(checkout.report()["prefix"])
+    assert prefix == checkout.root / ".primer/app"
+    assert prefix.resolve().is_relative_to(tmp_path / "elsewhere")
+    assert checkout.report()["said"] == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("primer.json", '{"pyton": ">=3.12"}', "no option `pyton`, but `python`"),
+        ("primer.local.json", '{"downlod": false}', "no option `downlod`, but `download`"),
+        ("primer.json", "{", "primer.json is not JSON"),
+        ("primer.json", "[]", "[] is not an object"),
+        ("primer.json", '{"python": 3.12}', "`python` is 3.12, not a str"),
+        ("primer.json", '{"environments": {"app": {"loc": ""}}}', "no option `loc`, but `lock`"),
+        ("primer.json", '{"environments": {"app": {"lock": "x"}}}', "there is no lock file `x`"),
+        ("primer.json", '{"environments": {"app": []}}', "[] is not an object"),
+        ("primer.json", "{}", "environment `app`: there is no lock file"),
+    ],
+)
+def test_a_wrong_configuration_is_one_line(
+    checkout: Any, file: str, text: str, message: str
+) -> None:
+    (checkout.root / file).write_text(text)
+    ended = checkout.start()
+    assert ended.returncode == 3
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_explain_names_what_differs_and_makes_nothing(
+    checkout: Any, wheels: dict[str, Path]
+) -> None:
+    checkout.report()
+    checkout.lock(wheels["2.0"])
+    before = checkout.made()
+    ended = checkout.start("exit", "9", env=checkout.variables | {"PRIMER_EXPLAIN": "1"})
+    assert ended.returncode == 0
+    document = json.loads(ended.stdout)
+    assert document["fresh"] is False
+    assert document["changed"] == ["requirements/app.txt"]
+    assert document["environment"] == str(checkout.root / ".primer/app")
+    assert sys.version.split()[0] in document["interpreters"]["here"].values()
+    assert checkout.made() == before
+
+
+def test_git_sees_nothing_of_it(checkout: Any) -> None:
+    (checkout.root / ".gitignore").write_text("__pycache__/\n")
+    git = ["git", "-C", str(checkout.root), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "-A"], check=True)
+    subprocess.run([*git, "commit", "-qm", "all"], check=True)
+    checkout.report()
+    status = subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True)
+    assert status.stdout == ""
