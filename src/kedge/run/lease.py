@@ -5,7 +5,6 @@ counted in, it does not.
 """
 
 import os
-import platform
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,7 +33,7 @@ class Lease:
 def lease() -> Lease:
     """The lease of the process that calls."""
     pid = os.getpid()
-    return Lease(platform.node(), _boot_id(), _pid_namespace(), pid, _started(pid) or 0)
+    return Lease(os.uname().nodename, _boot_id(), _pid_namespace(), pid, _started(pid) or 0)
 
 
 def lost_because(held: Lease) -> str | None:
@@ -44,7 +43,7 @@ def lost_because(held: Lease) -> str | None:
     their runs are left for them to settle.
     """
     if held.boot_id != _boot_id():
-        return "the machine was restarted" if held.host == platform.node() else None
+        return "the machine was restarted" if held.host == os.uname().nodename else None
     if held.pid_namespace != _pid_namespace() or _alive(held.pid, held.pid_started):
         return None
     return f"its process {held.pid} went away"

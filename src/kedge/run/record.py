@@ -22,6 +22,8 @@ from kedge.version import __version__
 CONTRACT: Final = 1  # the version of the runtime contract that runs are recorded under
 LAST: Final = "last"
 ALIVE: Final = ("created", "preparing", "running")
+# As text, not as values: only then does SQLite see that the index of such runs serves.
+_IS_ALIVE: Final = f"status IN ({', '.join(map(repr, ALIVE))})"
 STATUSES: Final = (*ALIVE, "succeeded", "failed", "cancelled")
 
 _ALPHABET: Final = (
@@ -263,9 +265,8 @@ def settle_lost() -> list[Run]:
 
     Called at the start of whatever works with runs. It costs one query when there is nothing to do.
     """
-    marks = ", ".join("?" * len(ALIVE))
     settled = []
-    for run in _rows(f"WHERE status IN ({marks}) ORDER BY number", *ALIVE):
+    for run in _rows(f"WHERE {_IS_ALIVE} ORDER BY number"):
         reason = lost_because(run.holder)
         if reason is None:
             continue
@@ -306,13 +307,12 @@ def _write(run: Run, changed: Mapping[str, str | int | None]) -> bool:
     """Change the row of a run that goes on; False when it had ended or another process took it."""
     if not changed:
         return True
-    marks = ", ".join("?" * len(ALIVE))
     assignments = ", ".join(f"{name} = ?" for name in changed)
     held = run.holder
     rows = connection().write(
         f"UPDATE runs SET {assignments} WHERE id = ? AND pid = ? AND pid_started = ? "
-        f"AND status IN ({marks})",
-        (*changed.values(), run.id, held.pid, held.pid_started, *ALIVE),
+        f"AND {_IS_ALIVE}",
+        (*changed.values(), run.id, held.pid, held.pid_started),
     )
     return rows > 0
 
