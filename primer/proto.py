@@ -1,8 +1,7 @@
 """The first half of the primer: from a bare checkout to the project's own code.
 
-An entry script such as `./kedge` is a few lines of POSIX sh. It runs this file with the environment's
+An entry script such as `./kedge`, a few lines of POSIX sh, runs this file with the environment's own
 Python, or, while there is none, with any Python from 3.8 on that starts:
-
     python -I primer/proto.py start MAIN ENVIRONMENT SCRIPT [ARGUMENT...]
 
 1. Running in the environment, and the stamp in it equals the key: call MAIN (`package.module:function`)
@@ -12,8 +11,8 @@ Python, or, while there is none, with any Python from 3.8 on that starts:
    with one rename. A kill at any instant leaves the old link; the next start begins anew.
 3. Replace this process by the environment's Python, once; it arrives at 1.
 
-The key is the checkout's real path, the configuration, the lock file and which interpreter it stands
-on. `primer.json` configures, and `primer.local.json` overrides it on one machine:
+The key is the checkout's path, the configuration, the lock file and the base interpreter's identity.
+`primer.json` configures, and `primer.local.json` overrides it on one machine:
 
     python        the versions that fit: ">=3.12", ">=3.12,<3.15", "==3.12.*"
     environments  name -> {"lock": hashed requirements file, "paths": folders to import from}
@@ -182,8 +181,7 @@ def make_ready(root, name, rebuild):
     link = f"{home}/{name}"
     if rebuild or not is_fresh(root, name, link):
         build(root, name, settings, home, link)
-    os.close(lock)
-    return link
+    return link  # The lock is held until this process is replaced.
 
 
 def homes_of(root):
@@ -210,7 +208,7 @@ def cache_folder():
 
 def lock_file(homes):
     """The first home that can be written, made so that git ignores it, and its open lock file."""
-    refused = ["there is no folder to make the environment in"]
+    refused = ["no folder can be written to make the environment in; set XDG_CACHE_HOME"]
     for home in homes:
         try:
             os.makedirs(home, exist_ok=True)
@@ -300,9 +298,10 @@ def find_python(root, settings, uv):
         download = [uv, "python", "install", wanted]
         if last or not run(root, f"downloading Python {wanted}", download, said):
             break
-    tried = dict(interpreters()).items()
-    tried = [f"{path}: {version or 'does not start'}" for path, version in tried]
-    raise SetUpError("\n  ".join([f"no Python is {wanted}; tried:", *tried, *said]))
+    tried = [f"{at}: {version or 'fails'}" for at, version in dict(interpreters()).items()]
+    raise SetUpError(
+        "\n  ".join([f"no Python here is {wanted}; install one. Tried:", *tried, *said])
+    )
 
 
 def interpreters():
@@ -315,9 +314,10 @@ def interpreters():
     folders += ["/usr/local/bin", "/usr/bin", "/opt/homebrew/bin"]
     for name in ["python3", *(f"python3.{minor}" for minor in range(30, 7, -1)), "python"]:
         places += [f"{folder}/{name}" for folder in folders]
-    pyenv = (os.environ.get("PYENV_ROOT") or "~/.pyenv") + "/versions"
+    trees = [f[:-6] + "/versions" for f in folders if f.endswith("/shims")]
+    trees += [(os.environ.get("PYENV_ROOT") or "~/.pyenv") + "/versions"]
     by_uv = (os.environ.get("XDG_DATA_HOME") or "~/.local/share") + "/uv/python"
-    for versions in (pyenv, os.environ.get("UV_PYTHON_INSTALL_DIR") or by_uv):
+    for versions in [*trees, os.environ.get("UV_PYTHON_INSTALL_DIR") or by_uv]:
         found = glob.glob(glob.escape(os.path.expanduser(versions)) + "/*/bin/python3")
         places += sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path)])[::-1]
     for place in dict.fromkeys(places):

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -190,9 +189,3 @@ def checkout(tmp_path: Path, tools: Path, wheels: dict[str, Path], uv_cache: Pat
         "UV_CACHE_DIR": str(uv_cache),
     }
     return checkout
-
-
-@pytest.fixture(scope="session")
-def killed() -> int:
-    """The exit code of a process that was killed."""
-    return -signal.SIGKILL

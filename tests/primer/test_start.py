@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,34 +80,40 @@ def test_pyenv_versions_are_found_when_no_python_is_on_path(
     assert checkout.report()["tiny"] == "1.0"
 
 
+def test_versions_behind_a_folder_of_failing_shims_are_found(
+    checkout: Any, tmp_path: Path, tools: Path, pythons: dict[str, str]
+) -> None:
+    name = f"python3.{sys.version_info.minor}"
+    version = tmp_path / "pyenv/versions/3/bin"
+    version.mkdir(parents=True)
+    (version / "python3").symlink_to(os.path.realpath(sys.executable))
+    (tmp_path / "pyenv/shims").mkdir()
+    (tools / name).unlink()
+    (tmp_path / "pyenv/shims" / name).write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "pyenv/shims" / name).chmod(0o755)
+    checkout.configure(python=f"==3.{sys.version_info.minor}.*", download=False)
+    first_on_path(checkout, tmp_path, next(iter(pythons.values())))
+    checkout.variables["PATH"] = f"{tmp_path}/pyenv/shims:{checkout.variables['PATH']}"
+    assert checkout.report()["version"] == f"3.{sys.version_info.minor}"
+
+
 def test_without_any_python_one_line_lists_what_was_tried(checkout: Any, tmp_path: Path) -> None:
-    # The entry script's own list has /usr/bin/python3; a namespace takes that away, too.
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    checkout.variables["PATH"] = str(empty)
-    inside = [
-        "--dev-bind",
-        "/",
-        "/",
-        "--ro-bind",
-        "/dev/null",
-        os.path.realpath("/usr/bin/python3"),
+    # Those that the entry script looks for outside PATH are taken away in a namespace.
+    usual = [
+        path for path in ("/usr/bin/python3", "/usr/local/bin/python3") if os.path.exists(path)
     ]
-    ended = in_namespace(checkout, *inside)
+    hidden = [part for path in usual for part in ("--ro-bind", "/dev/null", os.path.realpath(path))]
+    (tmp_path / "empty").mkdir()
+    bwrap = str(shutil.which("bwrap"))
+    ended = subprocess.run(
+        [bwrap, "--dev-bind", "/", "/", *hidden, str(checkout.root / "app")],
+        env=checkout.variables | {"PATH": str(tmp_path / "empty")},
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 3
     assert ended.stderr.count("\n") == 1
     assert "no Python 3.8 or newer starts here; tried: python3 python3.14" in ended.stderr
-
-
-def in_namespace(checkout: Any, *arguments: str) -> Any:
-    """Start it inside bubblewrap, whose own path is looked up outside."""
-    bwrap = next(
-        path
-        for path in ("/usr/bin/bwrap", "/usr/local/bin/bwrap", "/bin/bwrap")
-        if os.path.exists(path)
-    )
-    command = [bwrap, *arguments, str(checkout.root / "app")]
-    return subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
 
 
 def test_nothing_that_fits_is_one_error_with_every_candidate(checkout: Any) -> None:
@@ -114,7 +121,7 @@ def test_nothing_that_fits_is_one_error_with_every_candidate(checkout: Any) -> N
     ended = checkout.start()
     assert ended.returncode == 3
     assert ended.stdout == ""
-    assert "no Python is >=3.99; tried:" in ended.stderr
+    assert "no Python here is >=3.99; install one. Tried:" in ended.stderr
     assert f"/python3.{sys.version_info.minor}: {sys.version.split()[0]}\n" in ended.stderr
     assert "uv python install >=3.99: exit code" in ended.stderr
     assert "Traceback" not in ended.stderr
