@@ -68,7 +68,7 @@ class Checkout:
 
     def begin(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """Start the entry script without waiting for it, in a process group of its own."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         options = {"cwd": self.root, "env": self.variables, "start_new_session": True} | options
         return subprocess.Popen([str(self.root / "app"), *arguments], **pipes, **options)
 
