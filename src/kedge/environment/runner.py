@@ -1,0 +1,81 @@
+"""The runner, compiled for an interpreter: found again without a process, started without compiling."""
+
+import os
+from typing import Final
+
+import kedge.contract
+from kedge import digest, home
+from kedge.environment import folders
+from kedge.environment.interpreters import Interpreter
+from kedge.errors import EnvironmentFailed
+
+NAME: Final = "runner.pyc"
+TIMEOUT: Final = 60.0  # seconds to compile one file, on a machine that is very busy
+# Not a path: a file of that name in the user's folder must not be shown in a traceback's place.
+_SHOWN: Final = "<kedge runner>"
+_PROGRAM: Final = """
+import runpy, sys
+compiler = runpy.run_path(sys.argv[1])
+data = compiler["compiled"](sys.stdin.buffer.read(), sys.argv[2])
+sys.stdout.buffer.write(data)
+"""
+
+
+def runner_for(interpreter: Interpreter) -> str:
+    """The path of the runner compiled for `interpreter`: `python -I -B runner.pyc …`.
+
+    It and its folder may be read by everybody.
+
+    Raises:
+        EnvironmentFailed: this interpreter cannot compile it.
+        StoreError: it cannot be written.
+    """
+    with open(source_path(), "rb") as file:
+        source = file.read()
+    name = f"{digest.of_bytes(source)[:32]}-{interpreter.cache_tag}-{interpreter.version}"
+    path = os.path.join(home.home(), "runners", name, NAME)
+    if os.path.exists(path):
+        return path
+    data = _compiled(interpreter, source)
+    parent = os.path.dirname(os.path.dirname(path))
+    with folders.writing("the compiled runner"), folders.temporary(parent) as temporary:
+        made = os.path.join(temporary, NAME)
+        with open(made, "wb") as file:
+            file.write(data)
+        os.chmod(made, 0o644)
+        os.chmod(temporary, 0o755)
+        try:
+            os.rename(temporary, os.path.dirname(path))
+        except OSError:
+            if not os.path.exists(path):  # else another process was first with the same content
+                raise
+    return path
+
+
+def source_path() -> str:
+    """The runner's source."""
+    return os.path.join(kedge.contract.__path__[0], "runner.py")
+
+
+def _compiled(interpreter: Interpreter, source: bytes) -> bytes:
+    import subprocess
+
+    compiler = os.path.join(os.path.dirname(__file__), "compiler.py")
+    program = [interpreter.path, "-I", "-S", "-B", "-c", _PROGRAM, compiler, _SHOWN]
+    try:
+        ended = subprocess.run(
+            program, input=source, capture_output=True, timeout=TIMEOUT, check=False, cwd="/"
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _failed(interpreter, str(error)) from error
+    if ended.returncode:
+        raise _failed(interpreter, ended.stderr.decode(errors="replace").strip())
+    return ended.stdout
+
+
+def _failed(interpreter: Interpreter, reason: str) -> EnvironmentFailed:
+    return EnvironmentFailed(
+        f"Python {interpreter.version} ({interpreter.path}) cannot compile Kedge's runner: "
+        f"{reason.splitlines()[-1] if reason else 'it ended without a word'}.",
+        hint="is this Python complete? Try `-c 'import json, importlib'` with it",
+    )

@@ -1,0 +1,79 @@
+"""Folders that several processes make at once: owned by locks, never by age."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kedge.environment import folders
+from kedge.errors import StoreError
+
+HOLD = """
+import sys
+from kedge.environment import folders
+with folders.temporary(sys.argv[1]) as path:
+    print(path, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_in_use_is_not_swept_and_one_left_over_is(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    path = process.stdout.readline().strip()
+    assert folders.sweep(str(tmp_path)) == 0
+    assert os.path.isdir(path)
+    process.kill()
+    process.communicate()
+    assert os.path.isdir(path)
+    assert folders.sweep(str(tmp_path)) == 1
+    assert not os.path.exists(path)
+
+
+def test_a_temporary_folder_goes_with_its_block_unless_renamed(tmp_path: Path) -> None:
+    with folders.temporary(str(tmp_path)) as path:
+        Path(path, "x").write_text("")
+    assert not os.path.exists(path)
+    with folders.temporary(str(tmp_path)) as path:
+        os.rename(path, tmp_path / "kept")
+    assert (tmp_path / "kept").is_dir()
+    with pytest.raises(KeyError), folders.temporary(str(tmp_path)) as path:
+        raise KeyError
+    assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    path = str(tmp_path / "sub" / "lock")
+    assert not folders.is_held(path)
+    waited: list[int] = []
+    with folders.held(path, 1) as first, folders.held(path, 0, lambda: waited.append(1)) as second:
+        assert (first, second) == (True, False)
+        assert folders.is_held(path)
+    assert not folders.is_held(path)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    folders.write_file(str(path), "one")
+    with pytest.raises(UnicodeEncodeError):
+        folders.write_file(str(path), "\udcff")
+    assert path.read_text() == "one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("number", "part"),
+    [(28, "The disk is full"), (13, "may not be written"), (30, "may not be written"), (5, "I/O")],
+)
+def test_what_the_system_refuses_is_a_typed_error(number: int, part: str) -> None:
+    with pytest.raises(StoreError, match=part) as caught, folders.writing("a thing"):
+        raise OSError(number, "I/O trouble" if number == 5 else "no", "/some/where")
+    assert caught.value.hint
+    assert "/some/where" in caught.value.message
