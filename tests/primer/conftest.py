@@ -56,9 +56,10 @@ class Checkout:
 
     def start(self, *arguments: str, entry: Path | str = "", **options: Any) -> Any:
         """Run the entry script to its end; `options` are those of subprocess.run."""
-        options = {"cwd": self.root, "env": self.variables, "timeout": FINISHED_SECONDS} | options
+        given: dict[str, Any] = {"cwd": self.root, "env": self.variables, **options}
+        given.setdefault("timeout", FINISHED_SECONDS)
         command = [str(entry or self.root / "app"), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+        return subprocess.run(command, capture_output=True, text=True, check=False, **given)
 
     def report(self, *arguments: str, **options: Any) -> Any:
         """What the project's main says of itself; its standard error is in `said`."""
@@ -68,9 +69,11 @@ class Checkout:
 
     def begin(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """Start the entry script without waiting for it, in a process group of its own."""
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        options = {"cwd": self.root, "env": self.variables, "start_new_session": True} | options
-        return subprocess.Popen([str(self.root / "app"), *arguments], **pipes, **options)
+        given: dict[str, Any] = {"cwd": self.root, "env": self.variables, **options}
+        given |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        command = [str(self.root / "app"), *arguments]
+        process: subprocess.Popen[str] = subprocess.Popen(command, start_new_session=True, **given)
+        return process
 
     def lock(self, wheel: Path) -> None:
         """Lock the project to one wheel."""
