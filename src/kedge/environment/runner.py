@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-import kedge.contract
+import kedge
 from kedge import digest, home
 from kedge.environment import folders
 from kedge.environment.interpreters import Interpreter
@@ -54,7 +54,7 @@ def runner_for(interpreter: Interpreter) -> str:
 
 def source_path() -> str:
     """The runner's source."""
-    return os.path.join(kedge.contract.__path__[0], "runner.py")
+    return os.path.join(kedge.__path__[0], "contract", "runner.py")
 
 
 def _compiled(interpreter: Interpreter, source: bytes) -> bytes:
