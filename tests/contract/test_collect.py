@@ -268,7 +268,40 @@ def test_a_port_that_came_both_ways_is_told(tmp_path: Path) -> None:
     run = (
         _Run(tmp_path, _ports(report=_PDF)).data({"report": "report.pdf"}).file("files/report.pdf")
     )
-    assert "came both in `out/data.json` and as a file" in _words(run.collect())
+    assert "`report` stands in out/data.json" in _words(run.collect())
+
+
+def test_values_that_no_port_declares_are_kept_aside_with_a_warning(tmp_path: Path) -> None:
+    run = _Run(tmp_path, _ports(stress=_NUMBER)).data({"stress": 1.0, "_run": {}, "extra": 2})
+    found = run.collect()
+    assert found.problems == []
+    assert found.data == {"stress": 1.0}
+    (warning,) = found.warnings
+    assert "`out/data.json: _run`" in warning
+    assert "`out/data.json: extra`" in warning
+    kept = json.loads((tmp_path / "kept" / "undeclared" / "data.json").read_text())
+    assert kept == {"stress": 1.0, "_run": {}, "extra": 2}
+
+
+def test_of_very_many_problems_the_first_are_told_and_the_rest_counted(tmp_path: Path) -> None:
+    listed = {"type": "array", "items": _PDF}
+    run = _Run(tmp_path, _ports(plots=listed, mesh=_FILE))
+    for number in range(500):
+        run.file(f"files/plots/{number}.png").file(f"files/mesh.{number}")
+    found = run.collect()
+    assert len(found.problems) == 102
+    assert "`mesh` is one file, and 500 were written: `mesh.0`" in found.problems[0].message
+    assert len(found.problems[0].message) < 300
+    assert found.problems[-1].message == "400 more outputs are wrong"
+
+
+def test_a_wrong_extension_is_told_whatever_its_case(tmp_path: Path) -> None:
+    run = _Run(tmp_path, _ports(report=_PDF, other=_PDF)).file("files/report.Pdf")
+    found = run.file("files/other.TXT").collect()
+    (problem,) = found.problems
+    assert ".TXT" in problem.message
+    assert problem.where is not None
+    assert problem.where.path == "other"
 
 
 def test_files_that_nobody_may_read_or_move_come_all_the_same(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ _KNOWN: Final = frozenset(
 )
 _FOLDERS: Final = ("folder", "files")  # kinds of ports that come as a folder
 _NAMED: Final = 5  # names in one message before it counts the rest
+_PROBLEMS: Final = 100  # of a list of a hundred thousand wrong files, enough to see what is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,7 @@ class _Collection:
                 if entry.name not in _KNOWN:
                     self._take_stray(out, "", entry.name)
         self._check()
+        self._set_aside_values(out)
         self._warn()
         return self._found
 
@@ -236,23 +238,38 @@ class _Collection:
 
     def _check(self) -> None:
         """Judge values and files together; what is told already is not told again."""
-        data, files = self._found.data, self._paths
-        for port in sorted(data.keys() & (files.keys() | self._judged)):
-            message = f"the output `{port}` came both in `out/data.json` and as a file"
-            self._problem(message, port, "write it once, the way its port says")
-        told = self._judged | (data.keys() & files.keys())
-        left = {
-            port: schema for port, schema in self._outputs.properties.items() if port not in told
+        for port, paths in self._paths.items():
+            if len(paths) > 1 and self._kind(port) != "files":
+                names = _names(sorted(shown(os.path.basename(path)) for path in paths))
+                message = f"the output `{port}` is one file, and {len(paths)} were written: {names}"
+                self._problem(message, port, "write one file, or declare the port as list[File]")
+                self._judged.add(port)
+        told = self._judged
+        ports = {
+            name: schema for name, schema in self._outputs.properties.items() if name not in told
         }
         problems = check_outputs(
-            Ports(left, self._outputs.required & left.keys(), self._outputs.open),
-            {port: value for port, value in data.items() if port not in told},
-            {port: paths for port, paths in files.items() if port not in told},
+            Ports(ports, self._outputs.required & ports.keys(), self._outputs.open),
+            {name: value for name, value in self._found.data.items() if name not in told},
+            {name: paths for name, paths in self._paths.items() if name not in told},
         )
-        self._found.problems.extend(problems)
-        for port, paths in files.items():
-            many = self._kind(port) == "files"
-            self._found.files[port] = paths if many else min(paths)
+        self._found.problems.extend(problems[:_PROBLEMS])
+        if len(problems) > _PROBLEMS:
+            more = f"{len(problems) - _PROBLEMS} more outputs are wrong"
+            self._problem(more, None, "correct the ones above first")
+        for port, paths in self._paths.items():
+            self._found.files[port] = paths if self._kind(port) == "files" else min(paths)
+
+    def _set_aside_values(self, out: int) -> None:
+        """Take what no port declares out of the values; data.json is kept for its sake."""
+        if self._outputs.open is not None:
+            return
+        undeclared = self._found.data.keys() - self._outputs.properties.keys()
+        for name in sorted(undeclared):
+            self._strays.add(f"out/data.json: {name}", "no port has that name")
+            del self._found.data[name]
+        if undeclared:
+            self._keep(out, "data.json", "undeclared")
 
     def _warn(self) -> None:
         if self._strays.count:

@@ -83,7 +83,7 @@ def prepare(
         _write_json(f"{folder}/in/data.json", data)
         _write_json(f"{folder}/out/files/list.json", _expected(outputs))
         for port in values.keys() - data.keys():
-            if kind_of(inputs.properties.get(port, inputs.open) or {}) in ("files", "folder"):
+            if kind_of(inputs.schema_of(port) or {}) in ("files", "folder"):
                 _make_folder(f"{folder}/in/files/{port}")
         for file in staged:
             _make_place(folder, file)
@@ -97,26 +97,20 @@ def prepare(
 
 def _staged(port: str, value: Any, inputs: Ports) -> list[StagedFile] | None:
     """Where the files of an input go; None when it is a value and belongs in data.json."""
-    schema = inputs.properties.get(port, inputs.open)
-    kind = kind_of(schema) if schema is not None else "value"
+    schema = inputs.schema_of(port) or {}
+    kind = kind_of(schema)
     if kind == "value" or value is None:  # an optional file that was given as null is a null
         return None
-    if isinstance(value, str | os.PathLike):
-        source = os.path.realpath(value)
-        if kind == "folder" or (kind == "files" and os.path.isdir(source)):
-            return [StagedFile(source, f"in/files/{port}")]
-        if kind == "files":
-            return _staged(port, [value], inputs)
-        extension = _extension(os.path.basename(value), extensions_of(schema or {}))
-        return [StagedFile(source, f"in/files/{port}{extension}")]
     if kind == "files":
-        sources = [os.fspath(entry) for entry in value]
-        names = _names([os.path.basename(source) for source in sources])
+        names = _names([os.path.basename(source) for source in value])
         return [
             StagedFile(os.path.realpath(source), f"in/files/{port}/{name}")
-            for source, name in zip(sources, names, strict=True)
+            for source, name in zip(value, names, strict=True)
         ]
-    return None  # an array or a table that was given as a list
+    if kind == "folder":
+        return [StagedFile(os.path.realpath(value), f"in/files/{port}")]
+    extension = _extension(os.path.basename(value), extensions_of(schema))
+    return [StagedFile(os.path.realpath(value), f"in/files/{port}{extension}")]
 
 
 def _extension(name: str, declared: tuple[str, ...]) -> str:
@@ -187,10 +181,7 @@ def _write_json(path: str, value: Any) -> None:
 
 def _make_place(folder: str, file: StagedFile) -> None:
     path = f"{folder}/{file.name}"
-    if os.path.isdir(file.source):
-        if not os.path.isdir(path):
-            _make_folder(path)
-    else:
+    if not os.path.isdir(path):  # the place of a folder is made already
         _write(path, b"", 0o644)  # an executor that cannot mount writes a copy into it
 
 
