@@ -1,0 +1,83 @@
+"""The base of every executor."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from kedge.errors import TaskError
+from kedge.middleware import ExecutorMiddleware, around
+from kedge.registry import Registered, Registry
+
+if TYPE_CHECKING:
+    from kedge.executor.job import Ended, Job
+    from kedge.task.resources import Resources
+
+executors: Registry["Executor"] = Registry(
+    "executor",
+    "kedge.executor",
+    {"process": "kedge.executor.process", "sandbox": "kedge.executor.sandbox"},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Usable:
+    """Whether an executor works on this machine; if not, why, and what would lift it."""
+
+    ok: bool
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorContext:
+    """What an ExecutorMiddleware is called with."""
+
+    executor: "Executor"
+    payload: Any
+    job: "Job"
+
+
+class Executor(Registered, registry=executors):
+    """How a payload is executed. A subclass gives itself a `kind` and writes `_execute`.
+
+    `accepts` are the payload types it can execute; `kind_name` and `kind_description` are for people.
+    """
+
+    kind_name: ClassVar[str]
+    kind_description: ClassVar[str]
+    accepts: ClassVar[tuple[type, ...]]
+
+    @abstractmethod
+    async def _execute(self, payload: Any, job: "Job") -> "Ended":
+        """Start `payload`, watch it to its end, leave no process behind."""
+
+    @abstractmethod
+    def usable(self, *, fresh: bool = False) -> Usable:
+        """Whether this executor works on this machine. Cheap: what was tried is remembered.
+
+        `fresh` tries again, for somebody who has just changed the machine.
+        """
+
+    @abstractmethod
+    def missing(self, resources: "Resources") -> list[str]:
+        """What of `resources` and of isolation is *not* enforced here, a plain sentence each."""
+
+    @final
+    async def execute(self, payload: Any, job: "Job") -> "Ended":
+        """Execute `payload`, inside the registered ExecutorMiddleware.
+
+        Raises:
+            TaskError: this executor does not take that payload.
+            StartFailed: the program could not be started.
+        """
+        if not isinstance(payload, self.accepts):
+            taken = ", ".join(one.__name__ for one in self.accepts)
+            raise TaskError(
+                f"the executor {self.kind!r} does not take a {type(payload).__name__} payload",
+                hint=f"it takes: {taken}; choose another executor, or leave the choice to `auto`",
+            )
+
+        async def run(context: ExecutorContext) -> "Ended":
+            return await context.executor._execute(context.payload, context.job)
+
+        return await around(ExecutorMiddleware, ExecutorContext(self, payload, job), run)

@@ -1,0 +1,43 @@
+"""`auto`: the executor that gives the most isolation on this machine."""
+
+from dataclasses import dataclass
+
+from kedge.errors import Unavailable
+from kedge.executor.base import Executor, executors
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The executor that was chosen, and a sentence to show when it is not the one to wish for."""
+
+    executor: Executor
+    notice: str | None = None
+
+
+def choose(kind: str = AUTO) -> Choice:
+    """The executor of `kind`; for `auto` the sandbox where namespaces work, else plain processes.
+
+    Raises:
+        PluginError: no such kind.
+        Unavailable: it was asked for by name and does not work here.
+    """
+    if kind != AUTO:
+        asked = executors.get(kind)()
+        state = asked.usable()
+        if not state.ok:
+            raise Unavailable(
+                f"the executor {kind!r} does not work on this machine: {state.reason}",
+                hint=state.hint,
+            )
+        return Choice(asked)
+    sandbox = executors.get("sandbox")()
+    state = sandbox.usable()
+    if state.ok:
+        return Choice(sandbox)
+    return Choice(
+        executors.get("process")(),
+        f"running without a sandbox, so the code can see this machine's files and network:"
+        f" {state.reason} ({state.hint})",
+    )

@@ -1,0 +1,51 @@
+"""File descriptors of one program that was started: made together, closed together."""
+
+import os
+from typing import final
+
+
+@final
+class Descriptors:
+    """Descriptors that are closed with each other; none is inherited by a child unless passed on."""
+
+    def __init__(self) -> None:
+        self._open: set[int] = set()
+
+    def pipe(self) -> tuple[int, int]:
+        """A new pipe: the end to read from, the end to write to."""
+        reading, writing = os.pipe()
+        self._open |= {reading, writing}
+        return reading, writing
+
+    def memory(self, content: bytes) -> int:
+        """A new file in memory, to be read from its beginning."""
+        descriptor = self.add(os.memfd_create("kedge"))
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    def add(self, descriptor: int) -> int:
+        """Take over `descriptor`."""
+        self._open.add(descriptor)
+        return descriptor
+
+    def close(self, *descriptors: int) -> None:
+        """Close `descriptors`, or all that are left when none is given."""
+        for descriptor in descriptors or tuple(self._open):
+            self._open.discard(descriptor)
+            os.close(descriptor)
+
+
+def inheritable() -> list[int]:
+    """Descriptors beyond the standard ones that a child would inherit.
+
+    They are what this process itself was started with, and what C code opened.
+    """
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:  # the one that listed the folder
+            continue
+    return found

@@ -1,0 +1,227 @@
+"""The guard of one run without a sandbox: starts the program, and leaves nothing of it behind.
+
+Run as `python -I -S -B guard.py CONTROL REPORT SPEC`, three descriptors; it stands alone. It is the
+subreaper of all that the program starts, so that a process which forked twice or made a session of its own
+still ends up as its child. When the one who started it goes away, CONTROL closes and it ends everything.
+
+SPEC is a marshalled dictionary: `argv`, `env`, `folder`, `limits` (RLIMIT_* → soft, hard), `account` (a
+number or None). CONTROL takes letters: `t` asks the program's group to end, `a` all of its processes, `k`
+kills them all. REPORT gets lines: `started PID` or `failed ERRNO`, then
+`ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
+
+Every import counts here, once for each run: `json` and `typing` would take longer than all the rest.
+"""
+
+import ctypes
+import marshal
+import os
+import resource
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # as typing's, which is not imported
+if TYPE_CHECKING:
+    from typing import Any
+
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_PAUSE_S = (
+    0.001  # between two rounds of killing: a kill takes effect at once, but not in this instant
+)
+
+
+def main(control: int, report: int, spec_file: int) -> None:
+    """Start what the specification says, then obey until it has ended."""
+    for descriptor in (control, report, spec_file):
+        os.set_inheritable(descriptor, False)
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    with os.fdopen(spec_file, "rb") as file:
+        spec = marshal.load(file)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    before = _io()
+    program, error = _start(spec)
+    if error:
+        _tell(report, "failed", error)
+        return
+    _silence()
+    _tell(report, "started", program)
+    status = _obey(control, woken, program)
+    killed = _kill_all(program)
+    status = killed if status is None else status
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    _tell(
+        report,
+        "ended",
+        -1 if status is None else status,
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss,
+        _since(before, "rchar"),
+        _since(before, "wchar"),
+    )
+
+
+def _start(spec: "dict[str, Any]") -> tuple[int, int]:
+    """The program's process, or the errno of why there is none."""
+    told, tell = os.pipe()  # closed by a successful exec, else it says why there was none
+    program = os.fork()
+    if program == 0:
+        try:
+            _become(spec)
+            _execute(spec["argv"], spec["env"])
+        except OSError as error:
+            os.write(tell, str(error.errno).encode())
+        finally:
+            os._exit(127)
+    os.close(tell)
+    with os.fdopen(told, "rb") as file:
+        reason = file.read()
+    return program, int(reason or 0)
+
+
+def _execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
+    # Not os.execvpe, which imports: the account may not be able to read Kedge's own interpreter.
+    places = env.get("PATH", "").split(":") if "/" not in argv[0] else [""]
+    for place in places:
+        try:
+            os.execve(os.path.join(place, argv[0]), argv, env)
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            reason = error
+    raise reason
+
+
+def _become(spec: "dict[str, Any]") -> None:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    for limit, values in spec["limits"].items():
+        resource.setrlimit(int(limit), tuple(values))
+    os.chdir(spec["folder"])
+    account = spec["account"]
+    if account is not None:
+        os.setgroups([])
+        os.setresgid(account, account, account)
+        os.setresuid(account, account, account)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _silence() -> None:
+    """Let go of the program's output: it must end when the program's own copies are closed."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+
+
+def _obey(control: int, woken: int, program: int) -> int | None:
+    """Wait for the program's end, or for the order to make one; its wait status, None if it still runs."""
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(woken, select.POLLIN)
+    while True:
+        ready = [descriptor for descriptor, _ in poll.poll()]
+        if woken in ready:
+            os.read(woken, 4096)
+            status = _reap(program)[0]
+            if status is not None:
+                return status
+        if control in ready:
+            order = os.read(control, 1)
+            if order == b"t":
+                _ask_group(program)
+            elif order == b"a":
+                for process in _descendants():
+                    _send(process, signal.SIGTERM)
+                    _send(process, signal.SIGCONT)
+            else:  # `k`, or nobody is there any more
+                return None
+
+
+def _ask_group(program: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGCONT):
+        try:
+            os.killpg(os.getpgid(program), number)
+        except (ProcessLookupError, PermissionError):
+            return
+
+
+def _kill_all(program: int) -> int | None:
+    """Kill until there is nobody left; the program's wait status when it was among them."""
+    status = None
+    while True:
+        for process in _descendants():
+            _send(process, signal.SIGKILL)
+        ended, alone = _reap(program)
+        status = ended if status is None else status
+        if alone:
+            return status
+        time.sleep(_PAUSE_S)
+
+
+def _reap(program: int) -> tuple[int | None, bool]:
+    """Take leave of all who have ended: the program's wait status, and whether nobody is left."""
+    found = None
+    while True:
+        try:
+            process, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found, True
+        if process == 0:
+            return found, False
+        if process == program:
+            found = status
+
+
+def _descendants() -> list[int]:
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(name))
+    found = list(children.get(os.getpid(), ()))
+    for process in found:
+        found.extend(children.get(process, ()))
+    return found
+
+
+def _send(process: int, number: int) -> None:
+    try:
+        os.kill(process, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def _io() -> dict[str, int] | None:
+    try:
+        with open("/proc/self/io") as file:
+            return {name: int(count) for name, count in (line.split(": ") for line in file)}
+    except OSError:
+        return None
+
+
+def _since(before: dict[str, int] | None, name: str) -> int:
+    after = _io()
+    return -1 if before is None or after is None else after[name] - before[name]
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _tell(report: int, *words: object) -> None:
+    try:
+        os.write(report, " ".join(map(str, words)).encode() + b"\n")
+    except BrokenPipeError:
+        return
+
+
+if __name__ == "__main__":
+    main(*(int(argument) for argument in sys.argv[1:]))

@@ -1,0 +1,187 @@
+"""Starting a program under a guard of its own, and holding on to it."""
+
+import marshal
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, final
+
+from kedge.errors import StartFailed
+from kedge.executor import processes
+from kedge.executor.descriptors import Descriptors, inheritable
+from kedge.executor.watch import Outcome
+
+_GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
+
+
+def start(
+    argv: tuple[str, ...],
+    variables: Mapping[str, str],
+    folder: str,
+    limits: Mapping[int, tuple[int, int]],
+    account: int | None,
+) -> "Guarded":
+    """Start `argv` in `folder`, in a session of its own.
+
+    Args:
+        argv: the program and its arguments.
+        variables: all of its environment.
+        folder: the working directory.
+        limits: RLIMIT_* → (soft, hard).
+        account: the user and group number to become, None to stay as it is.
+
+    Raises:
+        StartFailed: the program could not be started.
+    """
+    spec = {
+        "argv": argv,
+        "env": dict(variables),
+        "folder": folder,
+        "limits": dict(limits),
+        "account": account,
+    }
+    mine = Descriptors()
+    try:
+        return _start(mine, spec)
+    except BaseException:
+        mine.close()
+        raise
+
+
+def _start(mine: Descriptors, spec: dict[str, Any]) -> "Guarded":
+    stdout, stdout_end = mine.pipe()
+    stderr, stderr_end = mine.pipe()
+    control_end, control = mine.pipe()
+    report, report_end = mine.pipe()
+    theirs = (control_end, report_end, mine.memory(marshal.dumps(spec)))
+    first = max(theirs) + 1
+    places = {descriptor: first + index for index, descriptor in enumerate(theirs)}
+    guard = os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
+        os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
+        file_actions=[
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, stdout_end, 1),
+            (os.POSIX_SPAWN_DUP2, stderr_end, 2),
+            *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+        ],
+        setsid=True,
+        setsigmask=(),
+    )
+    mine.close(stdout_end, stderr_end, *theirs)
+    program = Guarded(mine, guard, stdout, stderr, control, report)
+    try:
+        program.await_start(spec["argv"][0])
+    except BaseException:
+        program.close()
+        raise
+    return program
+
+
+@final
+class Guarded:
+    """A program under its guard. What the guard reports is the only thing that is believed."""
+
+    def __init__(
+        self,
+        descriptors: Descriptors,
+        guard: int,
+        stdout: int,
+        stderr: int,
+        control: int,
+        report: int,
+    ) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self.ended = report
+        self._descriptors = descriptors
+        self._guard = guard
+        self._control = control
+        self._program: int | None = None
+        self._reaped = False
+
+    def await_start(self, name: str) -> None:
+        """Wait until the guard says that the program runs.
+
+        Raises:
+            StartFailed: it says that it does not.
+        """
+        word, *rest = self._report()
+        if word == "started":
+            self._program = int(rest[0])
+            return
+        self._leave()
+        why = os.strerror(int(rest[0])) if word == "failed" else "its guard ended"
+        raise StartFailed(
+            f"the program {name!r} could not be started: {why}",
+            hint="check that it is a program for this machine and that its arguments are not too long",
+        )
+
+    def found(self) -> bool:
+        """Nothing needs to be learnt while the program lives: the guard knows all."""
+        return True
+
+    def ask(self) -> None:
+        """SIGTERM to the program's process group."""
+        self._order(b"t")
+
+    def ask_all(self) -> None:
+        """SIGTERM to everything it started."""
+        self._order(b"a")
+
+    def kill(self) -> None:
+        """SIGKILL to everything it started."""
+        self._order(b"k")
+
+    def settle(self) -> Outcome:
+        """How the program ended, once the guard has seen to it that nothing is left."""
+        word, *rest = self._report()
+        self._leave()
+        if word != "ended" or rest[0] == "-1":
+            # The guard itself was killed. The program's own group is all that is known then.
+            if self._program is not None:
+                processes.send_group(self._program, signal.SIGKILL)
+            return Outcome(True, None, int(signal.SIGKILL), None, None, None, None)
+        status, cpu, peak, read, written = rest
+        signalled = os.WIFSIGNALED(int(status))
+        return Outcome(
+            started=True,
+            exit_code=None if signalled else os.WEXITSTATUS(int(status)),
+            signal=os.WTERMSIG(int(status)) if signalled else None,
+            cpu_s=float(cpu),
+            peak_memory_mb=int(peak) / 1024,
+            read_bytes=None if read == "-1" else int(read),
+            written_bytes=None if written == "-1" else int(written),
+        )
+
+    def close(self) -> None:
+        """Have the guard kill what still runs, and let go of the descriptors."""
+        if not self._reaped:
+            self._order(b"k")
+            self._report()
+            self._leave()
+        self._descriptors.close()
+
+    def _order(self, letter: bytes) -> None:
+        try:
+            os.write(self._control, letter)
+        except BrokenPipeError:
+            return  # it has ended; so has all that it guarded
+
+    def _report(self) -> list[str]:
+        """The words of the guard's next line; one empty word when it ended without one."""
+        said = b""
+        while not said.endswith(b"\n") and (byte := os.read(self.ended, 1)):
+            said += byte
+        return said.decode().split() or [""]
+
+    def _leave(self) -> None:
+        if not self._reaped:
+            self._reaped = True
+            try:
+                os.waitpid(self._guard, 0)
+            except ChildProcessError:
+                return

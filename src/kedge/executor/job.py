@@ -1,0 +1,70 @@
+"""What an executor is given besides the payload, and what it gives back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from kedge.executor.cancel import Cancel
+from kedge.task.resources import Resources
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import Workspace
+
+Stream = Literal["stdout", "stderr"]
+Reason = Literal["exited", "timeout", "cancelled", "out_of_memory"]
+
+
+def _ignore(*_: object) -> None:
+    """Stands where nobody listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run's surroundings.
+
+    Args:
+        run_id, package, function: for the contract's variables.
+        workspace: its folders and the files to be staged into it.
+        resources: effective limits.
+        network: whether the host's network may be used.
+        paths: more host paths to be readable inside, each at its own place.
+        on_output: called with what the program wrote, as it comes; a chunk may end anywhere.
+        on_tick: called at least every 100 ms while the program runs.
+        on_notice: called with a sentence that the user should read.
+        cancel: the request to stop.
+    """
+
+    run_id: str
+    package: str
+    function: str
+    workspace: "Workspace"
+    resources: Resources
+    network: bool = False
+    paths: tuple[str, ...] = ()
+    on_output: Callable[[Stream, bytes], None] = _ignore
+    on_tick: Callable[[], None] = _ignore
+    cancel: Cancel = field(default_factory=Cancel)
+    on_notice: Callable[[str], None] = _ignore
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended, and what it used.
+
+    Args:
+        exit_code: its exit status, None when a signal ended it.
+        signal: the signal that ended it, None when it exited by itself.
+        reason: what made it end. It is `exited` also after a crash.
+        wall_s, cpu_s: seconds; CPU is that of all its processes.
+        peak_memory_mb: MiB of the largest of its processes, None when unknown.
+        read_bytes, written_bytes: through system calls, of all its processes; None when unknown.
+    """
+
+    exit_code: int | None
+    signal: int | None
+    reason: Reason
+    wall_s: float
+    cpu_s: float | None
+    peak_memory_mb: float | None
+    read_bytes: int | None
+    written_bytes: int | None

@@ -1,0 +1,329 @@
+"""Starting a program in bubblewrap, and holding on to it."""
+
+import json
+import os
+import resource
+import select
+import signal
+from collections.abc import Iterator, Mapping
+from typing import Any, final
+
+from kedge.errors import Lost, StartFailed
+from kedge.executor import processes, seccomp
+from kedge.executor.bubblewrap import Bubblewrap, arguments, becoming
+from kedge.executor.descriptors import Descriptors, inheritable
+from kedge.executor.identity import Identity
+from kedge.executor.plan import MountPlan, Text
+from kedge.executor.watch import KILL_PATIENCE_S, Outcome
+
+LOOKS = 50  # for the program's own process, a millisecond apart, before that is given up
+
+LEAVE_S = 0.02  # ten times what it takes to bury a few processes; a fork bomb is not waited for
+
+Limits = Mapping[int, tuple[int, int]]
+
+# Python ignores SIGPIPE and SIGXFSZ, and ignored signals are inherited.
+_INHERITED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# What shells report for a program that died of a signal, for signals that programs do not exit with by
+# choice: 130 and 143 are the exits of programs that ended well after SIGINT and SIGTERM.
+_FATAL = frozenset({
+    signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL,
+    signal.SIGSEGV, signal.SIGSYS, signal.SIGXCPU, signal.SIGXFSZ,
+})  # fmt: skip
+
+
+def start(
+    bubblewrap: Bubblewrap,
+    plan: MountPlan,
+    argv: tuple[str, ...],
+    variables: Mapping[str, str],
+    identity: Identity | None,
+    limits: Limits,
+) -> "Sandboxed":
+    """Start `argv` in a sandbox made from `plan`.
+
+    bubblewrap is held back between its birth and its work, so that limits apply from the first
+    instruction on.
+
+    Args:
+        bubblewrap: what the probe found.
+        plan: what the program sees.
+        argv: the program and its arguments, as found inside.
+        variables: all of its environment.
+        identity: the account to become, for root; None for an ordinary user.
+        limits: RLIMIT_* → (soft, hard) of everything inside.
+
+    Raises:
+        StartFailed: bubblewrap itself could not be started.
+    """
+    if identity is not None:
+        argv, variables = becoming(identity, argv, variables)
+    mine = Descriptors()
+    try:
+        return _start(mine, bubblewrap, plan, argv, variables, limits, as_root=identity is not None)
+    except BaseException:
+        mine.close()
+        raise
+
+
+def _start(
+    mine: Descriptors,
+    bubblewrap: Bubblewrap,
+    plan: MountPlan,
+    argv: tuple[str, ...],
+    variables: Mapping[str, str],
+    limits: Limits,
+    *,
+    as_root: bool,
+) -> "Sandboxed":
+    stdout, stdout_end = mine.pipe()
+    stderr, stderr_end = mine.pipe()
+    status, status_end = mine.pipe()
+    hold_end, hold = mine.pipe()
+    rules = mine.memory(seccomp.filter_program())
+    texts = {
+        entry.path: mine.memory(entry.content.encode())
+        for entry in plan.entries
+        if isinstance(entry, Text)
+    }
+    listed = mine.memory(b"")
+    theirs = (status_end, hold_end, rules, listed, *texts.values())
+    # Numbers above all of ours, so that no descriptor is overwritten before it was passed on.
+    first = max(theirs) + 1
+    places = {descriptor: first + index for index, descriptor in enumerate(theirs)}
+    options = [
+        *arguments(
+            bubblewrap,
+            plan,
+            variables,
+            {path: places[descriptor] for path, descriptor in texts.items()},
+            as_root=as_root,
+        ),
+        *("--seccomp", str(places[rules])),
+        *("--json-status-fd", str(places[status_end])),
+        *("--block-fd", str(places[hold_end])),
+    ]
+    os.write(listed, b"".join(os.fsencode(option) + b"\0" for option in options))
+    os.lseek(listed, 0, os.SEEK_SET)
+    try:
+        outer = os.posix_spawn(
+            bubblewrap.path,
+            ["bwrap", "--args", str(places[listed]), "--", *argv],
+            {},
+            file_actions=[
+                # A descriptor of the caller's is a way out of the sandbox, or a secret.
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, stdout_end, 1),
+                (os.POSIX_SPAWN_DUP2, stderr_end, 2),
+                *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+            ],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=_INHERITED_SIGNALS,
+        )
+    except OSError as error:
+        raise StartFailed(
+            f"{bubblewrap.path!r} could not be started: {error.strerror}",
+            hint="check the installation of bubblewrap, and that the arguments are not too long",
+        ) from error
+    mine.close(stdout_end, stderr_end, *theirs)
+    program = Sandboxed(mine, outer, stdout, stderr, status)
+    try:
+        program.release(hold, limits)
+    except BaseException:
+        program.close()
+        raise
+    return program
+
+
+@final
+class Sandboxed:
+    """A program inside bubblewrap.
+
+    Three processes matter: bubblewrap itself outside, which ends when the program does; its child, the
+    first process of the new namespace, with which the kernel kills all others there; and the program.
+    """
+
+    def __init__(
+        self, descriptors: Descriptors, outer: int, stdout: int, stderr: int, status: int
+    ) -> None:
+        self.stdout = stdout
+        self.stderr = stderr
+        self.ended = descriptors.add(os.pidfd_open(outer))
+        self._descriptors = descriptors
+        self._outer = outer
+        self._status = status
+        self._said = b""
+        self._inner: int | None = None
+        self._inner_fd = -1
+        self._program: int | None = None
+        self._program_fd = -1
+        self._io_fd = -1
+        self._looks = 0
+        self._killed = False
+        self._reaped = False
+
+    def release(self, hold: int, limits: Limits) -> None:
+        """Set `limits`, then let bubblewrap go to work by writing to `hold`."""
+        # While bubblewrap gets ready: loading what this needs takes about as long.
+        processes.become_subreaper()
+        self._inner = self._await_inner()
+        if self._inner is None:
+            return
+        self._inner_fd = self._descriptors.add(os.pidfd_open(self._inner))
+        for limit, values in limits.items():
+            resource.prlimit(self._inner, limit, values)
+        os.write(hold, b"1")
+        self._descriptors.close(hold)
+
+    def found(self) -> bool:
+        """Whether the program's own process is known, or is not worth looking for any longer."""
+        if self._program is None and self._inner is not None and self._looks < LOOKS:
+            self._looks += 1
+            child = processes.first_child(self._inner)
+            if child is not None:
+                try:
+                    self._program_fd = self._descriptors.add(os.pidfd_open(child))
+                except ProcessLookupError:
+                    return False
+                self._program = child
+                # Opened now: what has ended shows its counts only to those who had asked before.
+                counts = processes.open_io(self._inner)
+                if counts is not None:
+                    self._io_fd = self._descriptors.add(counts)
+        return self._program is not None or self._inner is None or self._looks >= LOOKS
+
+    def ask(self) -> None:
+        """SIGTERM to the program's process group."""
+        program = self._program or (self._inner and processes.first_child(self._inner))
+        if not program:
+            return
+        try:
+            processes.ask_to_end(os.getpgid(program))
+        except ProcessLookupError:
+            return
+
+    def ask_all(self) -> None:
+        """SIGTERM to every process of the sandbox."""
+        for process in processes.descendants(self._inner) if self._inner else ():
+            processes.send(process, signal.SIGTERM)
+            processes.send(process, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL to the sandbox: with its first process, the kernel kills every other one in it."""
+        self._killed = True
+        if self._inner is not None:
+            # The first process gets the chance to take leave of the others, or nobody would know what
+            # they used: the kernel forgets that of those it kills itself.
+            for process in processes.descendants(self._inner):
+                processes.send(process, signal.SIGKILL)
+            if _wait_for(self.ended, LEAVE_S):
+                return
+        _kill(self.ended)
+        if self._inner_fd >= 0:
+            _kill(self._inner_fd)
+
+    def settle(self) -> Outcome:
+        """Wait until the sandbox is empty, and say how the program ended."""
+        read = written = None
+        usage: resource.struct_rusage | None = None
+        if self._inner_fd >= 0 and self._inner is not None:
+            _kill(self._inner_fd)
+            if not _wait_for(self._inner_fd):
+                raise Lost(
+                    f"a process of the run could not be killed within {KILL_PATIENCE_S:g} seconds",
+                    hint="it waits in the kernel, for a disk or network that does not answer",
+                )
+            read, written = processes.io_bytes(self._io_fd)
+            usage = _reap(self._inner)
+        _reap(self._outer)
+        self._reaped = True
+        code = self._exit_code()
+        status = processes.exit_status(self._program_fd) if self._program_fd >= 0 else None
+        exit_code, number = _told_apart(code, status, killed=self._killed)
+        return Outcome(
+            started=code is not None or self._killed,
+            exit_code=exit_code,
+            signal=number,
+            cpu_s=usage.ru_utime + usage.ru_stime if usage else None,
+            peak_memory_mb=usage.ru_maxrss / 1024 if usage else None,
+            read_bytes=read,
+            written_bytes=written,
+        )
+
+    def close(self) -> None:
+        """Kill what still runs and let go of the descriptors."""
+        if not self._reaped:
+            self.kill()
+            if self._inner_fd >= 0 and self._inner is not None and _wait_for(self._inner_fd):
+                _reap(self._inner)
+            if _wait_for(self.ended):
+                _reap(self._outer)
+            self._reaped = True
+        self._descriptors.close()
+
+    def _await_inner(self) -> int | None:
+        while (said := self._told("child-pid")) is None and (data := os.read(self._status, 4096)):
+            self._said += data
+        return said
+
+    def _exit_code(self) -> int | None:
+        while data := os.read(self._status, 4096):
+            self._said += data
+        return self._told("exit-code")
+
+    def _told(self, name: str) -> int | None:
+        for document in _documents(self._said):
+            if name in document:
+                return int(document[name])
+        return None
+
+
+def _documents(said: bytes) -> Iterator[dict[str, Any]]:
+    """The complete JSON documents that bubblewrap has written, a line each."""
+    for line in said.split(b"\n")[:-1]:
+        if line.strip():
+            yield json.loads(line)
+
+
+def _told_apart(
+    code: int | None, status: int | None, *, killed: bool
+) -> tuple[int | None, int | None]:
+    """Exit code and signal, one of them None.
+
+    `status` is the program's wait status where the kernel keeps it; `code` is what bubblewrap makes of
+    it, in which 128 + n may be a signal or the program's own choice.
+    """
+    if status is not None:
+        if os.WIFSIGNALED(status):
+            return None, os.WTERMSIG(status)
+        return os.WEXITSTATUS(status), None
+    if code is None:
+        return (None, int(signal.SIGKILL)) if killed else (None, None)
+    if code - 128 in _FATAL:
+        return None, code - 128
+    return code, None
+
+
+def _kill(pidfd: int) -> None:
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _wait_for(pidfd: int, seconds: float = KILL_PATIENCE_S) -> bool:
+    """Wait for the end of the process behind `pidfd`; False when it does not come."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _reap(process: int) -> resource.struct_rusage | None:
+    """Take leave of an ended process; what it and its children used, None when it is not ours."""
+    try:
+        return os.wait4(process, 0)[2]
+    except ChildProcessError:
+        return None

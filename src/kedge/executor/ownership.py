@@ -1,0 +1,38 @@
+"""Lending a run's folders to the account it runs as, and taking them back."""
+
+import os
+import stat
+
+from kedge.contract.ownership import DEPTH_LIMIT
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def hand_over(folder: str, uid: int, gid: int, *, owned_by: int) -> None:
+    """Give `folder` and what is in it to `uid` and `gid`, where it belongs to `owned_by` now.
+
+    Symbolic links are not followed, and what belongs to somebody else is left alone: code may have linked
+    it there. So is what lies deeper than results are collected from. Only root may do this.
+    """
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        _hand_over(descriptor, uid, gid, owned_by, 0)
+    finally:
+        os.close(descriptor)
+
+
+def _hand_over(folder: int, uid: int, gid: int, owned_by: int, depth: int) -> None:
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries]
+    for name in names:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode) and depth < DEPTH_LIMIT:
+            inner = os.open(name, _FOLDER, dir_fd=folder)
+            try:
+                _hand_over(inner, uid, gid, owned_by, depth + 1)
+            finally:
+                os.close(inner)
+        elif found.st_uid == owned_by:
+            os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
+    if os.fstat(folder).st_uid == owned_by:
+        os.fchown(folder, uid, gid)

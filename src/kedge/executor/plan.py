@@ -1,0 +1,299 @@
+"""What a sandboxed program sees, as data: a list of mounts, from an empty root upwards.
+
+The plan says nothing about who mounts. bubblewrap gets it as arguments (`bubblewrap.py`); whoever mounts
+by other means reads the same entries, in order.
+"""
+
+import os
+import posixpath
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kedge.errors import Unavailable, UsageError
+from kedge.executor.variables import USER
+from kedge.task.payload import HostRoot, PythonRoot
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import Workspace
+
+WORKSPACE = "/workspace"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """An empty folder, and its missing parents, that everybody can read."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A file or folder of the host, without its set-uid bits and devices."""
+
+    source: str
+    path: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A symbolic link."""
+
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A file with this content."""
+
+    path: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A writable file system in memory."""
+
+    path: str
+    size_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """A /proc of the new process namespace."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """null, zero, full, random, urandom, tty and pseudo terminals of its own."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """From here on this file system is read-only; what is mounted on it stays as it is."""
+
+    path: str
+
+
+Entry = Folder | Bind | Link | Text | Memory | Processes | Devices | Seal
+
+
+@dataclass(frozen=True, slots=True)
+class MountPlan:
+    """Everything a program sees, and where it starts.
+
+    Args:
+        entries: in the order in which they are made.
+        folder: the working directory.
+        network: whether it shares the host's network.
+    """
+
+    entries: tuple[Entry, ...]
+    folder: str
+    network: bool
+
+    def locate(self, path: str) -> str | None:
+        """The host path of what the program sees at `path`; None when that is not from the host.
+
+        Links that the plan itself makes are followed, others are not.
+        """
+        for entry in reversed(self.entries):
+            if isinstance(entry, Link) and (rest := _below(path, entry.path)) is not None:
+                target = posixpath.join(posixpath.dirname(entry.path), entry.target)
+                return self.locate(posixpath.normpath(target) + rest)
+            if isinstance(entry, Bind) and (rest := _below(path, entry.path)) is not None:
+                return entry.source + rest
+        return None
+
+
+# The aliases of /usr's folders, as links or as folders of their own, whatever the host has.
+_SYSTEM_ALIASES = ("bin", "sbin", "lib", "lib64", "lib32", "libx32")
+
+# Chosen one by one: what programs need to start and to find fonts, time zones and certificates. Folders
+# that may hold keys (/etc/ssl/private, /etc/pki) are left out but for their public parts.
+_SYSTEM_SETTINGS = (
+    "/etc/alternatives",
+    "/etc/ca-certificates",
+    "/etc/crypto-policies",
+    "/etc/fonts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/pki/ca-trust/extracted",
+    "/etc/pki/tls/cert.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/tls/openssl.cnf",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/certs",
+    "/etc/ssl/openssl.cnf",
+)
+
+# Made by Kedge inside; nothing of the host may be shown over them or around them.
+_OWN_PLACES = (WORKSPACE, "/dev", "/dev/shm", "/etc/group", "/etc/passwd", "/proc", "/tmp")
+_SHARED_PLACES = ("/tmp", "/dev/shm")  # the host keeps things there, and so may Kedge
+
+
+def make_plan(
+    root: HostRoot | PythonRoot,
+    workspace: "Workspace",
+    private_tmp: str,
+    *,
+    uid: int,
+    gid: int,
+    memory_mb: int,
+    network: bool = False,
+    paths: tuple[str, ...] = (),
+) -> MountPlan:
+    """The mounts for one run.
+
+    Args:
+        root: what the program stands on.
+        workspace: its folders; every staged file needs an empty file at its place in `in`.
+        private_tmp: an empty host folder that becomes /tmp.
+        uid: the user number inside, for the generated passwd.
+        gid: the group number inside.
+        memory_mb: size of /dev/shm.
+        network: whether the host's network is shared, with its resolver's settings.
+        paths: more host paths to show, each at its own place.
+
+    Raises:
+        UsageError: a path that cannot be shown.
+        Unavailable: a path that is not there.
+    """
+    visible = root.visible if isinstance(root, PythonRoot) else ()
+    entries: list[Entry] = [
+        *_system(),
+        *_accounts(uid, gid),
+        *_names(network),
+        Folder("/var"),
+        Link("/var/tmp", "/tmp"),
+        Processes("/proc"),
+        Devices("/dev"),
+        Memory("/dev/shm", memory_mb),
+        Bind(private_tmp, "/tmp", writable=True),
+        *_shown(visible, paths),
+        *_workspace(workspace),
+        Seal("/dev"),
+        Seal("/"),
+    ]
+    return MountPlan(tuple(dict.fromkeys(entries)), WORKSPACE, network)
+
+
+def bare_plan() -> MountPlan:
+    """The least in which a program of the system starts: what a machine is tried with."""
+    return MountPlan((*_system(), Processes("/proc"), Devices("/dev"), Seal("/")), "/", False)
+
+
+def _system() -> Iterator[Entry]:
+    yield Bind("/usr", "/usr")
+    for name in _SYSTEM_ALIASES:
+        path = f"/{name}"
+        if os.path.islink(path):
+            yield Link(path, os.readlink(path))
+        elif os.path.isdir(path):
+            yield Bind(path, path)
+    for path in _SYSTEM_SETTINGS:
+        real = os.path.realpath(path)
+        if not os.path.exists(real):
+            continue
+        yield from _parents(path)
+        if real != path and real.startswith("/usr/"):
+            yield Link(path, real)
+        else:
+            yield Bind(real, path)
+
+
+def _accounts(uid: int, gid: int) -> Iterator[Entry]:
+    yield Text(
+        "/etc/passwd",
+        "root:x:0:0:root:/nonexistent:/usr/sbin/nologin\n"
+        f"{USER}:x:{uid}:{gid}:{USER}:{WORKSPACE}/scratch:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+    )
+    yield Text("/etc/group", f"root:x:0:\n{USER}:x:{gid}:\nnogroup:x:65534:\n")
+
+
+def _names(network: bool) -> Iterator[Entry]:
+    hosts = "127.0.0.1 localhost kedge\n::1 localhost ip6-localhost ip6-loopback\n"
+    yield Text("/etc/hosts", (_read("/etc/hosts") + hosts) if network else hosts)
+    yield Text("/etc/resolv.conf", _read("/etc/resolv.conf") if network else "")
+    sources = "".join(
+        f"{what}: files\n"
+        for what in ("passwd", "group", "shadow", "services", "protocols", "networks")
+    )
+    yield Text("/etc/nsswitch.conf", sources + "hosts: files dns\n")
+
+
+def _shown(visible: Iterable[str], paths: Iterable[str]) -> Iterator[Entry]:
+    wanted: dict[str, None] = {}
+    for path in (*visible, *paths):
+        plain = posixpath.normpath(path)
+        if not plain.startswith("/") or "\0" in plain or plain == "/":
+            raise UsageError(
+                f"the path {path!r} cannot be shown to a run",
+                hint="give an absolute path of a folder or file, not the root of everything",
+            )
+        shared = any(_below(plain, place) for place in _SHARED_PLACES)
+        for own in _OWN_PLACES:
+            if _below(own, plain) is not None or (not shared and _below(plain, own) is not None):
+                raise UsageError(
+                    f"the path {path!r} cannot be shown to a run, where {own} is the run's own",
+                    hint=f"keep it at another place than {own}"
+                    + (
+                        " (KEDGE_HOME says where Kedge's own folder is)" if own == WORKSPACE else ""
+                    ),
+                )
+        if not os.path.exists(plain):
+            raise Unavailable(
+                f"{path!r} is not on this machine, but a run was to see it",
+                hint="check sandbox.paths, or build the environment again",
+            )
+        wanted[plain] = None
+        # Programs find themselves by resolving links: both names must lead there.
+        wanted[os.path.realpath(plain)] = None
+    for path in wanted:
+        over = (other for other in (*wanted, "/usr") if other != path)
+        if any(_below(path, other) is not None for other in over):
+            continue
+        yield from _parents(path)
+        yield Bind(os.path.realpath(path), path)
+
+
+def _workspace(workspace: "Workspace") -> Iterator[Entry]:
+    yield Folder(WORKSPACE)
+    if workspace.package is None:
+        yield from (Folder(f"{WORKSPACE}/{name}") for name in ("in", "out", "scratch"))
+    else:
+        yield Bind(workspace.package, WORKSPACE)
+    yield Bind(os.path.join(workspace.folder, "in"), f"{WORKSPACE}/in")
+    for name in ("out", "scratch"):
+        yield Bind(os.path.join(workspace.folder, name), f"{WORKSPACE}/{name}", writable=True)
+    for file in workspace.files:
+        yield Bind(os.path.realpath(file.source), f"{WORKSPACE}/{file.name}")
+
+
+def _parents(path: str) -> Iterator[Entry]:
+    parent = posixpath.dirname(path)
+    if parent not in ("/", "/tmp"):
+        yield from _parents(parent)
+        yield Folder(parent)
+
+
+def _below(path: str, folder: str) -> str | None:
+    """What remains of `path` below `folder` (empty for the folder itself), None when it is elsewhere."""
+    if path == folder:
+        return ""
+    return path[len(folder) :] if path.startswith(folder + "/") else None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

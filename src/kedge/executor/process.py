@@ -1,0 +1,152 @@
+"""The `process` executor: a program on the host, for machines without namespaces.
+
+The contract is the same: a workspace, an environment made from nothing, no process that outlives its run.
+The isolation is not: the code can read what its account can read and reach the network, and its
+workspace is a real folder at a real path.
+
+Started by root, the program becomes an unprivileged account when such an account can reach everything it
+needs; Kedge's home under a closed `/root` is the usual reason that it cannot, and then it stays root, and
+says so.
+"""
+
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kedge.contract.ownership import remove
+from kedge.executor import guarded, identity, limits, ownership, staging
+from kedge.executor.base import Executor, Usable
+from kedge.executor.program import check_program
+from kedge.executor.variables import program_variables
+from kedge.executor.watch import watch
+from kedge.task.payload import Process, PythonRoot
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import Workspace
+    from kedge.executor.job import Ended, Job
+    from kedge.task.resources import Resources
+
+_RUN_FOLDERS = ("in", "out", "scratch")
+_TMP = ".kedge-tmp"  # beside scratch, where a package's own entries are shown as well
+
+
+class ProcessExecutor(Executor):
+    """A program as a plain process tree of this machine."""
+
+    kind: ClassVar[str] = "process"
+    kind_name: ClassVar[str] = "Process"
+    kind_description: ClassVar[str] = "Runs a program as a process of this machine, not isolated."
+    accepts: ClassVar[tuple[type, ...]] = (Process,)
+
+    def usable(self, *, fresh: bool = False) -> Usable:  # noqa: ARG002 - nothing is remembered
+        """Whether this is a Linux machine with a /proc, by which processes are found."""
+        if sys.platform == "linux" and os.path.exists("/proc/self/stat"):
+            return Usable(True)
+        return Usable(
+            False, "processes are followed through Linux's /proc", "mount /proc, or use Linux"
+        )
+
+    def missing(self, resources: "Resources") -> list[str]:
+        """What of `resources` and of isolation is not enforced by this executor."""
+        return [
+            "files are not isolated: the code can read and write what its account can",
+            "the network is not closed to the code",
+            f"memory is not limited: the code is told its {resources.memory_mb} MB, not held to them",
+            f"CPU time is not limited: the code is told its {resources.cpu:g} CPUs, not held to them",
+            f"the number of processes is not limited to {resources.pids},"
+            " unless root gave the run an account of its own",
+        ] + [f"disk space is not limited to {resources.disk_mb} MB"] * (
+            resources.disk_mb is not None
+        )
+
+    async def _execute(self, payload: Any, job: "Job") -> "Ended":
+        folder = job.workspace.folder
+        with ExitStack() as after:
+            account = _account(payload, job, after)
+            owner = account.uid if account else None
+            variables = program_variables(payload, job, folder)
+            variables.setdefault("TMPDIR", os.path.join(folder, _TMP))
+            _stage(job)
+            after.callback(_clear, folder, _show_package(job.workspace))
+            check_program(payload.argv, variables, folder, str, by_others=owner is not None)
+            if account is not None:
+                _lend(folder, account, after)
+            os.chmod(folder, 0o555)
+            after.callback(os.chmod, folder, 0o755)
+            bounds = limits.process_limits(
+                job.resources, own_account=owner is not None, own_namespace=False
+            )
+            program = guarded.start(payload.argv, variables, folder, bounds, owner)
+            return watch(program, job)
+
+
+def _account(payload: Process, job: "Job", after: ExitStack) -> identity.Identity | None:
+    """The account to become: none for an ordinary user, and none that could not reach what it needs."""
+    if os.geteuid() != 0:
+        return None
+    if identity.needed():
+        visible = payload.root.visible if isinstance(payload.root, PythonRoot) else ()
+        package = () if job.workspace.package is None else (job.workspace.package,)
+        closed = [
+            path
+            for path in (job.workspace.folder, *package, *visible, *job.paths)
+            if not _reachable(path)
+        ]
+        if not closed:
+            return after.enter_context(identity.claimed())
+        why = f"others than root cannot reach {closed[0]}"
+    else:
+        why = "there are no user numbers for it here"
+    job.on_notice(f"the code runs as root: {why}")
+    return None
+
+
+def _reachable(path: str) -> bool:
+    """Whether everybody may pass through the folders above `path` and read it."""
+    real = os.path.realpath(path)
+    while real != "/":
+        try:
+            if not os.stat(real).st_mode & 0o001 and os.path.isdir(real):
+                return False
+        except OSError:
+            return False
+        real = os.path.dirname(real)
+    return True
+
+
+def _lend(folder: str, account: identity.Identity, after: ExitStack) -> None:
+    owner, group = os.geteuid(), os.getegid()
+    for name in ("out", "scratch", _TMP):
+        place = os.path.join(folder, name)
+        ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
+        if name != _TMP:
+            after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
+
+
+def _stage(job: "Job") -> None:
+    copied = 0
+    for file in job.workspace.files:
+        copied += staging.stage(file.source, os.path.join(job.workspace.folder, file.name))
+    if copied >= staging.NOTEWORTHY_BYTES:
+        job.on_notice(
+            f"{copied >> 20} MB of input files were copied; the sandbox would not have to"
+        )
+
+
+def _show_package(workspace: "Workspace") -> list[str]:
+    """Links to the package's entries, and a private folder for temporary files; what was made."""
+    made = [os.path.join(workspace.folder, _TMP)]
+    os.mkdir(made[0], 0o700)
+    for name in os.listdir(workspace.package) if workspace.package else ():
+        if name not in _RUN_FOLDERS:
+            link = os.path.join(workspace.folder, name)
+            os.symlink(os.path.join(str(workspace.package), name), link)
+            made.append(link)
+    return made
+
+
+def _clear(folder: str, made: list[str]) -> None:
+    os.chmod(folder, 0o755)
+    for path in made:
+        remove(path)

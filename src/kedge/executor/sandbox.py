@@ -1,0 +1,135 @@
+"""The `sandbox` executor: a program in namespaces of its own, made by bubblewrap.
+
+It sees the system's files, its package, its inputs and its own folders, and nothing else; it has no
+network unless that was asked for, no capabilities, no way to more, and an account that owns nothing.
+"""
+
+import os
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kedge.contract.ownership import remove
+from kedge.errors import InputError, Unavailable
+from kedge.executor import identity, launch, limits, ownership, plan, probe, staging
+from kedge.executor.base import Executor, Usable
+from kedge.executor.bubblewrap import USER_ID
+from kedge.executor.program import check_program
+from kedge.executor.variables import program_variables
+from kedge.executor.watch import watch
+from kedge.task.payload import Process
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import StagedFile, Workspace
+    from kedge.executor.job import Ended, Job
+    from kedge.task.resources import Resources
+
+# bubblewrap takes 9000 arguments, three for each bind; and every mount costs time at start and end.
+_MOST_BINDS = 1000
+
+_READ_BY_ALL = 0o004
+
+
+class SandboxExecutor(Executor):
+    """A program in namespaces, as an unprivileged account, behind a system-call filter."""
+
+    kind: ClassVar[str] = "sandbox"
+    kind_name: ClassVar[str] = "Sandbox"
+    kind_description: ClassVar[str] = (
+        "Runs a program in Linux namespaces, cut off from this machine."
+    )
+    accepts: ClassVar[tuple[type, ...]] = (Process,)
+
+    def usable(self, *, fresh: bool = False) -> Usable:
+        """Whether namespaces work here; tried once, then remembered until the machine restarts."""
+        found = probe.look(fresh=fresh)
+        return Usable(found.bubblewrap is not None, found.reason, found.hint)
+
+    def missing(self, resources: "Resources") -> list[str]:
+        """What of `resources` is not enforced by this executor here."""
+        said = [
+            f"memory is not limited: the code is told its {resources.memory_mb} MB, not held to them",
+            f"CPU time is not limited: the code is told its {resources.cpu:g} CPUs, not held to them",
+        ]
+        if resources.disk_mb is not None:
+            said.append(f"disk space is not limited to the {resources.disk_mb} MB asked for")
+        if not limits.counts_processes(own_account=identity.needed(), own_namespace=True):
+            said.append(
+                f"the number of processes is not limited to {resources.pids}: the kernel is old"
+            )
+        return said
+
+    async def _execute(self, payload: Any, job: "Job") -> "Ended":
+        found = probe.look()
+        bubblewrap = found.bubblewrap
+        if bubblewrap is None:
+            raise Unavailable(f"the sandbox does not work here: {found.reason}", hint=found.hint)
+        with ExitStack() as after:
+            account = after.enter_context(identity.claimed()) if identity.needed() else None
+            folder = job.workspace.folder
+            private_tmp = os.path.join(folder, "tmp")
+            os.mkdir(private_tmp, 0o700)
+            after.callback(remove, private_tmp)
+            workspace = _staged(job, account)
+            mounts = plan.make_plan(
+                payload.root,
+                workspace,
+                private_tmp,
+                uid=account.uid if account else USER_ID,
+                gid=account.gid if account else USER_ID,
+                memory_mb=job.resources.memory_mb,
+                network=job.network,
+                paths=job.paths,
+            )
+            variables = program_variables(payload, job, plan.WORKSPACE)
+            check_program(
+                payload.argv, variables, mounts.folder, mounts.locate, by_others=account is not None
+            )
+            if account is not None:
+                _lend(folder, account, after)
+            program = launch.start(
+                bubblewrap,
+                mounts,
+                payload.argv,
+                variables,
+                account,
+                limits.process_limits(
+                    job.resources, own_account=account is not None, own_namespace=True
+                ),
+            )
+            return watch(program, job)
+
+
+def _lend(folder: str, account: identity.Identity, after: ExitStack) -> None:
+    """Give the run what it may write, until the block ends."""
+    owner, group = os.geteuid(), os.getegid()
+    for name in ("out", "scratch", "tmp"):
+        place = os.path.join(folder, name)
+        ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
+        if name != "tmp":
+            after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
+
+
+def _staged(job: "Job", account: identity.Identity | None) -> "Workspace":
+    """The workspace with those files that can be bound to their places; the others are copied there.
+
+    A bind shows a file with its own permissions: one that only root may read, the run could not.
+    """
+    bound: list[StagedFile] = []
+    for file in job.workspace.files:
+        try:
+            mode = os.stat(file.source).st_mode
+        except OSError as error:
+            raise InputError(
+                f"the input {file.source!r} cannot be read any more: {error.strerror}",
+                hint="give it again",
+            ) from error
+        if len(bound) < _MOST_BINDS and (account is None or mode & _READ_BY_ALL):
+            bound.append(file)
+            continue
+        copied = staging.stage(file.source, os.path.join(job.workspace.folder, file.name))
+        if copied >= staging.NOTEWORTHY_BYTES:
+            job.on_notice(
+                f"{file.source} was copied ({copied >> 20} MB), since only its owner may read it"
+            )
+    return replace(job.workspace, files=tuple(bound))

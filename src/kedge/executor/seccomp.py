@@ -1,0 +1,189 @@
+"""The system-call filter: what no function has a use for and every escape begins with.
+
+Built here as classic BPF for `bwrap --seccomp`. Refused calls fail with EPERM, as without privilege;
+`clone3` with ENOSYS, since its flags lie in memory where a filter cannot look, and libraries then fall
+back to `clone`. Without it, a process that had given up everything got all capabilities back, inside a
+new user namespace, by `unshare -Ur`.
+"""
+
+import errno
+import os
+import struct
+from typing import NamedTuple
+
+from kedge.errors import Unavailable
+
+
+class _Machine(NamedTuple):
+    audit: int  # AUDIT_ARCH_*: what `seccomp_data.arch` says of a native call
+    clone: int
+    clone3: int
+    socket: int
+    ioctl: int
+    denied: tuple[int, ...]
+
+
+# Numbers from 424 on are the same on every processor.
+_SINCE_COMMON = {
+    "io_uring_setup": 425,
+    "io_uring_enter": 426,
+    "io_uring_register": 427,
+    "open_tree": 428,
+    "move_mount": 429,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
+    "fspick": 433,
+    "pidfd_getfd": 438,
+    "process_madvise": 440,
+    "mount_setattr": 442,
+    "quotactl_fd": 443,
+    "open_tree_attr": 467,
+}
+
+_X86_64 = {
+    "ptrace": 101,
+    "syslog": 103,
+    "personality": 135,
+    "pivot_root": 155,
+    "chroot": 161,
+    "acct": 163,
+    "mount": 165,
+    "umount2": 166,
+    "swapon": 167,
+    "swapoff": 168,
+    "reboot": 169,
+    "iopl": 172,
+    "ioperm": 173,
+    "init_module": 175,
+    "delete_module": 176,
+    "quotactl": 179,
+    "kexec_load": 246,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "unshare": 272,
+    "perf_event_open": 298,
+    "open_by_handle_at": 304,
+    "setns": 308,
+    "process_vm_readv": 310,
+    "process_vm_writev": 311,
+    "kcmp": 312,
+    "finit_module": 313,
+    "kexec_file_load": 320,
+    "bpf": 321,
+    "userfaultfd": 323,
+}
+
+_AARCH64 = {
+    "umount2": 39,
+    "mount": 40,
+    "pivot_root": 41,
+    "chroot": 51,
+    "quotactl": 60,
+    "acct": 89,
+    "personality": 92,
+    "unshare": 97,
+    "kexec_load": 104,
+    "init_module": 105,
+    "delete_module": 106,
+    "syslog": 116,
+    "ptrace": 117,
+    "reboot": 142,
+    "add_key": 217,
+    "request_key": 218,
+    "keyctl": 219,
+    "swapon": 224,
+    "swapoff": 225,
+    "perf_event_open": 241,
+    "open_by_handle_at": 265,
+    "setns": 268,
+    "process_vm_readv": 270,
+    "process_vm_writev": 271,
+    "kcmp": 272,
+    "finit_module": 273,
+    "bpf": 280,
+    "userfaultfd": 282,
+    "kexec_file_load": 294,
+}
+
+_MACHINES = {
+    "x86_64": _Machine(0xC000003E, 56, 435, 41, 16, (*_X86_64.values(), *_SINCE_COMMON.values())),
+    "aarch64": _Machine(
+        0xC00000B7, 220, 435, 198, 29, (*_AARCH64.values(), *_SINCE_COMMON.values())
+    ),
+}
+
+# CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET. NEWTIME exists only for unshare
+# and clone3: in clone that bit belongs to the exit signal.
+_NEW_NAMESPACES = 0x7E020000
+
+# ioctl requests that type into a terminal on behalf of its owner.
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+
+_AF_VSOCK = 40  # talks to the hypervisor past any network namespace
+
+_X32_BIT = 0x40000000
+
+# Instructions of classic BPF, by what they do here.
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+
+# struct seccomp_data { int nr; __u32 arch; __u64 ip; __u64 args[6]; }, both machines little-endian; the
+# kernel itself looks only at the low half of the arguments tested here.
+_NUMBER, _ARCH, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
+
+_Instruction = tuple[int, int, int, int]
+
+
+def supported(machine: str | None = None) -> bool:
+    """Whether there is a filter for this processor (`os.uname().machine`)."""
+    return (machine or os.uname().machine) in _MACHINES
+
+
+def filter_program(machine: str | None = None) -> bytes:
+    """The filter for this processor, as the array of `struct sock_filter` that the kernel takes.
+
+    Raises:
+        Unavailable: there is no filter for it.
+    """
+    name = machine or os.uname().machine
+    known = _MACHINES.get(name)
+    if known is None:
+        raise Unavailable(
+            f"there is no system-call filter for the processor {name!r}",
+            hint=f"filters exist for {' and '.join(_MACHINES)}; use the executor `process`",
+        )
+    return b"".join(struct.pack("HBBI", *one) for one in _instructions(known))
+
+
+def _instructions(machine: _Machine) -> list[_Instruction]:
+    refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+    number = (_LOAD, 0, 0, _NUMBER)
+    program: list[_Instruction] = [
+        (_LOAD, 0, 0, _ARCH),
+        (_EQUAL, 1, 0, machine.audit),
+        refuse,
+        number,
+        (_AT_LEAST, 0, 1, _X32_BIT),
+        refuse,
+        (_EQUAL, 0, 1, machine.clone3),
+        (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
+    ]
+    program += _unless(machine.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _NEW_NAMESPACES), refuse])
+    program += _unless(machine.socket, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _AF_VSOCK), refuse])
+    program += _unless(
+        machine.ioctl,
+        _SECOND_ARGUMENT,
+        [(_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), refuse],
+    )
+    for call in machine.denied:
+        program += [(_EQUAL, 0, 1, call), refuse]
+    program.append((_RETURN, 0, 0, _ALLOW))
+    return program
+
+
+def _unless(call: int, argument: int, body: list[_Instruction]) -> list[_Instruction]:
+    """`body` for `call` alone, with the low half of `argument` loaded before and the number after."""
+    inner = [(_LOAD, 0, 0, argument), *body, (_LOAD, 0, 0, _NUMBER)]
+    return [(_EQUAL, 0, len(inner), call), *inner]

@@ -1,0 +1,217 @@
+"""One loop from a program's start to its end, the same for every executor.
+
+It passes on what the program writes, ticks, and ends it: at its own end, at its timeout, or when asked to.
+Nothing is kept of the output, and a program that writes faster than it is read simply waits.
+"""
+
+import os
+import selectors
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from kedge.errors import Lost, StartFailed
+from kedge.executor.job import Ended, Reason, Stream
+
+if TYPE_CHECKING:
+    from kedge.executor.job import Job
+
+TICK_S = 0.05  # half of what is promised, so that a late wake-up still keeps the promise
+CHUNK_BYTES = 1 << 16  # what a pipe holds
+KILL_PATIENCE_S = (
+    10.0  # a killed process may sit out a disk or network wait in the kernel, not longer
+)
+EAGER_WAIT_S = 0.001  # between two looks for a program that has only just been started
+DRAIN_BYTES = 1 << 20  # the most a pipe can hold: what is more comes from a process that got away
+_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a program ended, from whoever started it.
+
+    `started` is False when what was to start the program failed; the other fields as in `Ended`.
+    """
+
+    started: bool
+    exit_code: int | None
+    signal: int | None
+    cpu_s: float | None
+    peak_memory_mb: float | None
+    read_bytes: int | None
+    written_bytes: int | None
+
+
+class Program(Protocol):
+    """A program that was started, with the means to end it. Its descriptors are its own to close."""
+
+    stdout: int
+    stderr: int
+    ended: int  # readable once it has ended
+
+    def found(self) -> bool:
+        """Whether all is known that can only be learnt while it lives; looks again when not."""
+
+    def ask(self) -> None:
+        """SIGTERM to its process group."""
+
+    def ask_all(self) -> None:
+        """SIGTERM to all of its processes."""
+
+    def kill(self) -> None:
+        """SIGKILL to everything it started."""
+
+    def settle(self) -> Outcome:
+        """After its end: see that nothing of it is left, and say how it ended."""
+
+    def close(self) -> None:
+        """Let go of its descriptors; kills it when it still runs."""
+
+
+def watch(program: Program, job: "Job") -> Ended:
+    """See `program` through to its end.
+
+    Raises:
+        StartFailed: it turns out that it could not be started.
+        Lost: it cannot be killed.
+    """
+    try:
+        return _Watch(program, job).run()
+    finally:
+        program.close()
+
+
+class _Watch:
+    def __init__(self, program: Program, job: "Job") -> None:
+        self.program = program
+        self.job = job
+        self.started = time.monotonic()
+        self.next_tick = self.started
+        self.reason: Reason = "exited"
+        self.asked: float | None = None  # when the program was asked to end
+        self.asked_all = False
+        self.killed: float | None = None
+        self.tail = b""
+        self.selector = selectors.DefaultSelector()
+
+    def run(self) -> Ended:
+        streams: dict[int, Stream] = {self.program.stdout: "stdout", self.program.stderr: "stderr"}
+        with self.selector:
+            for descriptor in streams:
+                os.set_blocking(descriptor, False)
+                self.selector.register(descriptor, selectors.EVENT_READ)
+            self.selector.register(self.program.ended, selectors.EVENT_READ)
+            self.selector.register(self.job.cancel.fileno(), selectors.EVENT_READ)
+            self.selector.register(self.job.cancel.forced_fileno(), selectors.EVENT_READ)
+            over = False
+            while not over:
+                for key, _ in self.selector.select(self._wait()):
+                    if key.fd in streams:
+                        if self._pass_on(key.fd, streams[key.fd]) == 0:
+                            self.selector.unregister(key.fd)
+                    elif key.fd == self.program.ended:
+                        over = True
+                    else:
+                        self.selector.unregister(key.fd)
+                self._advance(time.monotonic(), over)
+        wall = time.monotonic() - self.started
+        outcome = self.program.settle()
+        for descriptor, stream in streams.items():
+            self._drain(descriptor, stream)
+        self.job.on_tick()
+        if not outcome.started and self.reason == "exited":
+            raise _could_not_start(self.tail)
+        return Ended(
+            exit_code=outcome.exit_code,
+            signal=outcome.signal,
+            reason=self.reason,
+            wall_s=wall,
+            cpu_s=outcome.cpu_s,
+            peak_memory_mb=outcome.peak_memory_mb,
+            read_bytes=outcome.read_bytes,
+            written_bytes=outcome.written_bytes,
+        )
+
+    def _wait(self) -> float:
+        if not self.program.found():
+            return EAGER_WAIT_S
+        now = time.monotonic()
+        return max(0.0, min([self.next_tick, *self._deadlines()]) - now)
+
+    def _deadlines(self) -> list[float]:
+        resources = self.job.resources
+        if self.killed is not None:
+            return [self.killed + KILL_PATIENCE_S]
+        if self.asked is not None:
+            share = 1.0 if self.asked_all else 0.5
+            return [self.asked + share * resources.grace]
+        return [] if resources.timeout is None else [self.started + resources.timeout]
+
+    def _advance(self, now: float, over: bool) -> None:
+        """Tick, and take whatever step towards the end is due."""
+        if now >= self.next_tick:
+            self.next_tick = now + TICK_S
+            self.job.on_tick()
+        if over:
+            return
+        cancel = self.job.cancel
+        due = any(now >= deadline for deadline in self._deadlines())
+        if cancel.forced and self.killed is None:
+            self._end_as("cancelled")
+            self._kill(now)
+        elif cancel.requested and self.asked is None:
+            self._end_as("cancelled")
+            self._ask(now)
+        elif not due:
+            return
+        elif self.killed is not None:
+            raise Lost(
+                f"a process of the run could not be killed within {KILL_PATIENCE_S:g} seconds",
+                hint="it waits in the kernel, for a disk or network that does not answer, most likely",
+            )
+        elif self.asked is None:
+            self._end_as("timeout")
+            self._ask(now)
+        elif not self.asked_all:
+            self.asked_all = True
+            self.program.ask_all()
+        else:
+            self._kill(now)
+
+    def _end_as(self, reason: Reason) -> None:
+        if self.reason == "exited":
+            self.reason = reason
+
+    def _ask(self, now: float) -> None:
+        self.asked = now
+        self.program.ask()
+
+    def _kill(self, now: float) -> None:
+        self.killed = now
+        self.program.kill()
+
+    def _pass_on(self, descriptor: int, stream: Stream) -> int | None:
+        """Hand on one chunk; its length, 0 at the stream's end, None when there is nothing yet."""
+        try:
+            data = os.read(descriptor, CHUNK_BYTES)
+        except BlockingIOError:
+            return None
+        if data:
+            if stream == "stderr":
+                self.tail = (self.tail + data)[-_TAIL_BYTES:]
+            self.job.on_output(stream, data)
+        return len(data)
+
+    def _drain(self, descriptor: int, stream: Stream) -> None:
+        left = DRAIN_BYTES
+        while left > 0 and (length := self._pass_on(descriptor, stream)):
+            left -= length
+
+
+def _could_not_start(said: bytes) -> StartFailed:
+    lines = said.decode(errors="replace").strip().splitlines()
+    why = f": {lines[-1]}" if lines else ""
+    return StartFailed(
+        f"the program could not be started{why}",
+        hint="`kedge doctor` checks what this machine's sandbox needs",
+    )

@@ -1,0 +1,47 @@
+"""The base of every runtime: from a task to a payload."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from kedge.middleware import RuntimeMiddleware, around
+from kedge.registry import Registered, Registry
+
+if TYPE_CHECKING:
+    from kedge.task.task import Task
+
+runtimes: Registry["Runtime[Any]"] = Registry(
+    "runtime", "kedge.runtime", {"python": "kedge.runtime.python"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeContext:
+    """What a RuntimeMiddleware is called with."""
+
+    runtime: "Runtime[Any]"
+    task: "Task"
+
+
+class Runtime[Payload](Registered, registry=runtimes):
+    """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
+
+    `kind_name` and `kind_description` are for people. A runtime prepares; it never executes.
+    """
+
+    kind_name: ClassVar[str]
+    kind_description: ClassVar[str]
+
+    @abstractmethod
+    async def _setup_runtime(self, task: "Task") -> Payload:
+        """The payload for `task`. Raises a ValueError or a KedgeError if it cannot be made."""
+
+    @final
+    async def setup_runtime(self, task: "Task") -> Payload:
+        """The payload for `task`, made inside the registered RuntimeMiddleware."""
+
+        async def setup(context: RuntimeContext) -> Payload:
+            payload: Payload = await context.runtime._setup_runtime(context.task)
+            return payload
+
+        return await around(RuntimeMiddleware, RuntimeContext(self, task), setup)

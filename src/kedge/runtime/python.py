@@ -1,0 +1,93 @@
+"""The `python` kind: a handler of a package, in the environment that was built for it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kedge.runtime.base import Runtime
+from kedge.task.payload import Process, PythonRoot
+
+if TYPE_CHECKING:
+    from kedge.task.task import Task
+
+# Isolated (no PYTHON* variables, no user site) and without writing byte code into a read-only package.
+_FLAGS = ("-I", "-B")
+
+
+@dataclass(frozen=True)
+class PythonRuntime(Runtime[Process]):
+    """One function of a `python` package, ready to be run by the runner.
+
+    Args:
+        python: path of the environment's interpreter.
+        visible: host paths that must be readable inside (environment, base interpreter, runner).
+        runner: path of the runner, compiled or source.
+        handler: `module:function`.
+        inputs: input port → kind, for ports that are not plain values.
+        outputs: output port → `{"kind": …, "extensions": […]}`.
+        convert: inputs whose JSON values become Python objects first (dates, enums, models).
+        open: whether outputs beyond the declared ones are taken.
+        env: the package's own variables.
+    """
+
+    kind: ClassVar[str] = "python"
+    kind_name: ClassVar[str] = "Python"
+    kind_description: ClassVar[str] = (
+        "A Python function in an environment built from its requirements."
+    )
+
+    python: str
+    visible: tuple[str, ...]
+    runner: str
+    handler: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    convert: tuple[str, ...] = ()
+    open: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def instructions(self) -> dict[str, Any]:
+        """What the runner is told."""
+        return {
+            "handler": self.handler,
+            "inputs": dict(self.inputs),
+            "convert": list(self.convert),
+            "outputs": {port: dict(kind) for port, kind in self.outputs.items()},
+            "open": self.open,
+        }
+
+    async def _setup_runtime(self, task: "Task") -> Process:  # noqa: ARG002 - bound when it was made
+        return _process(
+            self.python, self.visible, self.runner, "run", self.instructions(), self.env
+        )
+
+
+def describe_process(
+    python: str,
+    visible: tuple[str, ...],
+    runner: str,
+    handlers: Mapping[str, str],
+    env: Mapping[str, str] | None = None,
+) -> Process:
+    """The payload that writes the signatures of `handlers` (function → `module:function`).
+
+    They end up in `out/data.json` as `{"functions": {function: description}, "python": version}`.
+    """
+    return _process(python, visible, runner, "describe", {"handlers": dict(handlers)}, env or {})
+
+
+def _process(
+    python: str,
+    visible: tuple[str, ...],
+    runner: str,
+    verb: str,
+    instructions: dict[str, Any],
+    env: Mapping[str, str],
+) -> Process:
+    text = json.dumps(instructions, separators=(",", ":"))
+    return Process(
+        argv=(python, *_FLAGS, runner, verb, text),
+        root=PythonRoot(visible=visible),
+        env=dict(env),
+    )

@@ -1,0 +1,44 @@
+"""The base of every target."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from kedge.middleware import TargetMiddleware, around
+from kedge.registry import Registered, Registry
+
+if TYPE_CHECKING:
+    from kedge.executor.base import Executor
+    from kedge.executor.job import Ended, Job
+
+targets: Registry["Target"] = Registry("target", "kedge.target", {"local": "kedge.target.local"})
+
+
+@dataclass(frozen=True, slots=True)
+class TargetContext:
+    """What a TargetMiddleware is called with."""
+
+    target: "Target"
+    executor: "Executor"
+    payload: Any
+    job: "Job"
+
+
+class Target(Registered, registry=targets):
+    """Where a payload is executed. A subclass gives itself a `kind` and writes `_place`."""
+
+    kind_name: ClassVar[str]
+    kind_description: ClassVar[str]
+
+    @abstractmethod
+    async def _place(self, executor: "Executor", payload: Any, job: "Job") -> "Ended":
+        """Have `executor` execute `payload` at this place, and wait for its end."""
+
+    @final
+    async def place(self, executor: "Executor", payload: Any, job: "Job") -> "Ended":
+        """Execute `payload` at this place, inside the registered TargetMiddleware."""
+
+        async def place(context: TargetContext) -> "Ended":
+            return await context.target._place(context.executor, context.payload, context.job)
+
+        return await around(TargetMiddleware, TargetContext(self, executor, payload, job), place)
