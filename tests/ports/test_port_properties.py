@@ -79,9 +79,12 @@ simple = st.one_of(
         ]
     ),
     *(bracketed(name, units) for name, units in UNITS.items()),
-    st.lists(scalars.filter(lambda one: one is not None) | words, min_size=1, max_size=3).map(
-        lambda found: f"literal[{', '.join(dict.fromkeys(map(json.dumps, found)))}]"
-    ),
+    st.lists(
+        scalars.filter(lambda one: one is not None) | words,
+        min_size=1,
+        max_size=3,
+        unique_by=lambda one: (isinstance(one, bool), one),
+    ).map(lambda found: f"literal[{', '.join(map(json.dumps, found))}]"),
 )
 
 

@@ -105,34 +105,31 @@ def test_no_text_makes_the_reader_fail_in_another_way(text: str) -> None:
         assert error.hint
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                "mm",
-                "kN",
-                "N",
-                "Pa",
-                "s",
-                "^",
-                "**",
-                "/",
-                "*",
-                "(",
-                ")",
-                "1",
-                "2",
-                "-1",
-                "0.5",
-                "²",
-                "·",
-                ".",
-                "degC",
-            ]
-            + [" "]
-        )
-    )
-)
+PARTS = [
+    "mm",
+    "kN",
+    "N",
+    "Pa",
+    "s",
+    "^",
+    "**",
+    "/",
+    "*",
+    "(",
+    ")",
+    "1",
+    "2",
+    "-1",
+    "0.5",
+    "²",
+    "·",
+    ".",
+    "degC",
+    " ",
+]
+
+
+@given(st.lists(st.sampled_from(PARTS)))
 def test_no_arrangement_of_unit_parts_makes_the_reader_fail_in_another_way(
     parts: list[str],
 ) -> None:
@@ -150,7 +147,7 @@ def test_a_conversion_is_the_nearest_float_to_the_exact_result(
     value: float, source: str, target: str
 ) -> None:
     by = scale(source, target) or Scale((1, 1))
-    exact = Fraction(value) * Fraction(*by.factor) + Fraction(*by.offset)
+    exact = Fraction(repr(value)) * Fraction(*by.factor) + Fraction(*by.offset)
     assert convert(value, by) == float(exact)
 
 
@@ -159,7 +156,7 @@ normal = finite.filter(lambda value: value == 0 or abs(value) > 1e-200)
 
 
 @given(normal, st.sampled_from([LENGTHS, STRESSES]), st.data())
-def test_a_round_trip_comes_back_to_the_last_bit_that_floats_allow(
+def test_a_round_trip_comes_back_to_the_last_bits_that_floats_allow(
     value: float, units: tuple[str, ...], data: st.DataObject
 ) -> None:
     source, target = data.draw(st.sampled_from(units)), data.draw(st.sampled_from(units))
@@ -168,13 +165,28 @@ def test_a_round_trip_comes_back_to_the_last_bit_that_floats_allow(
         assert back is not None
         assert Fraction(*there.factor) * Fraction(*back.factor) == 1
     returned = convert(convert(value, there), back)
-    # One rounding each way: half a unit in the last place of the middle value, and of the last.
     assert abs(returned - value) <= 2 * math.ulp(value)
 
 
-@given(st.integers(-(10**6), 10**6))
-def test_whole_millimetres_survive_the_trip_to_metres_and_back(value: int) -> None:
-    assert convert(convert(value, scale("mm", "m")), scale("m", "mm")) == value
+DECIMAL = ("um", "mm", "cm", "m", "km")
+
+
+@given(
+    st.integers(-(10**15) + 1, 10**15 - 1),
+    st.integers(-12, 12),
+    st.sampled_from(DECIMAL),
+    st.sampled_from(DECIMAL),
+)
+def test_what_people_write_comes_back_exactly_from_any_decimal_unit(
+    digits: int, exponent: int, source: str, target: str
+) -> None:
+    value = float(f"{digits}e{exponent}")
+    assert convert(convert(value, scale(source, target)), scale(target, source)) == value
+
+
+def test_a_value_is_taken_as_it_is_written() -> None:
+    assert convert(32.767, scale("m", "mm")) == 32767.0
+    assert convert(0.1, scale("km", "mm")) == 100000.0
 
 
 @given(

@@ -54,24 +54,24 @@ def findings(schema: Any, value: Any, place: Place, failed: set[Place]) -> list[
     hidden = holds_secret(schema)
     problems: list[Problem] = []
     for error in validator(schema).iter_errors(value):
-        for problem, where in _explained(error, schema, value, place, hidden):
+        for problem, where in _explained(error, schema, place, hidden):
             if not any(where[: len(known)] == known for known in failed):
                 problems.append(problem)
     return problems
 
 
 def _explained(
-    error: "ValidationError", schema: Any, value: Any, place: Place, hidden: bool
+    error: "ValidationError", schema: Any, place: Place, hidden: bool
 ) -> Iterator[tuple[Problem, Place]]:
     inner = list(error.instance_path)
     here = (*place, *inner)
-    at, came = _walked(schema, list(error.schema_path)[:-1]), _reached(value, inner)
+    at, came = _walked(schema, list(error.schema_path)[:-1]), error.instance
     name = path_text(here)
     facts = error.kind.as_dict()
     keyword = error.kind.name
     if keyword in ("anyOf", "oneOf") and (alone := _alone(at, came)) is not None:
         for nested in validator(alone).iter_errors(came):
-            yield from _explained(nested, alone, came, here, hidden)
+            yield from _explained(nested, alone, here, hidden)
         return
     if keyword == "additionalProperties":
         known = list(field_schemas(at))
@@ -168,12 +168,6 @@ def _walked(schema: Any, path: list[Any]) -> Any:
         except (KeyError, IndexError, TypeError):
             return {}
     return schema
-
-
-def _reached(value: Any, path: list[Any]) -> Any:
-    for part in path:
-        value = value[part]
-    return value
 
 
 def _size(value: Any) -> int | str:
