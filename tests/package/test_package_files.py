@@ -194,11 +194,10 @@ def test_a_large_package_names_its_largest_files(
     assert len(files.contents(str(root)).warnings) == 1
 
 
-def test_a_bad_ignore_pattern_is_refused_with_its_line(root: Path) -> None:
-    (root / ".kedgeignore").write_text("ok\n" + "*a" * 30 + "\n")
-    with pytest.raises(PackageError) as caught:
+def test_an_ignore_file_without_end_is_refused(root: Path) -> None:
+    (root / ".kedgeignore").write_text("pattern\n" * 100_000)
+    with pytest.raises(PackageError, match="larger than"):
         package_files(str(root))
-    assert caught.value.where.line == 2
 
 
 @contextlib.contextmanager

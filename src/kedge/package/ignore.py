@@ -1,15 +1,10 @@
-"""What a package leaves out: some folders always, and what its ignore files name.
-
-`pathspec` is imported when there is an ignore file to read; an unchanged package never comes here.
-"""
+"""What a package leaves out: some folders always, and what its ignore files name."""
 
 import os
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kedge.errors import PackageError, Where
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from kedge.package.gitignore import Pattern, leaves_out, parse
 
 IGNORE: Final = ".kedgeignore"
 GITIGNORE: Final = ".gitignore"
@@ -23,10 +18,7 @@ _FOLDERS: Final = frozenset(
 _EGG_INFO: Final = ".egg-info"
 # What tells a virtual environment, of any name: PEP 405, and conda's own.
 _ENVIRONMENT_MARKS: Final = ("pyvenv.cfg", "conda-meta")
-_MAX_BYTES: Final = 1 << 20
-_MAX_WILDCARDS: Final = (
-    12  # in one pattern: matching takes longer with each, without a bound otherwise
-)
+_MAX_BYTES: Final = 1 << 18  # of one ignore file
 
 
 @final
@@ -40,7 +32,7 @@ class IgnoreRules:
     def __init__(self, root: str) -> None:
         self._root = root
         self._own = os.path.isfile(os.path.join(root, IGNORE))
-        self._specs: list[tuple[str, GitIgnoreSpec]] = []
+        self._specs: list[tuple[str, list[Pattern]]] = []
         self.read: list[str] = []
         """Ignore files that were read, relative to the root: a change of theirs is a change of the package."""
 
@@ -48,10 +40,10 @@ class IgnoreRules:
         """Read the ignore file of `folder` (relative to the root, "" for it) before its entries are asked for.
 
         Raises:
-            PackageError: an ignore file that cannot be read, or a pattern that means nothing.
+            PackageError: an ignore file that cannot be read, or is too large.
         """
         # A walk goes down one branch after another: what belongs to a folder left behind is dropped.
-        self._specs = [(at, spec) for at, spec in self._specs if _is_below(folder, at)]
+        self._specs = [(at, patterns) for at, patterns in self._specs if _is_below(folder, at)]
         name = IGNORE if self._own else GITIGNORE
         if self._own and folder:
             return
@@ -62,16 +54,13 @@ class IgnoreRules:
 
     def leaves_out(self, path: str, *, is_folder: bool) -> bool:
         """Whether the entry at `path` (relative, in a folder that was entered) is not of the package."""
-        asked = f"{path}/" if is_folder else path
-        for at, spec in reversed(self._specs):
-            answer = spec.check_file(asked[len(at) + 1 :] if at else asked).include
+        for at, patterns in reversed(self._specs):
+            answer = leaves_out(patterns, path[len(at) + 1 :] if at else path, is_folder=is_folder)
             if answer is not None:
                 return answer
         return False
 
-    def _parsed(self, relative: str) -> "GitIgnoreSpec":
-        from pathspec import GitIgnoreSpec
-
+    def _parsed(self, relative: str) -> list[Pattern]:
         try:
             with open(os.path.join(self._root, relative), "rb") as file:
                 data = file.read(_MAX_BYTES + 1)
@@ -81,26 +70,15 @@ class IgnoreRules:
                 where=Where(relative),
                 hint="make it readable, or remove it",
             ) from None
-        # Names on disk are bytes: the same escapes as `os.fsdecode` make any pattern match its name.
-        lines = data.decode(
-            "utf-8-sig" if data[:1] == b"\xef" else "utf-8", "surrogateescape"
-        ).split("\n")
-        for number, line in enumerate(lines, 1):
-            if len(data) > _MAX_BYTES or line.count("*") > _MAX_WILDCARDS:
-                raise PackageError(
-                    f"`{relative}` has a pattern with more than {_MAX_WILDCARDS} wildcards, or is too large",
-                    where=Where(relative, number),
-                    hint="name folders instead",
-                )
-            try:
-                GitIgnoreSpec.from_lines([line])
-            except (ValueError, TypeError) as error:
-                raise PackageError(
-                    f"`{line.strip()}` is not an ignore pattern: {error}",
-                    where=Where(relative, number),
-                    hint="patterns are those of .gitignore",
-                ) from None
-        return GitIgnoreSpec.from_lines(lines)
+        if len(data) > _MAX_BYTES:
+            raise PackageError(
+                f"`{relative}` is larger than {_MAX_BYTES >> 10} KiB",
+                where=Where(relative),
+                hint="name folders instead of their files",
+            )
+        # Names on disk are bytes: the same escapes as those of `os.fsdecode` let a pattern match its name.
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+        return [pattern for line in text.split("\n") if (pattern := parse(line)) is not None]
 
 
 def always_left_out(name: str, path: str, *, is_folder: bool) -> bool:

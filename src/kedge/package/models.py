@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from kedge.errors import nearest
 from kedge.package import names, pythons
+from kedge.package.document import described
 from kedge.package.resources import TIERS
 
 REFUSED = "kedge_refused"
@@ -109,12 +110,15 @@ _DEBIAN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.:=~_
 def _requirements(value: Any) -> bool | str | list[str]:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value and not (refusal := _below_root(value)):
+    if isinstance(value, str) and value and not _below_root(value):
         return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        for item in value:
-            if refusal := _distribution(item):
-                raise refused(*refusal)
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            if not isinstance(item, str) or _distribution(item):
+                raise refused(
+                    f"a list of requirement texts (item {number + 1} is {described(item)})",
+                    'for example requirements: ["numpy>=2", "scipy"]',
+                )
         return value
     raise refused(
         "false, true (requirements.txt), a path below the root, or a list of requirement texts",
@@ -122,13 +126,17 @@ def _requirements(value: Any) -> bool | str | list[str]:
     )
 
 
-def _tier(value: str) -> names.Refusal | None:
-    if value in TIERS:
-        return None
-    close = nearest(value, tuple(TIERS))
-    return " or ".join([", ".join(list(TIERS)[:-1]), list(TIERS)[-1]]), (
-        f"did you mean `{close}`?" if close else "or give cpu and memory_mb instead"
-    )
+def _one_of(*choices: str) -> AfterValidator:
+    """One of a few words, with the nearest one as the hint."""
+
+    def rule(value: str) -> names.Refusal | None:
+        if value in choices:
+            return None
+        close = nearest(value, choices)
+        expected = " or ".join(filter(None, (", ".join(choices[:-1]), choices[-1])))
+        return expected, f"did you mean `{close}`?" if close else f"for example {choices[0]}"
+
+    return _text(rule)
 
 
 def _environment_value(value: Any) -> str | dict[str, str]:
@@ -160,7 +168,19 @@ def _format_version(value: Any) -> str:
     )
 
 
+_FAILURES = (
+    "function_error", "contract_error", "timeout", "out_of_memory", "out_of_disk", "start_failed",
+    "environment_error", "lost",
+)  # fmt: skip
+_BACKOFFS = ("exponential", "linear", "constant")
+_VISIBILITIES = ("private", "internal", "public")
+
 Path = Annotated[str, _text(_below_root)]
+Failure = Annotated[str, _one_of(*_FAILURES), WithJsonSchema({"enum": list(_FAILURES)})]
+Backoff = Annotated[str, _one_of(*_BACKOFFS), WithJsonSchema({"enum": list(_BACKOFFS)})]
+Visibility = Annotated[str, _one_of(*_VISIBILITIES), WithJsonSchema({"enum": list(_VISIBILITIES)})]
+ImageUser = Annotated[str, _one_of("image"), WithJsonSchema({"const": "image"})]
+TierName = Annotated[str, _one_of(*TIERS), WithJsonSchema({"enum": list(TIERS)})]
 PackageName = Annotated[str, _text(names.package_name)]
 SemanticVersion = Annotated[str, _text(names.semantic_version)]
 EnvironmentValue = Annotated[
@@ -190,7 +210,7 @@ FormatVersion = Annotated[
 class ResourcesBlock(Block):
     """What a run may use: a tier, or cpu and memory_mb; timeout goes with either."""
 
-    tier: Annotated[str, _text(_tier), WithJsonSchema({"enum": list(TIERS)})] | None = Field(
+    tier: TierName | None = Field(
         None, description="nano, micro, small, medium or large: CPUs, memory and timeout at once."
     )
     cpu: float | None = Field(None, gt=0, le=4096, description="CPUs, fractions allowed.")
@@ -210,18 +230,11 @@ class RetriesBlock(Block):
     """When a run that did not succeed is tried again."""
 
     max: int = Field(ge=0, le=1000, description="Further attempts after the first.")
-    backoff: Literal["exponential", "linear", "constant"] = Field(
-        "exponential", description="How the wait between attempts grows."
-    )
+    backoff: Backoff = Field("exponential", description="How the wait between attempts grows.")
     base_s: float | None = Field(None, ge=0, description="Seconds before the first retry.")
     max_s: float | None = Field(None, ge=0, description="The longest wait, in seconds.")
     jitter: bool | None = Field(None, description="Whether waits are varied at random.")
-    on: list[
-        Literal[
-            "function_error", "contract_error", "timeout", "out_of_memory", "out_of_disk",
-            "start_failed", "environment_error", "lost",
-        ]
-    ] | None = Field(None, description="Kinds of failure that are retried.")  # fmt: skip
+    on: list[Failure] | None = Field(None, description="Kinds of failure that are retried.")
     memory_factor: float | None = Field(
         None, ge=1, description="How much more memory each retry after `out_of_memory` gets."
     )
@@ -270,9 +283,7 @@ class PackageBlock(Block):
     tags: list[Annotated[str, _text(names.tag)]] = Field(
         default_factory=list, description="Words to find it by."
     )
-    visibility: Literal["private", "internal", "public"] = Field(
-        "private", description="Who may see it on a server."
-    )
+    visibility: Visibility = Field("private", description="Who may see it on a server.")
     resources: ResourcesBlock | None = Field(None, description="Defaults for every function.")
 
 
@@ -353,7 +364,7 @@ class PythonRuntime(_RuntimeBlock):
 
 
 class _ContainerBlock(_RuntimeBlock):
-    user: Literal["image"] | None = Field(None, description="`image`: run as the image's own user.")
+    user: ImageUser | None = Field(None, description="`image`: run as the image's own user.")
     writable: bool = Field(
         False, description="A private writable layer, thrown away after the run."
     )

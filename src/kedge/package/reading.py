@@ -35,12 +35,15 @@ def read_text(path: str, file: str, *, limit: int = MAX_BYTES) -> str:
             where=Where(file),
             hint="check that it is there and that its permissions let you read it",
         ) from None
-    with open(handle, "rb") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ManifestError(
                 f"{file} is not a regular file", where=Where(file), hint="replace it by a text file"
             )
-        data = stream.read(limit + 1)
+        with open(handle, "rb", closefd=False) as stream:
+            data = stream.read(limit + 1)
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise ManifestError(
             f"{file} is larger than {limit >> 10:,} KiB",

@@ -4,10 +4,11 @@ Digest, cache key and mounted code are the same bytes: the digest that names a s
 copies in it, never from the author's files, which may change at any moment.
 """
 
+import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -94,6 +95,29 @@ def digest_of(entries: Iterable[Entry]) -> str:
             digest.update(len(data).to_bytes(8, "big"))
             digest.update(data)
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def writable(path: str) -> Iterator[None]:
+    """Makes a snapshot's folders writable for the length of a `with` block, for one process at a time.
+
+    For putting compiled files beside their sources, which the digest does not cover. A kill in between
+    leaves folders that their owner could write to and nothing else.
+    """
+    import fcntl
+
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        for inside, _, _ in os.walk(path):
+            os.chmod(inside, _FOLDER_MODE | 0o200)
+        try:
+            yield
+        finally:
+            for inside, _, _ in os.walk(path):
+                os.chmod(inside, _FOLDER_MODE)
+    finally:
+        os.close(handle)
 
 
 def is_whole(path: str, digest: str) -> bool:

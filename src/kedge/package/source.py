@@ -17,7 +17,7 @@ class PackageSource:
     """Where a package is.
 
     Args:
-        root: the folder, or the script itself; absolute.
+        root: the folder, or the script itself, of which symlinks are followed; absolute.
         function: the function that the argument named besides, None when it named none.
         script: whether `root` is a Python file.
     """
@@ -68,7 +68,7 @@ def open_package(argument: str) -> PackageSource:
 
 def _of_file(path: str, argument: str) -> PackageSource:
     if path.endswith(".py"):
-        return PackageSource(path, script=True)
+        return PackageSource(os.path.realpath(path), script=True)
     if path.lower().endswith(".zip"):
         from kedge.package.archive import unpacked
 
@@ -88,7 +88,7 @@ def _script_function(script: str, function: str, argument: str) -> PackageSource
             f"`{argument}` names no function after the colon",
             hint="write file.py:function, or the file alone",
         )
-    return PackageSource(script, function, script=True)
+    return PackageSource(os.path.realpath(script), function, script=True)
 
 
 def _with_manifest(root: str, author: str | None = None) -> str:

@@ -6,19 +6,23 @@ Each takes what the stages before it proved and gives all of its problems.
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from kedge.errors import Problem, Where, nearest
 from kedge.package import names
 from kedge.package.document import Document, Path, described, dotted
 from kedge.package.models import BodyBlock, FunctionBlock, PackageBlock
 from kedge.package.resources import contradicts, half_over_tier
-from kedge.ports import Ports, declared_ports, schema_ports
+from kedge.ports import Ports, check_port_name, declared_ports, schema_ports
 
 _HANDLER: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _CONTAINERS: Final = ("dockerfile", "image")
 _PORT_KEYS: Final = frozenset(
     {"type", "description", "required", "default", "minimum", "maximum", "examples"}
+)
+_DIRECTIONS: Final[tuple[tuple[str, Literal["in", "out"]], ...]] = (
+    ("inputs", "in"),
+    ("outputs", "out"),
 )
 _MODULES_LOOKED_AT: Final = 5_000  # for a nearest name in a message: enough, and bounded
 
@@ -169,7 +173,7 @@ def port_types(document: Document, body: BodyBlock) -> tuple[FunctionPorts, list
     found: FunctionPorts = {}
     for name, function in body.functions.items():
         sides: list[Ports | None] = []
-        for block, direction in (("inputs", "in"), ("outputs", "out")):
+        for block, direction in _DIRECTIONS:
             declared = getattr(function, block)
             schema = getattr(function, f"{block}_schema")
             path: Path = ("functions", name, block if declared is not None else f"{block}_schema")
@@ -197,18 +201,25 @@ def _at_port(document: Document, base: Path, problem: Problem) -> Problem:
             break
         path, rest = step
     named = dotted(path) + (("" if rest.startswith("[") else ".") + rest if rest else "")
-    is_name = not rest and (
-        len(path) == len(base) + 1 or (base[-1] in ("inputs", "outputs") and _odd_key(path, base))
-    )
-    where = document.where(path, key=is_name)
+    where = document.where(path, key=not rest and _is_about_name(document, base, path))
     return Problem(
         problem.message, Where(where.file, where.line, where.column, named), problem.hint
     )
 
 
-def _odd_key(path: Path, base: Path) -> bool:
-    """Whether the path ends at a key that a port does not have: then the problem is the key itself."""
-    return len(path) == len(base) + 2 and path[-1] not in _PORT_KEYS
+def _is_about_name(document: Document, base: Path, path: Path) -> bool:
+    """Whether a problem at `path` is one of the key there rather than of its value."""
+    top = base if base[-1] in ("inputs", "outputs") else (*base, "properties")
+    name = path[-1]
+    if len(path) == len(top) + 2 and top == base:
+        return name not in _PORT_KEYS
+    if len(path) != len(top) + 1 or path[:-1] != top or not isinstance(name, str):
+        return False
+    value: Any = document.data
+    for part in top:
+        value = value[part]
+    same = [other for other in value if names.attribute(other) == names.attribute(name)]
+    return check_port_name(name) is not None or len(same) > 1 or isinstance(value[name], dict)
 
 
 def _step(document: Document, path: Path, rest: str) -> tuple[Path, str] | None:

@@ -81,7 +81,7 @@ def _unquoted(document: Document, path: Path, value: Any, subject: str) -> Probl
     written = document.written(path) or str(value)
     found = described(value) if not isinstance(value, str) else value
     reading = (
-        f" (so `{shortened(written)}` without quotes is read)" if written != str(value) else ""
+        f" (as `{shortened(written)}` without quotes is read)" if written != str(value) else ""
     )
     return Problem(
         f"{subject} is {found}{reading}, expected a text",
@@ -112,13 +112,6 @@ def _problem(
         return Problem(f"`{path[-1]}` is missing in {holder}", document.where(path), hint)
     if kind == REFUSED:
         return refusal(document, path, details["input"], context["expected"], context["hint"])
-    if kind == "literal_error":
-        expected = str(context["expected"]).replace("'", "`")
-        close = nearest(
-            str(details["input"]), str(context["expected"]).replace("'", "").split(", ")
-        )
-        hint = f"did you mean `{close.split(' or ')[0]}`?" if close else _SCHEMA_HINT
-        return refusal(document, path, details["input"], expected, hint)
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         expected = f"{words} {context[name]:g}"

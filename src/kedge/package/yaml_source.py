@@ -59,7 +59,9 @@ def read_yaml(text: str, file: str) -> Document:
     if composer.problems:
         raise ManifestError.of(by_place(composer.problems), file)
     expander = _Expander(file)
-    data = expander.value(root, ()) if root else None
+    if root is None:
+        return Document(file, None, values={(): Place(1, 1)})
+    data = expander.value(root, ())
     if expander.problems:
         raise ManifestError.of(by_place(expander.problems), file)
     return Document(file, data, expander.keys, expander.values)
@@ -286,7 +288,9 @@ class _Expander:
             raise _too_large(self.file, node.place)
         self.values[path] = node.place
         if isinstance(node, _Scalar):
-            self.values[path] = Place(node.place.line, node.place.column, node.value)
+            blank = node.plain and not node.value
+            place = self.keys.get(path, node.place) if blank else node.place
+            self.values[path] = Place(place.line, place.column, node.value)
             return self._scalar(node)
         if isinstance(node, _Sequence):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.items)]
