@@ -70,14 +70,7 @@ class Coercion:
             case str():
                 return self.text(schema, kind, value, place)
             case list() | tuple():
-                return [
-                    self.inner(
-                        element_schema(schema, index) if kind == "list" else {},
-                        element,
-                        (*place, index),
-                    )
-                    for index, element in enumerate(value)
-                ]
+                return self.elements(schema, kind, value, place)
             case Mapping():
                 return self.object(schema, kind, value, place)
         if kind in ("date", "date-time", "duration"):
@@ -87,6 +80,22 @@ class Coercion:
                 return text
         hint = "give JSON: numbers, text, true, false, null, lists, objects"
         return self.wrong(place, f"is {shown(value)}; {expected(schema)} is expected", hint, value)
+
+    def elements(
+        self, schema: Any, kind: str, value: list[Any] | tuple[Any, ...], place: Place
+    ) -> list[Any]:
+        floats = (
+            kind == "list" and "prefixItems" not in schema and form(schema.get("items")) == "number"
+        )
+        # Long lists are lists of floats, which are what they are: ten times faster than one by one.
+        if floats and all(type(one) is float and math.isfinite(one) for one in value):
+            return list(value)
+        return [
+            self.inner(
+                element_schema(schema, index) if kind == "list" else {}, element, (*place, index)
+            )
+            for index, element in enumerate(value)
+        ]
 
     def number(self, schema: Any, kind: str, value: float, place: Place) -> Any:
         if type(value) not in (
