@@ -1,0 +1,111 @@
+"""The `kedge` command: finds a command by name, runs it, and turns errors into words and exit codes."""
+
+import importlib
+import os
+import signal
+import sys
+from typing import Any, override
+
+import click
+
+from kedge.cli.report import wants_json, write_error
+from kedge.errors import KedgeError
+from kedge.version import __version__
+
+# name → (one line for `kedge --help`); each lives in kedge.cli.commands.<name> as `command`
+COMMANDS = {
+    "run": "Run a function.",
+    "inspect": "Show a package's functions, ports, resources and runtime.",
+    "check": "List every problem of a package's manifest and signatures.",
+    "test": "Run a package's test cases in its real runtime.",
+    "init": "Make a new package that runs.",
+    "build": "Make a package's environment ready.",
+    "lock": "Write or refresh a package's lock.",
+    "runs": "List runs.",
+    "show": "Show one run's record.",
+    "logs": "Print what a run wrote.",
+    "schema": "Print a published JSON Schema.",
+    "config": "Show the configuration and where each value comes from.",
+    "python": "Start Kedge's own Python, with kedge importable.",
+    "completion": "Print the completion script for a shell.",
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"kedge.cli.commands.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from kedge.errors import UsageError, nearest
+
+            close = nearest(args[0], list(COMMANDS))
+            raise UsageError(
+                f"unknown command `{args[0]}`",
+                hint=f"did you mean `{close}`?" if close else "`kedge --help` lists the commands",
+            )
+        return super().resolve_command(ctx, args)
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    no_args_is_help=True,
+)
+@click.version_option(__version__, prog_name="kedge", message="%(prog)s %(version)s")
+def app() -> None:
+    """Kedge runs any function in the runtime it needs."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 fine, else the code of the error's kind.
+
+    Args:
+        arguments: the words after `kedge`; those of this process when not given.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_exit_code(words))
+
+
+def _exit_code(words: list[str]) -> int:
+    try:
+        result: Any = app.main(args=words, prog_name="kedge", standalone_mode=False)
+        sys.stdout.flush()
+    except KedgeError as error:
+        write_error(error, as_json=wants_json(words))
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
+    except click.ClickException as error:
+        from kedge.cli.report import usage_error
+
+        write_error(usage_error(error), as_json=wants_json(words))
+        return 2
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`kedge runs | head`): not an error, and nothing more can be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return result if isinstance(result, int) else 0

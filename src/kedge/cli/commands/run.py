@@ -1,0 +1,154 @@
+"""`kedge run`: the main job."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from kedge.cli.complete import package_words
+from kedge.cli.display import Display
+from kedge.cli.report import write_json, write_text
+from kedge.cli.values import read_inputs, split_words, with_pairs
+from kedge.errors import EnvironmentFailed, UsageError
+
+
+@click.command("run", context_settings={"ignore_unknown_options": False})
+@click.argument("package")
+@click.argument("words", nargs=-1, metavar="[FUNCTION] [NAME=VALUE]…", shell_complete=package_words)
+@click.option("--inputs", metavar="FILE", help="Inputs from a JSON file; - for standard input.")
+@click.option("--like", metavar="RUN", help="Start from the inputs of another run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outputs as one JSON object.")
+@click.option("--out", metavar="DIR", help="Copy File outputs and artifacts there.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds it may take.")
+@click.option("--cpu", type=click.FloatRange(min=0, min_open=True), help="CPUs it may use.")
+@click.option("--memory", metavar="MB", help="Memory it may use: 512, 512M, 2G.")
+@click.option("--executor", metavar="KIND", help="How to run it: auto, sandbox or process.")
+@click.option("--network", is_flag=True, help="Allow the network.")
+@click.option("--locked", is_flag=True, help="Refuse to resolve requirements again.")
+@click.option("--keep", is_flag=True, help="Keep the workspace.")
+@click.option("-q", "--quiet", is_flag=True, help="Show errors only.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every step.")
+def command(
+    package: str,
+    words: tuple[str, ...],
+    inputs: str | None,
+    like: str | None,
+    as_json: bool,
+    out: str | None,
+    timeout: float | None,
+    cpu: float | None,
+    memory: str | None,
+    executor: str | None,
+    network: bool,
+    locked: bool,
+    keep: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Run a function.
+
+    PACKAGE is a folder, a .zip, a Python file or file.py:function. FUNCTION may be left out when there
+    is one. Values are JSON where they can be, else text: load=1200, diameter="12 mm", mesh=part.med,
+    bolt.d=12.
+    """
+    from kedge.cli import result as results
+    from kedge.package.source import open_package
+    from kedge.run import core
+    from kedge.run.prepare import prepare
+
+    function, pairs = split_words(words)
+    overrides = {"timeout": timeout, "cpu": cpu, "memory_mb": memory_mb(memory)}
+    with Display(-1 if quiet else int(verbose)) as display:
+        core.settle()
+        source = open_package(package)
+        if source.function is not None:
+            if function is not None:
+                raise UsageError(
+                    f"both `{source.function}` and `{function}` are named",
+                    hint="name the function once",
+                )
+            function = source.function
+        began = time.monotonic()
+        try:
+            prepared = prepare(source, display.step, mode="locked" if locked else "auto")
+        except EnvironmentFailed as error:
+            core.record_unprepared(source, function, error)
+            raise
+        taken = time.monotonic() - began
+        described = prepared.description.function(function)
+        for warning in (*prepared.description.warnings, *described.warnings):
+            display.notice(warning)
+        values = _values(inputs, like)
+        request = core.Request(
+            function=described.name,
+            values=with_pairs(values, pairs, described.input_ports),
+            overrides=overrides,
+            executor=executor,
+            network=network,
+            keep=keep,
+        )
+        with cancelling() as cancel:
+            result = core.run(source, prepared, request, display.observer(), cancel, taken)
+    if out is not None:
+        results.copy_out(result, out)
+    if result.failure is not None:
+        raise result.failure
+    if as_json:
+        write_json(results.document(result))
+        return
+    shown = results.text(result, described.output_ports)
+    if shown:
+        write_text(shown)
+    if not quiet:
+        wall = result.run.measured.get("wall_s") or 0.0
+        click.echo(f"run {result.run.id}: {wall:.2f} s", err=True)
+
+
+@contextmanager
+def cancelling() -> Iterator[Any]:
+    """A request to stop that Ctrl-C and SIGTERM make; the second one is made with force."""
+    from kedge.executor import Cancel
+
+    cancel = Cancel()
+
+    def ask(*_: object) -> None:
+        cancel.request(force=cancel.requested)
+
+    before = {number: signal.signal(number, ask) for number in _STOPPING}
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def memory_mb(text: str | None) -> int | None:
+    """MiB from `512`, `512M` or `2G`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text is None:
+        return None
+    scale = {"M": 1, "G": 1024}.get(text[-1:].upper())
+    number = text[:-1] if scale else text
+    if not number.isascii() or not number.isdigit() or int(number) == 0:
+        raise UsageError(f"`{text}` is no amount of memory", hint="write 512, 512M or 2G")
+    return int(number) * (scale or 1)
+
+
+def _values(inputs: str | None, like: str | None) -> dict[str, Any]:
+    from kedge.run import record
+
+    values: dict[str, Any] = {}
+    if like is not None:
+        values |= record.get(like).inputs
+    if inputs is not None:
+        values |= read_inputs(inputs)
+    return values

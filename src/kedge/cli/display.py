@@ -1,0 +1,160 @@
+"""What a person sees while a run goes on: one live line on a terminal, plain lines elsewhere.
+
+Everything goes to standard error. Without a terminal a line is written for each thing that happens, and
+for progress at most one a second.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from kedge.cli.report import safe_stderr, say
+from kedge.run.core import Observer
+
+_PLAIN_PROGRESS_S: Final = 1.0  # between two progress lines in a log file
+_QUIET, _NORMAL, _VERBOSE = -1, 0, 1
+
+
+class Display:
+    """Shows preparing, output, progress and notices, as much as was asked for.
+
+    Args:
+        verbosity: -1 for errors alone, 0, or 1 for every step.
+        output: whether to show what the code prints.
+
+    Used as a context manager: leaving it takes the live line away.
+    """
+
+    def __init__(self, verbosity: int = _NORMAL, *, output: bool = True) -> None:
+        self.verbosity = verbosity
+        self.output = output and verbosity > _QUIET
+        self._live = _Live() if verbosity > _QUIET and _is_terminal() else None
+        self._last = 0.0
+
+    def __enter__(self) -> "Display":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.close()
+
+    def step(self, text: str) -> None:
+        """Something that is being prepared or waited for."""
+        if self._live:
+            self._live.show(text)
+        elif self.verbosity > _QUIET:
+            say(f"preparing: {text}")
+
+    def notice(self, text: str) -> None:
+        """A sentence that the user should read."""
+        if self.verbosity > _QUIET:
+            self._write(f"warning: {text}\n".encode())
+
+    def observer(self) -> Observer:
+        """What a run is given to report to."""
+        return Observer(
+            started=self._started,
+            progress=self._progress,
+            output=self._printed,
+            notice=self.notice,
+        )
+
+    def _started(self, run: Any) -> None:
+        text = f"running {run.function}"
+        if self._live:
+            self._live.show(text)
+        elif self.verbosity >= _VERBOSE:
+            say(f"{text} (run {run.id}, {run.executor})")
+
+    def _progress(self, event: Mapping[str, Any]) -> None:
+        if self.verbosity <= _QUIET:
+            return
+        step, total = event.get("step"), event.get("total")
+        if self._live:
+            self._live.progress(step, total, event.get("message"))
+            return
+        now = time.monotonic()
+        done = step is not None and step == total
+        if now - self._last >= _PLAIN_PROGRESS_S or done:
+            self._last = now
+            say(f"progress: {progress_text(event)}")
+
+    def _printed(self, _stream: Literal["stdout", "stderr", "kedge"], data: bytes) -> None:
+        if self.output:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if self._live:
+            self._live.print(data)
+        else:
+            safe_stderr(data)
+
+
+def progress_text(event: Mapping[str, Any]) -> str:
+    """An event as words: `3/10 assembling`, or its own keys when it has none of the usual ones."""
+    step, total, message = (event.get(key) for key in ("step", "total", "message"))
+    words = []
+    if step is not None:
+        words.append(f"{step}/{total}" if total is not None else f"{step}")
+    if message is not None:
+        words.append(str(message))
+    if not words:
+        words = [f"{key}={value}" for key, value in event.items()]
+    return " ".join(words)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+class _Live:
+    """The live line: a spinner, what is going on, a bar when there is a total, the time it takes."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._console = Console(stderr=True, highlight=False)
+        self._bar = BarColumn(bar_width=30)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            self._bar,
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("", total=None)
+        self._what = ""
+        self._progress.start()
+
+    def show(self, text: str) -> None:
+        self._what = text
+        self._progress.reset(self._task, total=None)
+        self._progress.update(self._task, description=text)
+
+    def progress(self, step: Any, total: Any, message: Any) -> None:
+        good = all(isinstance(one, (int, float)) for one in (step, total))
+        text = f"{self._what}: {message}" if message is not None else self._what
+        if good:
+            text += f" ({step}/{total})"
+        self._progress.update(
+            self._task,
+            description=text,
+            completed=step if good else 0,
+            total=total if good and total else None,
+        )
+
+    def print(self, data: bytes) -> None:
+        from rich.text import Text
+
+        self._progress.console.print(
+            Text(data.decode("utf-8", "replace").removesuffix("\n")), soft_wrap=True
+        )
+
+    def close(self) -> None:
+        self._progress.stop()
