@@ -10,12 +10,12 @@ def package_words(
     """The functions of the package that was named, or the input ports of its function."""
     from kedge.errors import KedgeError
     from kedge.package.source import open_package
-    from kedge.run.prepare import described_statically
+    from kedge.run.prepare import described
 
     given: tuple[str, ...] = ctx.params.get("words") or ()
     try:
         source = open_package(ctx.params["package"])
-        description = described_statically(source)
+        description = described(source, static=True)
         name = source.function or next((word for word in given if "=" not in word), None)
         items = []
         if name is None and len(description.functions) > 1 and not given:

@@ -15,7 +15,7 @@ from kedge import digest, settings
 from kedge.environment import bytecode, interpreters, lock, python
 from kedge.environment.requirements import Requirements
 from kedge.environment.runner import runner_for
-from kedge.errors import EnvironmentFailed, Problem, Unavailable, Where
+from kedge.errors import EnvironmentFailed, LockError, Problem, Unavailable, Where
 from kedge.home import folder
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
@@ -97,7 +97,6 @@ def prepare(
     notify: Notify = lambda _: None,
     *,
     mode: Literal["auto", "locked"] = "auto",
-    upgrade: bool | str = False,
     compile: Literal["background", "wait"] = "background",
 ) -> Prepared:
     """Everything that a run of the package needs, found or made.
@@ -106,7 +105,6 @@ def prepare(
         source: from `kedge.package.source.open_package`.
         notify: told in words what is being done or waited for.
         mode: `locked` refuses to resolve again.
-        upgrade: resolve newer versions: of everything, or of the one named.
         compile: whether to wait until everything is byte-compiled.
 
     Raises:
@@ -116,34 +114,10 @@ def prepare(
         Unavailable: its kind of runtime cannot run here.
     """
     declared, taken = declare(source)
-    requirements = declared.requirements
-    if requirements is None:
-        kind = declared.description.runtime["kind"]
-        raise Unavailable(
-            f"`{declared.description.name}` has a runtime of kind `{kind}`, which this version of"
-            " Kedge can check but not run",
-            where=Where(path="runtime.kind"),
-            hint="packages of kind `python` run; `kedge check` and `kedge inspect` work for all",
-        )
+    interpreter, requirements = _ground(declared)
     timeout = settings.get("environment.build_timeout")
     builds = settings.get("environment.allow_builds")
-    interpreter = interpreters.find(
-        declared.description.runtime.get("requires_python") or requirements.python,
-        paths=tuple(settings.get("python.paths")),
-        download=settings.get("python.download"),
-    )
-    if interpreter.minor != requirements.python:
-        requirements = replace(requirements, python=interpreter.minor)
-    locked = lock.ensure_lock(
-        requirements,
-        source.root,
-        mode,
-        upgrade,
-        interpreter=interpreter,
-        on_progress=notify,
-        timeout=timeout,
-        allow_builds=builds,
-    )
+    locked = _lock(source, interpreter, requirements, notify, mode=mode)
     if locked.notice:
         notify(locked.notice)
         taken = snapshot(source.root)  # a lock beside the manifest is one of the package's files
@@ -171,15 +145,106 @@ def prepare(
     return replace(found, description=description)
 
 
-def described_statically(source: PackageSource) -> Description:
-    """The package with its ports as the source alone has them: no environment, nothing run."""
+def described(
+    source: PackageSource, notify: Notify = lambda _: None, *, static: bool = False
+) -> Description:
+    """The package with its final ports.
+
+    Those of a Python package are read in its environment, which is built for that; with `static`, the
+    source alone is read and nothing is built or run.
+    """
     declared, taken = declare(source)
+    if declared.requirements is None:
+        return declared.description
+    if not static:
+        return prepare(source, notify).description
     found = {
         name: signature.static(taken.folder, function.handler)
         for name, function in declared.description.functions.items()
         if function.handler is not None
     }
     return _with_signatures(declared, found)
+
+
+def locked(
+    source: PackageSource, notify: Notify = lambda _: None, *, upgrade: bool | str = False
+) -> lock.Lock:
+    """The package's lock, resolved if it is not there or out of date.
+
+    Args:
+        source: the package.
+        notify: told in words what is being done.
+        upgrade: True takes newer versions of everything, a name of that package.
+    """
+    interpreter, requirements = _ground(declare(source)[0])
+    found = _lock(source, interpreter, requirements, notify, upgrade=upgrade)
+    if found.notice:
+        notify(found.notice)
+    return found
+
+
+def plan(source: PackageSource) -> dict[str, Any]:
+    """What preparing the package would do, as data; nothing is built or resolved."""
+    declared, taken = declare(source)
+    interpreter, requirements = _ground(declared)
+    found: dict[str, Any] = {
+        "package": declared.description.name,
+        "snapshot": taken.digest,
+        "python": f"{interpreter.version} ({interpreter.path})",
+        "requirements": ", ".join(requirements.strings) or None,
+    }
+    try:
+        known = _lock(source, interpreter, requirements, lambda _: None, mode="locked")
+    except LockError as error:
+        return found | {"lock": f"would be resolved: {error.message}", "state": "would be built"}
+    environment = python.find(interpreter, known)
+    return found | {
+        "lock": known.path,
+        "environment": python.environment_digest(interpreter, known),
+        "state": "ready" if environment else "would be built: no environment has this digest",
+    }
+
+
+def _ground(declared: Declared) -> tuple[interpreters.Interpreter, Requirements]:
+    """The interpreter, and the requirements for its minor version."""
+    requirements = declared.requirements
+    if requirements is None:
+        kind = declared.description.runtime["kind"]
+        raise Unavailable(
+            f"`{declared.description.name}` has a runtime of kind `{kind}`, which this version of"
+            " Kedge can check but not run",
+            where=Where(path="runtime.kind"),
+            hint="packages of kind `python` run; `kedge check` and `kedge inspect` work for all",
+        )
+    interpreter = interpreters.find(
+        declared.description.runtime.get("requires_python") or requirements.python,
+        paths=tuple(settings.get("python.paths")),
+        download=settings.get("python.download"),
+    )
+    if interpreter.minor != requirements.python:
+        requirements = replace(requirements, python=interpreter.minor)
+    return interpreter, requirements
+
+
+def _lock(
+    source: PackageSource,
+    interpreter: interpreters.Interpreter,
+    requirements: Requirements,
+    notify: Notify,
+    *,
+    mode: Literal["auto", "locked"] = "auto",
+    upgrade: bool | str = False,
+) -> lock.Lock:
+    return lock.ensure_lock(
+        requirements,
+        source.root,
+        mode,
+        upgrade,
+        interpreter=interpreter,
+        on_progress=notify,
+        timeout=settings.get("environment.build_timeout"),
+        allow_builds=settings.get("environment.allow_builds"),
+    )
 
 
 def _read(source: PackageSource, taken: Snapshot) -> Declared:

@@ -1,0 +1,42 @@
+"""`kedge build`: an environment made ready before the first run."""
+
+import click
+
+from kedge.cli.display import Display
+from kedge.cli.report import table, write_json, write_text
+
+
+@click.command("build")
+@click.argument("package")
+@click.option("--print", "show_only", is_flag=True, help="Show what would be built, and why.")
+@click.option("--locked", is_flag=True, help="Refuse to resolve requirements again.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(package: str, show_only: bool, locked: bool, as_json: bool) -> None:
+    """Make a package's environment ready: interpreter, packages, compiled files, signatures."""
+    from kedge.package.source import open_package
+    from kedge.run.prepare import plan, prepare
+
+    source = open_package(package)
+    if show_only:
+        found = plan(source)
+    else:
+        with Display() as display:
+            prepared = prepare(
+                source, display.step, mode="locked" if locked else "auto", compile="wait"
+            )
+        found = {
+            "package": prepared.description.name,
+            "python": prepared.interpreter,
+            "environment": prepared.environment,
+            "folder": prepared.python.removesuffix("/bin/python"),
+            "lock": prepared.lock,
+            "state": "built" if prepared.created else "was ready",
+        }
+    if as_json:
+        write_json(found)
+    else:
+        write_text(
+            table(
+                [[name, "none" if value is None else str(value)] for name, value in found.items()]
+            )
+        )
