@@ -1,7 +1,7 @@
 """numpy at the boundary, in an environment that has it."""
 
-import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +17,6 @@ VALUE = {"kind": "value", "extensions": []}
 @pytest.fixture(scope="session")
 def numpy_python(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An environment with numpy, made by uv."""
-    assert importlib.metadata.version("uv")
     folder = tmp_path_factory.mktemp("numpy-env")
     python = str(folder / "env" / "bin" / "python")
     for command in (
@@ -170,43 +169,57 @@ def test_a_table_port_without_a_library_says_what_to_add(workspace: Any, tmp_pat
     assert "not a data frame" in error["error"]
 
 
-@pytest.mark.slow
-def test_tables_travel_as_parquet_and_arrow(
-    workspace: Any, numpy_python: str, compiled: Any
-) -> None:
-    command = [find_uv_bin(), "--quiet", "--no-config", "pip", "install", "--python", numpy_python]
-    subprocess.run([*command, "pandas", "pyarrow"], check=True)
-    workspace.python, workspace.runner = numpy_python, compiled(numpy_python)
-    workspace.write(
-        module="""
-        import pandas as pd
-        import pyarrow as pa
+if os.environ.get("KEDGE_TEST_ALL_ENGINES") == "1":  # 60 MB to download
 
-        def make(n: int) -> pd.DataFrame:
-            return pd.DataFrame({"x": range(n)})
+    @pytest.mark.slow
+    def test_tables_travel_as_parquet_and_arrow(
+        workspace: Any, numpy_python: str, compiled: Any
+    ) -> None:
+        command = [
+            find_uv_bin(),
+            "--quiet",
+            "--no-config",
+            "pip",
+            "install",
+            "--python",
+            numpy_python,
+        ]
+        subprocess.run([*command, "pandas", "pyarrow"], check=True)
+        workspace.python, workspace.runner = numpy_python, compiled(numpy_python)
+        workspace.write(
+            module="""
+            import pandas as pd
+            import pyarrow as pa
 
-        def make_arrow():
-            return pa.table({"x": [1, 2]})
+            def make(n: int) -> pd.DataFrame:
+                return pd.DataFrame({"x": range(n)})
 
-        def frame(t: pd.DataFrame, u: "pa.Table"):
-            return {"t": [type(t).__module__.split(".")[0], int(t["x"].sum())],
-                    "u": [type(u).__module__.split(".")[0], u.num_rows]}
+            def make_arrow():
+                return pa.table({"x": [1, 2]})
 
-        def plain(t, series=False):
-            return {"s": t["x"], "frame": t} if series else type(t).__name__
-        """
-    )
-    table = {"kind": "table", "extensions": ["parquet", "arrow"]}
-    described = workspace.describe("module:make")["module:make"]["outputs"]["properties"]["result"]
-    assert described["x-type"] == "Table" and described["x-extensions"] == ["parquet", "arrow"]
-    made = workspace.run("module:make", {"n": 4}, outputs={"result": table}, open=False)
-    assert list(made.files) == ["result.parquet"], made.stderr
-    (workspace.root / "in" / "files" / "t.parquet").write_bytes(made.files["result.parquet"])
-    made = workspace.run("module:make_arrow", outputs={"result": table}, open=False)
-    (workspace.root / "in" / "files" / "u.parquet").write_bytes(made.files["result.parquet"])
-    kinds = {"t": "table", "u": "table"}
-    data = workspace.result("module:frame", inputs=kinds)
-    assert data == {"t": ["pandas", 6], "u": ["pyarrow", 2]}
-    assert workspace.result("module:plain", inputs={"t": "table"}) == {"result": "DataFrame"}
-    error = workspace.run("module:plain", {"series": True}, inputs={"t": "table"}).error["error"]
-    assert "declare the output as a Table" in error and "`s`" not in error
+            def frame(t: pd.DataFrame, u: "pa.Table"):
+                return {"t": [type(t).__module__.split(".")[0], int(t["x"].sum())],
+                        "u": [type(u).__module__.split(".")[0], u.num_rows]}
+
+            def plain(t, series=False):
+                return {"s": t["x"], "frame": t} if series else type(t).__name__
+            """
+        )
+        table = {"kind": "table", "extensions": ["parquet", "arrow"]}
+        described = workspace.describe("module:make")["module:make"]["outputs"]["properties"][
+            "result"
+        ]
+        assert described["x-type"] == "Table" and described["x-extensions"] == ["parquet", "arrow"]
+        made = workspace.run("module:make", {"n": 4}, outputs={"result": table}, open=False)
+        assert list(made.files) == ["result.parquet"], made.stderr
+        (workspace.root / "in" / "files" / "t.parquet").write_bytes(made.files["result.parquet"])
+        made = workspace.run("module:make_arrow", outputs={"result": table}, open=False)
+        (workspace.root / "in" / "files" / "u.parquet").write_bytes(made.files["result.parquet"])
+        kinds = {"t": "table", "u": "table"}
+        data = workspace.result("module:frame", inputs=kinds)
+        assert data == {"t": ["pandas", 6], "u": ["pyarrow", 2]}
+        assert workspace.result("module:plain", inputs={"t": "table"}) == {"result": "DataFrame"}
+        error = workspace.run("module:plain", {"series": True}, inputs={"t": "table"}).error[
+            "error"
+        ]
+        assert "declare the output as a Table" in error and "`s`" not in error

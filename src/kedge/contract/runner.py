@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     Schema = dict[str, Any]
 
-WORKSPACE = os.path.abspath(os.environ.get("KEDGE_WORKSPACE") or os.getcwd())
+try:
+    WORKSPACE = os.path.abspath(os.environ.get("KEDGE_WORKSPACE") or os.curdir)
+except OSError:  # imported for `describe_static` where the working directory is gone
+    WORKSPACE = os.sep
 OUT = os.path.join(WORKSPACE, "out")
 BARE_PATH = list(sys.path)
 PROGRESS_LIMIT = 64 * 1024  # bytes of one progress line: the contract's limit
@@ -437,7 +440,13 @@ def call(function: Callable[..., Any], inputs: dict[str, Any]) -> Any:
 def store_outputs(value: Any, declared: dict[str, Any], is_open: bool) -> None:
     """Writes what the handler returned to `out/`; a PlainError names everything that cannot be."""
     problems: list[tuple[str, str]] = []
-    outputs = keyed(value, declared, is_open, problems)
+    outputs = {}
+    for key, item in keyed(value, declared, is_open, problems).items():
+        port = Plain([]).key(key)
+        if port is None:
+            problems.append(("an output is named {}, which is not text".format(repr(key)[:80]), ""))
+        else:
+            outputs[port] = item
     for port in [port for port in declared if "-" in port and port not in outputs]:
         if port.replace("-", "_") in outputs:
             outputs[port] = outputs.pop(port.replace("-", "_"))
@@ -579,7 +588,7 @@ class Files:
         if not (os.path.isdir(real) if is_folder else os.path.isfile(real)):
             found = "does not exist" if not os.path.exists(real) else "is no regular file"
             found = "is not a folder" if is_folder and os.path.exists(real) else found
-            self.problem("output `{}` is `{}`, which {}", port, source, found)
+            self.problem("output `{}` is `{}`, which {}", port, source[:200], found)
         elif os.path.realpath(target).startswith(real + os.sep):
             self.problem("output `{}` is `{}`, which holds the outputs themselves", port, source)
         elif real != os.path.realpath(target):
@@ -759,6 +768,8 @@ class Plain:
 
     def key(self, key: Any) -> str | None:
         """A dict's key as text, None when it has no evident one."""
+        if isinstance(key, str):
+            return str.__str__(key)
         plain = Plain([]).of(key, "") if not isinstance(key, (bool, float, tuple)) else None
         return str(plain) if isinstance(plain, (str, int)) else None
 
@@ -1213,7 +1224,10 @@ class Scope:
             found = getattr(builtins, first)
         else:  # imported under `if TYPE_CHECKING:` only
             if self.source is None and self.file and self.file.endswith(".py"):
-                self.source = SourceScope(WORKSPACE, self.names.get("__name__", ""), self.file)
+                try:
+                    self.source = SourceScope(WORKSPACE, self.names.get("__name__", ""), self.file)
+                except (OSError, SyntaxError, ValueError):
+                    raise LookupError(dotted) from None
             if self.source is None:
                 raise LookupError(dotted)
             return self.source.find(dotted)
@@ -1236,9 +1250,9 @@ class Scope:
         if text not in self.read:
             try:
                 node = ast.parse("(\n{}\n)".format(text.strip()), mode="eval").body
+                self.read[text] = built(node, self)
             except (SyntaxError, ValueError, RecursionError, MemoryError):
-                raise UnreadableError("`{}` is not an expression".format(text[:80])) from None
-            self.read[text] = built(node, self)
+                raise UnreadableError("`{}` is not an annotation".format(text[:80])) from None
         return self.read[text]
 
 
@@ -2397,21 +2411,19 @@ def describe_static(root: str, handler: str) -> dict[str, Any]:
     if not module_name or not name or "." in name:
         return refused_handler("`{}` is not of the form module:function".format(handler), WRAP_IT)
     try:
-        scope: SourceScope = SourceScope(root, module_name)
-        found: Any = scope
+        scope = SourceScope(root, module_name)
         for _ in range(20):  # from .inner import size
             node = scope.bound.get(name)
             if not isinstance(node, ast.ImportFrom):
                 break
-            module = scope.absolute(node)
             name = next(a.name for a in node.names if (a.asname or a.name) == name)
-            scope = SourceScope(root, module)
+            scope = scope.sibling(scope.absolute(node))
         found = scope.bound.get(name)
-    except (OSError, SyntaxError, ValueError, RecursionError) as error:
+        if isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            return describe_source(found, scope)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         text = "module `{}` cannot be read: {}".format(module_name, message_of(error))
         return {"error": error_record(error, text, "")}
-    if isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        return describe_source(found, scope)
     if found is None:
         return refused_handler(
             "module `{}` has no `{}`".format(module_name, name), "Define it there."
@@ -2571,11 +2583,23 @@ class SourceScope(Scope):
         self.module = module
         self.bound: dict[str, ast.stmt] = {}
         self.made: dict[str, Any] = {}
+        self.stars: list[str] = []  # modules of `from … import *`
+        self.loaded: dict[str, SourceScope] = {
+            module: self
+        }  # shared by all that were read from here
         base = os.path.join(root, *module.split("."))
         self.is_package = file is None and not os.path.isfile(base + ".py")
         self.file = file or (os.path.join(base, "__init__.py") if self.is_package else base + ".py")
         with tokenize.open(self.file) as source:
             self.bind(ast.parse(source.read(), self.file).body)
+
+    def sibling(self, module: str) -> SourceScope:
+        """Another module of the package, read once."""
+        if module not in self.loaded:
+            made = SourceScope(self.root, module)
+            made.loaded = self.loaded
+            self.loaded[module] = made
+        return self.loaded[module]
 
     def bind(self, body: Iterable[ast.stmt]) -> None:
         """Collects what module-level statements define, the last one winning, as when they run."""
@@ -2589,6 +2613,8 @@ class SourceScope(Scope):
                     plain = isinstance(line, ast.Import) and not alias.asname
                     name = alias.name.partition(".")[0] if plain else alias.asname or alias.name
                     self.bound[name] = line
+                    if alias.name == "*" and isinstance(line, ast.ImportFrom):
+                        self.stars.append(self.absolute(line))
             elif isinstance(line, (ast.Assign, ast.AnnAssign)):
                 targets = line.targets if isinstance(line, ast.Assign) else [line.target]
                 for target in targets:
@@ -2647,17 +2673,30 @@ class SourceScope(Scope):
         elif isinstance(getattr(builtins, first, None), type):
             found = getattr(builtins, first)
         else:
-            raise LookupError(dotted)
+            found = self.starred(first)
         for name in rest:
             if isinstance(found, str):
-                found = member(self.root, found, name)
+                found = member(self, found, name)
             elif isinstance(found, SourceClass):
                 members = dict(found.members() or {})
                 module = found.__module__ + "." + found.__name__
                 found = members[name] if name in members else SourceClass(module, name)
-            else:
+            elif hasattr(found, name):
                 found = getattr(found, name)
+            else:
+                raise LookupError(dotted)
         return found
+
+    def starred(self, name: str) -> Any:
+        """A name that came with `from … import *`."""
+        for module in reversed(self.stars):
+            try:
+                found = member(self, module, name)
+            except LookupError:
+                continue
+            if not (isinstance(found, SourceClass) and found.node is None):
+                return found
+        raise LookupError(name)
 
     def meaning(self, name: str) -> Any:
         """What a name of this module is: an object, a SourceClass, or a module's name."""
@@ -2675,7 +2714,9 @@ class SourceScope(Scope):
             found = alias.name if alias.asname else name
         elif isinstance(node, ast.ImportFrom):
             alias = next(a for a in node.names if (a.asname or a.name) == name)
-            found = member(self.root, self.absolute(node), alias.name)
+            module = self.absolute(node)
+            own = module == self.module  # `from . import x` in the package itself: x is a module
+            found = "{}.{}".format(module, alias.name) if own else member(self, module, alias.name)
         elif isinstance(node, ast.ClassDef):
             found = SourceClass(self.module, name, self, node)
         else:
@@ -2726,34 +2767,26 @@ REAL_MODULES = (
 REAL_MODULES += ("builtins", "collections", "os", "types", "numbers")
 
 
-def member(root: str, module: str, name: str) -> Any:
+def member(scope: SourceScope, module: str, name: str) -> Any:
     """`name` of `module`, as far as it can be known without importing anything of the package."""
     if module == "kedge" and name in SHIM:
         return SHIM[name]
-    if os.path.exists(os.path.join(root, module.replace(".", os.sep))) or os.path.exists(
-        os.path.join(root, module.replace(".", os.sep) + ".py")
-    ):
-        whole = "{}.{}".format(module, name)
-        path = os.path.join(root, whole.replace(".", os.sep))
+    path = os.path.join(scope.root, module.replace(".", os.sep))
+    if os.path.isdir(path) or os.path.isfile(path + ".py"):
         try:
-            return SourceScope(root, module).find(name)
-        except LookupError:
-            if os.path.isdir(path) or os.path.isfile(path + ".py"):
-                return whole
-            raise
-        except (OSError, SyntaxError, ValueError):
-            if os.path.isdir(path) or os.path.isfile(path + ".py"):
-                return whole
-            raise UnreadableError("module `{}` cannot be read".format(module)) from None
-    if module in REAL_MODULES:
-        real = sys.modules.get(module) or __import__(module, fromlist=["*"])
-        if module == "typing_extensions" and not hasattr(real, name):
-            real = __import__("typing")
-        if hasattr(real, name):
-            found = getattr(real, name)
-            return module + "." + name if type(found) is type(sys) else found
+            return scope.sibling(module).find(name)
+        except (LookupError, OSError, SyntaxError, ValueError):
+            inner = os.path.join(path, name)
+            if os.path.isdir(inner) or os.path.isfile(inner + ".py"):
+                return "{}.{}".format(module, name)
+            raise LookupError(name) from None
+    if module not in REAL_MODULES:
         return SourceClass(module, name)
-    return SourceClass(module, name)
+    real = __import__("typing" if module == "typing_extensions" else module, fromlist=["*"])
+    if not hasattr(real, name):
+        return SourceClass(module, name)
+    found = getattr(real, name)
+    return "{}.{}".format(module, name) if type(found) is type(sys) else found
 
 
 if __name__ == "__main__":
