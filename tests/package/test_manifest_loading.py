@@ -481,7 +481,7 @@ heads = st.fixed_dictionaries(
     },
 )
 quick = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -1,6 +1,5 @@
 """Snapshots: the same bytes under the digest, made once, never half made, every change noticed."""
 
-import multiprocessing
 import os
 import shutil
 import stat
@@ -322,27 +321,31 @@ def test_a_copy_being_made_by_another_is_left_alone(root: Path) -> None:
     assert not os.path.exists(other)
 
 
-def _take_in_process(root: str, home: str, start, answers) -> None:
-    os.environ["KEDGE_HOME"] = home
-    start.wait()
-    taken = snapshot.snapshot(root)
-    answers.put((taken.digest, is_whole(taken.folder, taken.digest)))
-
-
 def test_many_processes_at_once_agree(root: Path, kedge_home: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    start, answers = context.Event(), context.Queue()
+    code = (
+        "import sys; from kedge.package import snapshot, copying, files, staging\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "taken = snapshot.snapshot(sys.argv[1])\n"
+        "print(taken.digest, snapshot.is_whole(taken.folder, taken.digest))"
+    )
     processes = [
-        context.Process(target=_take_in_process, args=(str(root), str(kedge_home), start, answers))
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for _ in range(4)
     ]
     for process in processes:
-        process.start()
-    start.set()
-    got = [answers.get(timeout=60) for _ in processes]
-    for process in processes:
-        process.join()
-    assert set(got) == {(take(root).digest, True)}
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:  # all are waiting: now they go
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+    answers = {process.communicate()[0].strip() for process in processes}
+    assert answers == {f"{take(root).digest} True"}
     assert len(list((kedge_home / "snapshots").iterdir())) == 1
 
 
@@ -374,6 +377,10 @@ def test_an_unprivileged_user_makes_and_remakes_snapshots(monkeypatch: pytest.Mo
             (package / "sub").mkdir(parents=True)
             (package / "sub/x.py").write_text("x = 1\n")
             first = take(package)
+            with snapshot.writable(first.folder):
+                Path(first.folder, "sub/__pycache__").mkdir()
+            assert stat.S_IMODE(os.stat(f"{first.folder}/sub/__pycache__").st_mode) == 0o555
+            assert stat.S_IMODE(os.stat(f"{first.folder}/sub").st_mode) == 0o555
             staging.withdraw(first.folder)
             assert not os.path.exists(first.folder)
             assert take(package) == first

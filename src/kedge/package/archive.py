@@ -1,11 +1,13 @@
 """Packages in ZIP files: unpacked once, by digest, and only when nothing in them reaches outside."""
 
+import contextlib
 import os
 import stat
 import time
 import zipfile
 import zlib
-from typing import IO, Final
+from collections.abc import Generator
+from typing import Final
 
 from kedge.errors import PackageError, Problem, StoreError, Where
 from kedge.home import folder
@@ -186,8 +188,10 @@ def _extract(archive: zipfile.ZipFile, plan: _Plan, parent: str, digest: str, fi
 def _target(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: tuple[str, ...], file: str
 ) -> str:
-    with archive.open(entry) as reader:
-        target = os.fsdecode(reader.read(_MAX_LINK + 1))
+    with contextlib.closing(
+        _content(archive, entry)
+    ) as chunks:  # the first is more than any target
+        target = os.fsdecode(next(chunks, b""))
     depth = len(parts) - 1
     for step in target.split("/"):
         depth += -1 if step == ".." else 0 if step in ("", ".") else 1
@@ -215,9 +219,8 @@ def _write(
     """Write one file, counting what really comes out: the sizes an archive states may be lies."""
     program = (entry.external_attr >> 16) & 0o100
     written = 0
-    reader: IO[bytes]
-    with archive.open(entry) as reader, open(path, "xb") as writer:
-        while chunk := reader.read(_CHUNK):
+    with open(path, "xb") as writer:
+        for chunk in _content(archive, entry):
             written += len(chunk)
             if written > budget:
                 raise PackageError(
@@ -228,3 +231,12 @@ def _write(
             writer.write(chunk)
     os.chmod(path, 0o755 if program else 0o644)
     return written
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Generator[bytes]:
+    try:
+        with archive.open(entry) as reader:
+            while chunk := reader.read(_CHUNK):
+                yield chunk
+    except OSError as error:  # offsets that lead nowhere: the archive's fault, not the disk's
+        raise zipfile.BadZipFile(error.strerror) from None

@@ -65,7 +65,7 @@ def parse(line: str) -> Pattern | None:
     text = text.removeprefix("/")
     if not text:
         return None
-    segments = tuple(_segment(part) for part in text.split("/"))
+    segments = tuple(_segment(part) for part in _parts(text))
     return Pattern(segments, anchored, folders_only, negated)
 
 
@@ -97,6 +97,26 @@ def _matches(segments: tuple[Segment, ...], parts: list[str]) -> bool:
         if not reach:
             return False
     return len(parts) in reach
+
+
+def _parts(text: str) -> list[str]:
+    """The pattern between its slashes; one inside a bracket expression does not divide."""
+    parts = [""]
+    at = 0
+    while at < len(text):
+        end = at + 1
+        if text[at] == "[":
+            end = _bracket(text, at + 1)[1]
+        elif text[at] == "\\":
+            end = at + 2
+            if text[at:end] == "\\/":
+                at += 1
+        if text[at:end] == "/":
+            parts.append("")
+        else:
+            parts[-1] += text[at:end]
+        at = end
+    return parts
 
 
 def _segment(text: str) -> Segment:
@@ -140,25 +160,26 @@ def _bracket(text: str, at: int) -> tuple[str, int]:
     start = at
     while True:
         if at >= len(text):
-            return _NEVER, at  # not closed: git has it name nothing
+            return _NEVER, len(text)  # not closed: git has it name nothing
         if text[at] == "]" and at > start:
             break
         if text.startswith("[:", at):
             end = text.find("]", at + 2)
-            name = text[at + 2 : end - 1] if end > 0 and text[end - 1] == ":" else ""
-            if end < 0 or (text[end - 1] == ":" and name not in _CLASSES):
+            if end < 0:
                 return _NEVER, len(text)
-            if name:
+            if end > at + 2 and text[end - 1] == ":":
+                name = text[at + 2 : end - 1]
+                if name not in _CLASSES:
+                    return _NEVER, len(text)
                 items.append(_CLASSES[name])
                 at = end + 1
                 continue
         low, at = _one(text, at)
+        items.append(re.escape(low))  # also of a range that runs backwards
         if text[at : at + 1] == "-" and text[at + 1 : at + 2] not in ("", "]"):
             high, at = _one(text, at + 1)
             if low <= high:
                 items.append(f"{re.escape(low)}-{re.escape(high)}")
-        else:
-            items.append(re.escape(low))
     if not items:
         return ("." if negated else _NEVER), at + 1
     return f"[{'^' if negated else ''}{''.join(items)}]", at + 1
