@@ -39,10 +39,11 @@ def kedge(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
+            errors="replace",
             timeout=COMMAND_TIMEOUT,
             check=False,
         )
-        assert "Traceback" not in ended.stderr, ended.stderr
+        assert "src/kedge" not in ended.stderr, ended.stderr  # no traceback of Kedge's own
         try:
             document = json.loads(ended.stdout)
         except ValueError:
@@ -65,7 +66,7 @@ SHAPES: list[tuple[str, str, list[str], dict[str, Any]]] = [
     ("submodule", "area", ["side=3"], {"result": 9.0}),
     ("wrapped-class", "stress", ["designation=M12", "force=8430"], {"result": pytest.approx(100.0)}),
     ("path-input", "measure", [f"mesh={PACKAGES}/path-input/data/mesh.med"],
-     {"name": "mesh.med", "lines": 3, "size": 29}),
+     {"name": "mesh.med", "lines": 3, "size": 27}),
     ("single-return", "number", ["x=2.5"], {"result": 5.0}),
     ("single-return", "text", ["x=3"], {"result": "xxx"}),
     ("single-return", "numbers", [], {"result": [0, 1, 2]}),
@@ -127,8 +128,8 @@ FAILURES: list[tuple[str, str, list[str], int, str, str]] = [
     ("raises", "exits", ["code=3"], 1, "function_error", "3"),
     ("raises", "dies", ["code=7"], 1, "function_error", "last words"),
     ("raises", "aborts", [], 1, "function_error", "SIGABRT"),
-    ("raises", "unserialisable", [], 1, "function_error", "bad"),
-    ("raises", "not-a-number", [], 1, "function_error", "bad"),
+    ("raises", "unserialisable", [], 1, "contract_error", "bad"),
+    ("raises", "not-a-number", [], 1, "contract_error", "bad"),
     ("raises", "wrong-type", [], 1, "contract_error", "result"),
     ("raises", "recurses", [], 1, "function_error", "recursion"),
     ("raises", "import-error", [], 1, "function_error", "a_distribution_that_is_not_there"),

@@ -7,5 +7,6 @@ def files() -> list:
     for folder, folders, names in os.walk("."):
         if folder == ".":
             folders[:] = [name for name in folders if name not in {"in", "out", "scratch"}]
+        folders[:] = [name for name in folders if name != "__pycache__"]
         found += [os.path.relpath(os.path.join(folder, name), ".") for name in names]
     return sorted(found)
