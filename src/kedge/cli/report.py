@@ -63,19 +63,11 @@ def write_error(error: KedgeError, *, as_json: bool) -> None:
     if as_json:
         write_json({"error": error.to_json()})
         return
-    if isinstance(error, RunFailed) and error.traceback:
-        say(error.traceback.rstrip("\n"))
     for problem in error.problems:
         say(f"error[{error.code}]: {problem.message}")
         _write_place(problem)
     if isinstance(error, RunFailed) and error.run_id:
         say(f"  run: {error.run_id}")
-
-
-def write_warning(problem: Problem) -> None:
-    """Something that is allowed but that its author should know."""
-    say(f"warning: {problem.message}")
-    _write_place(problem)
 
 
 def _write_place(problem: Problem) -> None:

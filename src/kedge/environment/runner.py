@@ -3,8 +3,7 @@
 import os
 from typing import Final
 
-import kedge
-from kedge import digest, home
+from kedge import contract, digest, home
 from kedge.environment import folders
 from kedge.environment.interpreters import Interpreter
 from kedge.errors import EnvironmentFailed
@@ -54,7 +53,7 @@ def runner_for(interpreter: Interpreter) -> str:
 
 def source_path() -> str:
     """The runner's source."""
-    return os.path.join(kedge.__path__[0], "contract", "runner.py")
+    return os.path.join(contract.__path__[0], "runner.py")
 
 
 def _compiled(interpreter: Interpreter, source: bytes) -> bytes:

@@ -25,6 +25,7 @@ from kedge.run.description import Description, Function
 from kedge.version import __version__
 
 _LAYOUT: Final = 1  # of the cached files; another number finds none of them
+_ANY_PYTHON: Final = ">=3.8"  # what the runner needs
 _OPEN: Final[dict[str, Any]] = {"type": "object"}
 
 Notify = Callable[[str], None]
@@ -120,7 +121,8 @@ def prepare(
     locked = _lock(source, interpreter, requirements, notify, mode=mode)
     if locked.notice:
         notify(locked.notice)
-        taken = snapshot(source.root)  # a lock beside the manifest is one of the package's files
+    if _is_new(locked, source, taken):
+        taken = snapshot(source.root)
     environment = python.ensure(
         interpreter, locked, notify, timeout, compile=compile, allow_builds=builds
     )
@@ -216,8 +218,9 @@ def _ground(declared: Declared) -> tuple[interpreters.Interpreter, Requirements]
             where=Where(path="runtime.kind"),
             hint="packages of kind `python` run; `kedge check` and `kedge inspect` work for all",
         )
+    asked = declared.description.runtime.get("requires_python")  # of a script; "" is any at all
     interpreter = interpreters.find(
-        declared.description.runtime.get("requires_python") or requirements.python,
+        requirements.python if asked is None else asked or _ANY_PYTHON,
         paths=tuple(settings.get("python.paths")),
         download=settings.get("python.download"),
     )
@@ -245,6 +248,19 @@ def _lock(
         timeout=settings.get("environment.build_timeout"),
         allow_builds=settings.get("environment.allow_builds"),
     )
+
+
+def _is_new(locked: lock.Lock, source: PackageSource, taken: Snapshot) -> bool:
+    """Whether the lock was written after the snapshot was taken: beside a manifest it is one of its files."""
+    if locked.path is None or os.path.dirname(locked.path) != os.path.realpath(source.root):
+        return False
+    try:
+        with open(
+            os.path.join(taken.folder, os.path.basename(locked.path)), encoding="utf-8"
+        ) as file:
+            return file.read() != locked.text
+    except OSError:
+        return True
 
 
 def _read(source: PackageSource, taken: Snapshot) -> Declared:

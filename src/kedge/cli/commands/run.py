@@ -10,7 +10,7 @@ import click
 
 from kedge.cli.complete import package_words
 from kedge.cli.display import Display
-from kedge.cli.report import write_json, write_text
+from kedge.cli.report import say, write_json, write_text
 from kedge.cli.values import read_inputs, split_words, with_pairs
 from kedge.errors import EnvironmentFailed, UsageError
 
@@ -95,6 +95,10 @@ def command(
     if out is not None:
         results.copy_out(result, out)
     if result.failure is not None:
+        if (
+            result.failure.traceback and quiet and not as_json
+        ):  # else it was shown as it was printed
+            say(result.failure.traceback.rstrip("\n"))
         raise result.failure
     if as_json:
         write_json(results.document(result))
