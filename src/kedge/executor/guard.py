@@ -6,7 +6,7 @@ still ends up as its child. When the one who started it goes away, CONTROL close
 
 SPEC is a marshalled dictionary: `argv`, `env`, `folder`, `limits` (RLIMIT_* → soft, hard), `account` (a
 number or None). CONTROL takes letters: `t` asks the program's group to end, `a` all of its processes, `k`
-kills them all. REPORT gets lines: `started PID` or `failed ERRNO`, then
+kills them all. REPORT gets lines: `program PID`, then `started` or `failed ERRNO`, at last
 `ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
 
 Every import counts here, once for each run: `json` and `typing` would take longer than all the rest.
@@ -43,12 +43,12 @@ def main(control: int, report: int, spec_file: int) -> None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     before = _io()
-    program, error = _start(spec)
+    program, error = _start(spec, report)
     if error:
         _tell(report, "failed", error)
         return
     _silence()
-    _tell(report, "started", program)
+    _tell(report, "started")
     status = _obey(control, woken, program)
     killed = _kill_all(program)
     status = killed if status is None else status
@@ -64,19 +64,27 @@ def main(control: int, report: int, spec_file: int) -> None:
     )
 
 
-def _start(spec: "dict[str, Any]") -> tuple[int, int]:
+def _start(spec: "dict[str, Any]", report: int) -> tuple[int, int]:
     """The program's process, or the errno of why there is none."""
     told, tell = os.pipe()  # closed by a successful exec, else it says why there was none
+    waiting, go = os.pipe()
     program = os.fork()
     if program == 0:
         try:
+            os.close(go)
             _become(spec)
+            if not os.read(waiting, 1):
+                os._exit(127)  # the guard is gone already
             _execute(spec["argv"], spec["env"])
         except OSError as error:
             os.write(tell, str(error.errno).encode())
         finally:
             os._exit(127)
-    os.close(tell)
+    # First of all: a program of the same account may kill its guard before anything else is said.
+    _tell(report, "program", program)
+    os.write(go, b"1")
+    for descriptor in (tell, go, waiting):
+        os.close(descriptor)
     with os.fdopen(told, "rb") as file:
         reason = file.read()
     return program, int(reason or 0)

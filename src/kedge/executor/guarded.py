@@ -10,7 +10,7 @@ from typing import Any, final
 from kedge.errors import StartFailed
 from kedge.executor import processes
 from kedge.executor.descriptors import Descriptors, inheritable
-from kedge.executor.watch import Outcome
+from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 
@@ -110,9 +110,11 @@ class Guarded:
             StartFailed: it says that it does not.
         """
         word, *rest = self._report()
-        if word == "started":
+        if word == "program":
             self._program = int(rest[0])
-            return
+            word, *rest = self._report()
+        if word == "started" or (word == "" and self._program is not None):
+            return  # without a word, its guard was killed by it: it did start
         self._leave()
         why = os.strerror(int(rest[0])) if word == "failed" else "its guard ended"
         raise StartFailed(
@@ -161,11 +163,15 @@ class Guarded:
         """Have the guard kill what still runs, and let go of the descriptors."""
         if not self._reaped:
             self._order(b"k")
-            self._report()
+            if not processes.wait_readable(self.ended, KILL_PATIENCE_S):
+                processes.send(self._guard, signal.SIGKILL)
+                if self._program is not None:
+                    processes.send_group(self._program, signal.SIGKILL)
             self._leave()
         self._descriptors.close()
 
     def _order(self, letter: bytes) -> None:
+        processes.send(self._guard, signal.SIGCONT)  # code of the same account may have stopped it
         try:
             os.write(self._control, letter)
         except BrokenPipeError:

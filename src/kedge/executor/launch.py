@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import select
 import signal
 from collections.abc import Iterator, Mapping
 from typing import Any, final
@@ -219,7 +218,7 @@ class Sandboxed:
             # they used: the kernel forgets that of those it kills itself.
             for process in processes.descendants(self._inner):
                 processes.send(process, signal.SIGKILL)
-            if _wait_for(self.ended, LEAVE_S):
+            if processes.wait_readable(self.ended, LEAVE_S):
                 return
         _kill(self.ended)
         if self._inner_fd >= 0:
@@ -231,7 +230,7 @@ class Sandboxed:
         usage: resource.struct_rusage | None = None
         if self._inner_fd >= 0 and self._inner is not None:
             _kill(self._inner_fd)
-            if not _wait_for(self._inner_fd):
+            if not processes.wait_readable(self._inner_fd, KILL_PATIENCE_S):
                 raise Lost(
                     f"a process of the run could not be killed within {KILL_PATIENCE_S:g} seconds",
                     hint="it waits in the kernel, for a disk or network that does not answer",
@@ -257,9 +256,13 @@ class Sandboxed:
         """Kill what still runs and let go of the descriptors."""
         if not self._reaped:
             self.kill()
-            if self._inner_fd >= 0 and self._inner is not None and _wait_for(self._inner_fd):
+            if (
+                self._inner_fd >= 0
+                and self._inner is not None
+                and processes.wait_readable(self._inner_fd, KILL_PATIENCE_S)
+            ):
                 _reap(self._inner)
-            if _wait_for(self.ended):
+            if processes.wait_readable(self.ended, KILL_PATIENCE_S):
                 _reap(self._outer)
             self._reaped = True
         self._descriptors.close()
@@ -312,13 +315,6 @@ def _kill(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     except ProcessLookupError:
         pass
-
-
-def _wait_for(pidfd: int, seconds: float = KILL_PATIENCE_S) -> bool:
-    """Wait for the end of the process behind `pidfd`; False when it does not come."""
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(seconds * 1000))
 
 
 def _reap(process: int) -> resource.struct_rusage | None:

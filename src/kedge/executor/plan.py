@@ -233,6 +233,8 @@ def _shown(visible: Iterable[str], paths: Iterable[str]) -> Iterator[Entry]:
     wanted: dict[str, None] = {}
     for path in (*visible, *paths):
         plain = posixpath.normpath(path)
+        if plain.startswith("//"):  # which POSIX lets stand for something else, and Linux does not
+            plain = plain[1:]
         if not plain.startswith("/") or "\0" in plain or plain == "/":
             raise UsageError(
                 f"the path {path!r} cannot be shown to a run",

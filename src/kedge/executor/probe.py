@@ -7,6 +7,7 @@ believed for a minute only, since somebody may just be lifting the reason.
 import json
 import os
 import selectors
+import threading
 import time
 from dataclasses import asdict, dataclass
 
@@ -91,11 +92,14 @@ def _remembered(file: str, key: str) -> Found | None:
 
 def _remember(file: str, key: str, found: Found) -> None:
     until = time.time() + _FAILURE_BELIEVED_S if found.reason else float(1 << 40)
-    home.folder("sandbox")
-    fresh = f"{file}.{os.getpid()}"
-    with open(fresh, "w") as stream:
-        json.dump({"key": key, "until": until, "found": asdict(found)}, stream)
-    os.replace(fresh, file)
+    fresh = f"{file}.{os.getpid()}.{threading.get_ident()}"
+    try:
+        home.folder("sandbox")
+        with open(fresh, "w") as stream:
+            json.dump({"key": key, "until": until, "found": asdict(found)}, stream)
+        os.replace(fresh, file)
+    except OSError:
+        return  # then the machine is tried each time, which is slower and no less true
 
 
 def _tried(path: str) -> Found:

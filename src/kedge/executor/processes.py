@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import signal
 import struct
 
@@ -67,6 +68,13 @@ def ask_to_end(group: int) -> None:
     """SIGTERM to a process group, also to those of it that are stopped."""
     send_group(group, signal.SIGTERM)
     send_group(group, signal.SIGCONT)
+
+
+def wait_readable(descriptor: int, seconds: float) -> bool:
+    """Wait until there is something to read, as from a pidfd once its process has ended."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def open_io(process: int) -> int | None:

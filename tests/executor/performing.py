@@ -1,0 +1,158 @@
+"""Executes one request and says what came of it, in this process or as a program of its own.
+
+    python performing.py <<< '{"base": "/tmp/x", "argv": ["true"]}'
+
+As a program it can run as somebody else, which is how the tests see what an ordinary user gets.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from kedge.contract.workspace import StagedFile, Workspace
+from kedge.errors import KedgeError
+from kedge.executor import Cancel, Job, choose
+from kedge.middleware import drive
+from kedge.task import HostRoot, Process, PythonRoot, Resources
+
+
+def perform(request: dict[str, Any]) -> dict[str, Any]:
+    """Execute what `request` asks for. `{port}`, `{pid}`, `{base}` in its arguments are filled in."""
+    base = request["base"]
+    folder = tempfile.mkdtemp(prefix="run-", dir=base)
+    os.chmod(folder, 0o755)
+    files = tuple(StagedFile(source, name) for source, name in request.get("files", ()))
+    workspace = Workspace(_lay_out(folder, files), _snapshot(folder, request.get("package")), files)
+    neighbour = subprocess.Popen(["sleep", "1000"])
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.socket(socket.AF_UNIX) as unix,
+        ):
+            unix.bind(f"\0kedge-test-{os.getpid()}")
+            unix.listen()
+            values = {
+                "{port}": str(server.getsockname()[1]),
+                "{pid}": str(neighbour.pid),
+                "{own}": str(os.getpid()),
+                "{base}": base,
+            }
+            answer = _execute(request, workspace, [_filled(one, values) for one in request["argv"]])
+        answer["neighbour_lives"] = neighbour.poll() is None
+    finally:
+        neighbour.kill()
+        neighbour.wait()
+    answer["workspace"] = workspace.folder
+    answer["owners_after"] = _owners(workspace.folder)
+    answer["left_beside"] = sorted(os.listdir(workspace.folder))
+    return answer
+
+
+def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> dict[str, Any]:
+    kept: dict[str, bytes] = {"stdout": b"", "stderr": b""}
+    counted = {"stdout": 0, "stderr": 0}
+    owners: dict[str, int] = {}
+    notices: list[str] = []
+    cancel = Cancel()
+
+    def on_output(stream: str, data: bytes) -> None:
+        counted[stream] += len(data)
+        if not request.get("count"):
+            kept[stream] += data
+        if request.get("announce"):
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+        if (text := request.get("cancel_on")) and text.encode() in kept["stdout"]:
+            cancel.request(force=request.get("force", False))
+        if request.get("fail_on_output"):
+            raise ZeroDivisionError
+
+    def on_tick() -> None:
+        owners.update(_owners(workspace.folder))
+        if request.get("touch_on_tick"):
+            with open(os.path.join(workspace.folder, "in", "ticked"), "w"):
+                pass
+
+    resources = {"cpu": 1, "memory_mb": 256, "timeout": 30, "grace": 5.0} | request.get(
+        "resources", {}
+    )
+    job = Job(
+        run_id="run-1",
+        package="bolts",
+        function="sizing",
+        workspace=workspace,
+        resources=Resources(**resources),
+        network=request.get("network", False),
+        paths=tuple(request.get("paths", ())),
+        on_output=on_output,
+        on_tick=on_tick,
+        on_notice=notices.append,
+        cancel=cancel,
+    )
+    visible = request.get("visible")
+    root = HostRoot() if visible is None else PythonRoot(tuple(visible))
+    payload = Process(tuple(argv), root, request.get("env", {}))
+    answer: dict[str, Any] = {"notices": notices, "owners": owners, "uid": os.geteuid()}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        executor = choose(request.get("kind", "sandbox")).executor
+        answer["ended"] = dataclasses.asdict(drive(executor.execute(payload, job)))
+    except (KedgeError, ZeroDivisionError) as error:
+        answer["error"] = [type(error).__name__, str(error), getattr(error, "hint", None)]
+    answer["grown_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    answer["counted"] = counted
+    answer |= {stream: data.decode(errors="replace") for stream, data in kept.items()}
+    return answer
+
+
+def _lay_out(folder: str, files: tuple[StagedFile, ...]) -> str:
+    work = os.path.join(folder, "work")
+    for name in ("", "in", "in/files", "out", "out/files", "out/artifacts", "scratch"):
+        os.mkdir(os.path.join(work, name))
+        os.chmod(os.path.join(work, name), 0o755)
+    for name, text in {"in/data.json": "{}", "out/files/list.json": "{}"}.items():
+        with open(os.path.join(work, name), "w") as file:
+            file.write(text)
+    for staged in files:
+        with open(os.path.join(work, staged.name), "w") as file:
+            os.fchmod(file.fileno(), 0o444)
+    return work
+
+
+def _snapshot(folder: str, package: dict[str, str] | None) -> str | None:
+    if package is None:
+        return None
+    place = os.path.join(folder, "snapshot")
+    for name in ("", "in", "out", "scratch"):
+        os.mkdir(os.path.join(place, name))
+    for name, text in package.items():
+        with open(os.path.join(place, name), "w") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o555)
+    os.chmod(place, 0o555)
+    return place
+
+
+def _owners(folder: str) -> dict[str, int]:
+    """Who owns what the code wrote into `out`, by name."""
+    with os.scandir(os.path.join(folder, "out")) as found:
+        return {entry.name: entry.stat(follow_symlinks=False).st_uid for entry in found}
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    answer = json.dumps(perform(json.load(sys.stdin)))
+    sys.stdout.write("\n" + answer + "\n")

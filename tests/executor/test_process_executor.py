@@ -1,0 +1,88 @@
+"""What is particular to runs without a sandbox: a real folder, copies, and who they run as."""
+
+import os
+
+import pytest
+
+
+def test_the_workspace_is_a_real_folder_with_the_package_linked_into_it(person) -> None:
+    answer = person.python(
+        "import os; print(os.getcwd() == os.environ['KEDGE_WORKSPACE'], sorted(os.listdir()),"
+        " open('bolts.py').read(), os.environ['HOME'], os.environ['TMPDIR'])",
+        kind="process",
+        package={"bolts.py": "x = 1", "tmp": ""},
+    )
+    assert answer["ended"]["exit_code"] == 0, answer
+    folder = answer["workspace"]
+    assert answer["stdout"] == (
+        "True ['.kedge-tmp', 'bolts.py', 'in', 'out', 'scratch', 'tmp'] x = 1"
+        f" {folder}/scratch {folder}/.kedge-tmp\n"
+    )
+    assert answer["left_beside"] == ["in", "out", "scratch"]
+
+
+def test_nothing_of_the_hosts_environment_leaks_in(person) -> None:
+    answer = person.python("import os; print('HOST_SECRET' in os.environ)", kind="process")
+    assert answer["stdout"] == "False\n"
+
+
+def test_inputs_are_read_only_likenesses(person) -> None:
+    source = person.base / "mesh.med"
+    source.write_text("mesh")
+    answer = person.python(
+        "import os\n"
+        "place = os.environ['KEDGE_WORKSPACE'] + '/in/files/mesh.med'\n"
+        "print(open(place).read(), oct(os.stat(place).st_mode), os.stat(place).st_ino)",
+        kind="process",
+        files=[[str(source), "in/files/mesh.med"]],
+    )
+    text, mode, inode = answer["stdout"].split()
+    assert (text, mode) == ("mesh", "0o100444")
+    assert int(inode) != source.stat().st_ino
+
+
+def test_a_run_of_roots_is_somebody_else_when_that_can_work(person) -> None:
+    answer = person.python("import os; print(os.getuid())", kind="process")
+    uid = int(answer["stdout"])
+    if person.is_root:
+        assert uid >= 1_900_000_000
+    else:
+        assert uid == answer["uid"] != 0
+    assert answer["notices"] == []
+
+
+def test_a_run_of_roots_that_cannot_be_somebody_else_says_so(somebody) -> None:
+    somebody.base.chmod(0o700)
+    answer = somebody.python("import os; print(os.getuid())", kind="process")
+    assert int(answer["stdout"]) == answer["uid"]
+    if somebody.is_root:
+        [notice] = answer["notices"]
+        assert notice.startswith("the code runs as root: others than root cannot reach ")
+
+
+def test_no_privilege_can_be_gained(person) -> None:
+    answer = person.python(
+        "print([line.split()[1] for line in open('/proc/self/status') if 'NoNewPrivs' in line])",
+        kind="process",
+    )
+    assert answer["stdout"] == "['1']\n"
+
+
+def test_it_leads_a_session_of_its_own_and_has_no_descriptors_of_its_guard(person) -> None:
+    answer = person.python(
+        "import os; print(os.getsid(0) == os.getpid(), len(os.listdir('/proc/self/fd')))",
+        kind="process",
+    )
+    assert answer["stdout"] == "True 4\n"
+
+
+@pytest.mark.parametrize("number", ["KILL", "STOP"])
+def test_code_that_attacks_its_guard_still_ends(person, number, marker) -> None:
+    seconds, living = marker
+    answer = person.run(
+        *("sh", "-c", f"kill -{number} $PPID; exec sleep {seconds}"),
+        kind="process",
+        resources={"timeout": 0.5, "grace": 0.1},
+    )
+    assert living() == []
+    assert os.path.isdir(answer["workspace"])

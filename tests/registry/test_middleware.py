@@ -1,0 +1,155 @@
+"""Middleware nests in registration order; coroutines that never suspend need no loop."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from kedge.errors import UsageError
+from kedge.middleware import (
+    ExecutorMiddleware,
+    TargetMiddleware,
+    around,
+    drive,
+    register,
+    unregister,
+    using,
+)
+
+
+class Noting(ExecutorMiddleware):
+    def __init__(self, name: str, notes: list[str]) -> None:
+        self.name = name
+        self.notes = notes
+
+    async def __call__(self, context, call_next):
+        self.notes.append(f"{self.name} before")
+        try:
+            return await call_next(f"{context}{self.name}")
+        finally:
+            self.notes.append(f"{self.name} after")
+
+
+async def echo(context: str) -> str:
+    return f"{context}!"
+
+
+def call() -> str:
+    return drive(around(ExecutorMiddleware, ">", echo))
+
+
+def test_without_middleware_the_innermost_is_called() -> None:
+    assert call() == ">!"
+
+
+def test_the_first_registered_is_outermost_whichever_way() -> None:
+    notes: list[str] = []
+    first, third = Noting("1", notes), Noting("3", notes)
+    register(first)
+    try:
+        with using(Noting("2", notes)):
+            register(third)
+            assert call() == ">123!"
+    finally:
+        unregister(first)
+        unregister(third)
+    assert notes == ["1 before", "2 before", "3 before", "3 after", "2 after", "1 after"]
+    assert call() == ">!"
+
+
+def test_another_family_is_not_called() -> None:
+    class Other(TargetMiddleware):
+        async def __call__(self, context, call_next):
+            raise AssertionError
+
+    with using(Other()):
+        assert call() == ">!"
+
+
+def test_an_exception_goes_through_like_any_other() -> None:
+    class Failing(ExecutorMiddleware):
+        async def __call__(self, context, call_next):
+            await call_next(context)
+            raise ZeroDivisionError
+
+    notes: list[str] = []
+    with using(Noting("1", notes), Failing()), pytest.raises(ZeroDivisionError):
+        call()
+    assert notes == ["1 before", "1 after"]
+
+
+def test_a_block_is_not_seen_by_another_thread_or_task() -> None:
+    notes: list[str] = []
+    seen: list[str] = []
+    with using(Noting("1", notes)):
+        thread = threading.Thread(target=lambda: seen.append(call()))
+        thread.start()
+        thread.join()
+    assert seen == [">!"]
+
+    async def one(name: str, entered: asyncio.Event, other: asyncio.Event) -> str:
+        with using(Noting(name, notes)):
+            entered.set()
+            await other.wait()
+            return await around(ExecutorMiddleware, ">", echo)
+
+    async def both() -> list[str]:
+        a, b = asyncio.Event(), asyncio.Event()
+        return await asyncio.gather(one("a", a, b), one("b", b, a))
+
+    assert asyncio.run(both()) == [">a!", ">b!"]
+
+
+def test_what_is_no_middleware_is_refused() -> None:
+    for thing in (Noting, lambda context, call_next: None, None):
+        with pytest.raises(UsageError, match="is not a middleware"):
+            register(thing)  # type: ignore[arg-type]
+
+
+def test_drive_gives_the_result_or_the_exception() -> None:
+    async def good() -> int:
+        return 42
+
+    async def bad() -> int:
+        raise KeyError("x")
+
+    assert drive(good()) == 42
+    with pytest.raises(KeyError):
+        drive(bad())
+
+
+def test_a_coroutine_that_suspends_is_refused_by_name() -> None:
+    async def slow() -> None:
+        await asyncio.sleep(0)
+
+    async def slower() -> None:
+        await asyncio.sleep(1)
+
+    with pytest.raises(UsageError, match="slow"):
+        drive(slow())
+    with pytest.raises(UsageError, match="slower"):
+        drive(slower())
+
+
+def test_another_runtime_error_is_left_alone() -> None:
+    async def broken() -> None:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        drive(broken())
+
+
+def test_driving_imports_no_event_loop() -> None:
+    code = (
+        "import sys\n"
+        "from kedge.middleware import ExecutorMiddleware, around, drive\n"
+        "import kedge.executor.sandbox, kedge.executor.process, kedge.runtime.python, kedge.target\n"
+        "async def inner(context): return context\n"
+        "assert drive(around(ExecutorMiddleware, 1, inner)) == 1\n"
+        "print([name for name in ('asyncio', 'importlib.metadata', 'pydantic', 'subprocess', 'ctypes')"
+        " if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
