@@ -222,7 +222,7 @@ class PluginError(RequestError):
 
 
 class Unavailable(KedgeError):
-    """This machine lacks an engine, a tool or a permission that was asked for."""
+    """An engine, a tool or a permission that was asked for is not on this machine."""
 
     code = "unavailable"
     exit_code = 3
