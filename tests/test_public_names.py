@@ -1,0 +1,45 @@
+"""What `import kedge` gives."""
+
+import subprocess
+import sys
+
+import kedge
+
+
+def test_every_public_name_is_there() -> None:
+    assert {name: getattr(kedge, name) for name in kedge.__all__}.keys() == set(kedge.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    try:
+        kedge.no_such_name  # noqa: B018 - the access is the test
+    except AttributeError as error:
+        assert "no_such_name" in str(error)
+    else:
+        raise AssertionError("it was found")
+
+
+def test_what_authors_write_against_is_the_same_as_inside_a_run() -> None:
+    from kedge.contract import runner
+
+    authors = {name: getattr(kedge, name) for name in runner.SHIM}
+    assert authors == runner.SHIM
+
+
+def test_importing_kedge_loads_nothing_else() -> None:
+    code = "import sys, kedge; print([name for name in sys.modules if name.startswith('kedge')])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "['kedge.version', 'kedge']"
+
+
+def test_a_function_written_for_kedge_runs_alone(tmp_path: object) -> None:
+    code = (
+        "from typing import Annotated\nimport kedge\n"
+        "@kedge.function\ndef area(width: Annotated[float, kedge.Unit('mm')]):\n"
+        "    kedge.progress(1, 2, 'half')\n    return width * 2\n"
+        "print(area(3.0))\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=str(tmp_path), capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "6.0"
