@@ -52,6 +52,11 @@ class Display:
         if self.verbosity > _QUIET:
             self._write(f"warning: {text}\n".encode())
 
+    def detail(self, text: str) -> None:
+        """A sentence for who wants to know everything."""
+        if self.verbosity >= _VERBOSE:
+            self._write(f"note: {text}\n".encode())
+
     def observer(self) -> Observer:
         """What a run is given to report to."""
         return Observer(
@@ -59,6 +64,7 @@ class Display:
             progress=self._progress,
             output=self._printed,
             notice=self.notice,
+            detail=self.detail,
         )
 
     def _started(self, run: Any) -> None:

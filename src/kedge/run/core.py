@@ -61,6 +61,7 @@ class Observer:
     progress: Callable[[Mapping[str, Any]], None] = lambda _: None
     output: Callable[[Stream, bytes], None] = lambda _stream, _data: None
     notice: Callable[[str], None] = lambda _: None
+    detail: Callable[[str], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ def run(
     task = _task(prepared, function, request, inputs, limits, chosen.executor)
     for warning in warnings:
         observer.notice(warning)
+    for text in chosen.executor.missing(limits):
+        observer.detail(text)
     entry = record.create(
         package=prepared.description.name,
         package_version=prepared.description.version,
