@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kedge import settings
 from kedge.contract import failure, progress, workspace
-from kedge.errors import EnvironmentFailed, InputError, KedgeError, RunFailed
+from kedge.errors import EnvironmentFailed, InputError, KedgeError, Lost, RunFailed, StartFailed
 from kedge.executor import Cancel, Ended, Executor, Job, choose
 from kedge.middleware import drive
 from kedge.package import resources
@@ -113,6 +113,10 @@ def run(
     )
     chosen = choose(request.executor or settings.get("executor"))
     warnings = [*notices, *([chosen.notice] if chosen.notice else [])]
+    host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
+    warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
+    if limits.gpu:
+        warnings.append(f"{limits.gpu} GPUs are asked for, and this version of Kedge gives none")
     task = _task(prepared, function, request, inputs, limits, chosen.executor)
     for warning in warnings:
         observer.notice(warning)
@@ -135,8 +139,9 @@ def run(
         resources=asdict(limits),
         warnings=tuple(warnings),
     )
+    paths = (*settings.get("sandbox.paths"), *host_paths)
     return _Execution(entry, task, function, observer, cancel or Cancel(), request.keep).run(
-        prepared.snapshot.folder, preparing_s
+        prepared.snapshot.folder, paths, preparing_s
     )
 
 
@@ -215,7 +220,7 @@ class _Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
 
-    def run(self, snapshot: str, preparing_s: float) -> Result:
+    def run(self, snapshot: str, paths: tuple[str, ...], preparing_s: float) -> Result:
         self.observer.started(self.entry)
         measured: dict[str, float | None] = {"preparing_s": preparing_s}
         found = workspace.Collected()
@@ -232,7 +237,7 @@ class _Execution:
             )
             try:
                 began = time.monotonic()
-                ended = self._execute(made, log)
+                ended = self._execute(made, paths, log)
                 measured |= _measured(ended)
                 measured["starting_s"] = max(0.0, time.monotonic() - began - ended.wall_s)
                 collecting = time.monotonic()
@@ -257,11 +262,11 @@ class _Execution:
                     workspace.remove(self.place)
         except RunFailed as error:
             wrong = error
-        except KedgeError:
-            record.finish(self.entry, _interrupted("Kedge itself failed while it ran"))
-            raise
+        except KedgeError as error:
+            wrong = StartFailed(error.message, where=error.where, hint=error.hint)
         except BaseException as error:
-            record.finish(self.entry, _interrupted(f"Kedge was ended by {type(error).__name__}"))
+            lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
+            record.finish(self.entry, lost)
             raise
         finally:
             log.close()
@@ -283,7 +288,7 @@ class _Execution:
             wrong.run_id = self.entry.id
         return Result(self.entry, wrong)
 
-    def _execute(self, made: workspace.Workspace, log: LogWriter) -> Ended:
+    def _execute(self, made: workspace.Workspace, paths: tuple[str, ...], log: LogWriter) -> Ended:
         payload = drive(self.task.runtime.setup_runtime(self.task))
         reader = progress.Reader(os.path.join(made.folder, "out", "progress.jsonl"))
 
@@ -308,7 +313,7 @@ class _Execution:
             workspace=made,
             resources=self.task.resources,
             network=self.task.network,
-            paths=tuple(settings.get("sandbox.paths")),
+            paths=paths,
             on_output=on_output,
             on_tick=on_tick,
             cancel=self.cancel,
@@ -332,12 +337,6 @@ class _Execution:
             if _stat(entry["port"], entry["path"]) != dict(entry)
         ]
         return [*changed, f"the workspace is kept in {made.folder}"] if self.keep else changed
-
-
-def _interrupted(message: str) -> RunFailed:
-    from kedge.errors import Lost
-
-    return Lost(message, hint="run it again")
 
 
 def _measured(ended: Ended) -> dict[str, float | None]:

@@ -116,9 +116,9 @@ def prepare(
     """
     declared, taken = declare(source)
     interpreter, requirements = _ground(declared)
-    timeout = settings.get("environment.build_timeout")
+    timeout = _build_timeout(declared)
     builds = settings.get("environment.allow_builds")
-    locked = _lock(source, interpreter, requirements, notify, mode=mode)
+    locked = _lock(source, interpreter, requirements, notify, timeout, mode=mode)
     if locked.notice:
         notify(locked.notice)
     if _is_new(locked, source, taken):
@@ -178,8 +178,10 @@ def locked(
         notify: told in words what is being done.
         upgrade: True takes newer versions of everything, a name of that package.
     """
-    interpreter, requirements = _ground(declare(source)[0])
-    found = _lock(source, interpreter, requirements, notify, upgrade=upgrade)
+    declared, _ = declare(source)
+    interpreter, requirements = _ground(declared)
+    timeout = _build_timeout(declared)
+    found = _lock(source, interpreter, requirements, notify, timeout, upgrade=upgrade)
     if found.notice:
         notify(found.notice)
     return found
@@ -196,7 +198,14 @@ def plan(source: PackageSource) -> dict[str, Any]:
         "requirements": ", ".join(requirements.strings) or None,
     }
     try:
-        known = _lock(source, interpreter, requirements, lambda _: None, mode="locked")
+        known = _lock(
+            source,
+            interpreter,
+            requirements,
+            lambda _: None,
+            _build_timeout(declared),
+            mode="locked",
+        )
     except LockError as error:
         return found | {"lock": f"would be resolved: {error.message}", "state": "would be built"}
     environment = python.find(interpreter, known)
@@ -218,6 +227,13 @@ def _ground(declared: Declared) -> tuple[interpreters.Interpreter, Requirements]
             where=Where(path="runtime.kind"),
             hint="packages of kind `python` run; `kedge check` and `kedge inspect` work for all",
         )
+    if system := declared.description.runtime.get("system"):
+        raise Unavailable(
+            f"`{declared.description.name}` needs the Debian packages {', '.join(system)}, which only a"
+            " container can have, and this version of Kedge runs none",
+            where=Where(path="runtime.system"),
+            hint="install them on this machine and leave `system` out, if the code can use those",
+        )
     asked = declared.description.runtime.get("requires_python")  # of a script; "" is any at all
     interpreter = interpreters.find(
         requirements.python if asked is None else asked or _ANY_PYTHON,
@@ -229,11 +245,19 @@ def _ground(declared: Declared) -> tuple[interpreters.Interpreter, Requirements]
     return interpreter, requirements
 
 
+def _build_timeout(declared: Declared) -> float:
+    """Seconds that preparing may take: the package's own limit, else this machine's."""
+    own: float | None = declared.description.runtime.get("build_timeout")
+    found: float = settings.get("environment.build_timeout")
+    return found if own is None else own
+
+
 def _lock(
     source: PackageSource,
     interpreter: interpreters.Interpreter,
     requirements: Requirements,
     notify: Notify,
+    timeout: float,
     *,
     mode: Literal["auto", "locked"] = "auto",
     upgrade: bool | str = False,
@@ -245,7 +269,7 @@ def _lock(
         upgrade,
         interpreter=interpreter,
         on_progress=notify,
-        timeout=settings.get("environment.build_timeout"),
+        timeout=timeout,
         allow_builds=settings.get("environment.allow_builds"),
     )
 
