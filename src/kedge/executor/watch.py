@@ -213,5 +213,5 @@ def _could_not_start(said: bytes) -> StartFailed:
     why = f": {lines[-1]}" if lines else ""
     return StartFailed(
         f"the program could not be started{why}",
-        hint="`kedge doctor` checks what this machine's sandbox needs",
+        hint="bubblewrap says why above; as another way, --executor process runs without a sandbox",
     )

@@ -1,0 +1,70 @@
+"""`kedge plugins`, with distributions that are really found on the path."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+MODULE = """
+from kedge.target import Target
+
+class Moon(Target):
+    kind = "moon"
+    kind_name = "The Moon"
+    kind_description = "Far away."
+
+    async def _place(self, executor, payload, job):
+        return await executor.execute(payload, job)
+"""
+
+
+def install(site: Path, name: str, kind: str, source: str) -> None:
+    """A distribution with one target, as an installer would leave it in `site`."""
+    (site / f"{name}.py").write_text(source)
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[kedge.target]\n{kind} = {name}:Moon\n")
+
+
+def plugins(site: Path) -> tuple[int, list[dict[str, str]], str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "kedge", "plugins", "--json"],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, json.loads(ended.stdout), ended.stderr
+
+
+def test_the_built_in_kinds_are_listed(tmp_path: Path) -> None:
+    code, found, said = plugins(tmp_path)
+    assert code == 0, said
+    kinds = {(one["sort"], one["kind"], one["state"]) for one in found}
+    assert {
+        ("runtime", "python", "ready"),
+        ("executor", "sandbox", "ready"),
+        ("executor", "process", "ready"),
+        ("target", "local", "ready"),
+    } <= kinds
+
+
+def test_a_plug_in_is_listed_with_its_distribution(tmp_path: Path) -> None:
+    install(tmp_path, "kedge_moon", "moon", MODULE)
+    code, found, said = plugins(tmp_path)
+    assert code == 0, said
+    moon = next(one for one in found if one["kind"] == "moon")
+    assert (moon["sort"], moon["state"]) == ("target", "ready")
+    assert "kedge_moon" in moon["origin"]
+
+
+def test_a_broken_plug_in_is_told_and_harms_no_other(tmp_path: Path) -> None:
+    install(tmp_path, "kedge_moon", "moon", MODULE)
+    install(tmp_path, "kedge_wreck", "wreck", "import a_module_that_is_not_there\n")
+    code, found, _ = plugins(tmp_path)
+    states = {one["kind"]: one["state"] for one in found}
+    assert code == 1
+    assert states["wreck"] == "broken"
+    assert states["moon"] == states["local"] == "ready"
