@@ -1,18 +1,96 @@
-"""What every test stands on: a Kedge home of its own."""
+"""What every test stands on: a Kedge home of its own, and the command line as its users call it."""
 
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# The first run of a package makes its environment; with numpy and scipy on a slow machine.
+COMMAND_TIMEOUT = 600
 
 
 @pytest.fixture(autouse=True)
 def kedge_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A private, empty KEDGE_HOME; no other KEDGE_* variable of the caller reaches a test."""
-    import os
-
     for name in list(os.environ):
         if name.startswith("KEDGE_") and not name.startswith("KEDGE_TEST_"):
             monkeypatch.delenv(name)
     home = tmp_path / "kedge-home"
     monkeypatch.setenv("KEDGE_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One KEDGE_HOME for all tests and workers that want it, so that each environment is made once."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    return base / "shared-home"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A command that ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on standard output."""
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """`kedge` in a process of its own."""
+
+    words = (sys.executable, "-m", "kedge")
+
+    def __call__(self, *arguments: object, code: int | None = 0, **options: Any) -> Ended:
+        """Call it and wait; `code` is the exit code that is expected, None any."""
+        options = {"input": b""} | options
+        done = subprocess.run(
+            [*self.words, *map(str, arguments)],
+            capture_output=True,
+            timeout=COMMAND_TIMEOUT,
+            **options,
+        )
+        ended = Ended(
+            done.returncode,
+            done.stdout.decode(errors="replace"),
+            done.stderr.decode(errors="replace"),
+        )
+        assert "Traceback" not in ended.err or "kedge/cli" not in ended.err, ended.err
+        assert code is None or ended.code == code, (ended.code, ended.out, ended.err)
+        return ended
+
+    def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
+        """Call it and go on; it has a process group of its own, as a shell would give it."""
+        return subprocess.Popen(
+            [*self.words, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            **options,
+        )
+
+
+@pytest.fixture
+def kedge(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line on the shared home."""
+    monkeypatch.setenv("KEDGE_HOME", str(shared_home))
+    return CommandLine()
+
+
+@pytest.fixture
+def kedge_alone() -> CommandLine:
+    """The command line on the test's own home, where nothing was made and no other test runs."""
+    return CommandLine()

@@ -1,7 +1,6 @@
 """The sample packages and the examples, run as a user runs them: by the command line, in full."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +16,6 @@ EXAMPLES = ROOT / "examples"
 COMMAND_TIMEOUT = 600
 
 type Answer = tuple[int, Any, str]
-
-
-@pytest.fixture(scope="session")
-def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One KEDGE_HOME for all of these tests and workers, so that each environment is made once."""
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
-    return base / "sample-packages-home"
 
 
 @pytest.fixture
@@ -193,7 +183,7 @@ def test_a_raised_exception_shows_the_authors_frames_only(kedge: Any) -> None:
     assert "ZeroDivisionError" in error["traceback"]
     assert "runner" not in error["traceback"]
     _, record, _ = kedge("show", error["run"])
-    assert error["traceback"] in record["error"]["traceback"]
+    assert error["traceback"] in record["failure"]["traceback"]
 
 
 @pytest.mark.parametrize("function", ["upper", "direct"])

@@ -120,7 +120,7 @@ def _read(path: str, *, owner: bool) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             data = tomllib.load(file)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"configuration cannot be read: {error}", where=Where(path), hint="it is a TOML file"
         ) from error
@@ -159,7 +159,8 @@ def _checked(key: Key, value: Any, origin: str) -> Any:
     if isinstance(default, bool):
         good = isinstance(value, bool)
     elif isinstance(default, float):
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        good = number and 0 < value < float("inf")
     elif isinstance(default, list):
         good = isinstance(value, list) and all(isinstance(item, str) for item in value)
     else:

@@ -1,5 +1,6 @@
 """The `kedge` command: finds a command by name, runs it, and turns errors into words and exit codes."""
 
+import errno
 import importlib
 import os
 import signal
@@ -8,7 +9,7 @@ from typing import Any, override
 
 import click
 
-from kedge.cli.report import wants_json, write_error
+from kedge.cli.report import ReaderGoneError, wants_json, write_error
 from kedge.errors import KedgeError
 from kedge.version import __version__
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "show": "Show one run's record.",
     "logs": "Print what a run wrote.",
     "schema": "Print a published JSON Schema.",
+    "plugins": "List runtimes, executors, targets and the plug-ins that bring more.",
     "config": "Show the configuration and where each value comes from.",
     "python": "Start Kedge's own Python, with kedge importable.",
     "completion": "Print the completion script for a shell.",
@@ -50,7 +52,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        known = ctx.resilient_parsing or args[0] in COMMANDS  # completion asks without complaining
+        if not known and not args[0].startswith("-"):
             from kedge.errors import UsageError, nearest
 
             close = nearest(args[0], list(COMMANDS))
@@ -83,6 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: the words after `kedge`; those of this process when not given.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    _open_closed_streams()
     sys.exit(_exit_code(words))
 
 
@@ -104,8 +108,45 @@ def _exit_code(words: list[str]) -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return 130
-    except BrokenPipeError:
-        # The reader went away (`kedge runs | head`): not an error, and nothing more can be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGoneError:  # `kedge runs | head`: not an error
+        _drop_output()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        _drop_output()
+        refused = _refused(error)
+        write_error(refused, as_json=wants_json(words))
+        return refused.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _refused(error: OSError) -> KedgeError:
+    """What the system did not do, where nothing below could say more about it."""
+    from kedge.errors import StoreError, Unavailable
+    from kedge.home import home
+
+    reason = error.strerror or str(error)
+    path = error.filename if isinstance(error.filename, str) else None
+    message = f"`{path}`: {reason}" if path else reason
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(message, hint="make room, or set KEDGE_HOME to a folder on another disk")
+    if path and path.startswith(home()):
+        return StoreError(message, hint="set KEDGE_HOME to a folder that you can write to")
+    return Unavailable(message, hint="look whether it is there and whether you may use it")
+
+
+def _open_closed_streams() -> None:
+    """Give a standard stream that the caller closed the null device.
+
+    Else its number goes to the next file that is opened, and what is printed goes into that file.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _drop_output() -> None:
+    """Send what standard output still holds nowhere, when it cannot be written."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,6 +9,13 @@ import click
 from kedge.errors import KedgeError, Problem, RunFailed, UsageError
 
 
+class ReaderGoneError(Exception):
+    """Nobody reads standard output any more.
+
+    In place of BrokenPipeError, which click answers itself, as if the command had failed.
+    """
+
+
 def wants_json(words: list[str]) -> bool:
     """Whether the command line asked for JSON; needed before, or although, it could be parsed."""
     if "--" in words:
@@ -18,33 +25,38 @@ def wants_json(words: list[str]) -> bool:
 
 def write_json(document: Any) -> None:
     """Exactly one JSON document on standard output."""
-    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
-    write_text(text)
+    # Escapes of JSON's own where the stream is not UTF-8: those of `write_text` are not JSON.
+    plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
+    write_text(json.dumps(document, ensure_ascii=plain, indent=2, allow_nan=False))
 
 
 def write_text(text: str) -> None:
     """Lines on standard output; what the stream's encoding cannot show is escaped, never an error."""
-    stream = sys.stdout
+    write_bytes((text + "\n").encode(sys.stdout.encoding or "ascii", "backslashreplace"))
+
+
+def write_bytes(data: bytes) -> None:
+    """Bytes of anything on standard output, as they are."""
     try:
-        stream.write(text + "\n")
-    except UnicodeEncodeError:
-        encoding = stream.encoding or "ascii"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    stream.flush()
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise ReaderGoneError from error
 
 
 def say(text: str) -> None:
-    """A line for a person on standard error."""
-    click.echo(text, err=True)
+    """A line for a person on standard error; what it cannot show is escaped."""
+    safe_stderr((text + "\n").encode(sys.stderr.encoding or "ascii", "backslashreplace"))
 
 
 def safe_stderr(data: bytes) -> None:
-    """Bytes of anything on standard error, as they are; a reader that went away is no error."""
+    """Bytes of anything on standard error, as they are; a stream that takes nothing is no error."""
     try:
         sys.stderr.flush()
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         pass
 
 

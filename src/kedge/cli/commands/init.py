@@ -4,7 +4,7 @@ import os
 
 import click
 
-from kedge.cli.report import write_text
+from kedge.cli.report import say, write_text
 from kedge.errors import PackageError, UsageError, Where
 
 _PYTHON = {
@@ -121,7 +121,7 @@ def command(folder: str, kind: str, image: str | None) -> None:
     name = _name(folder)
     words = {
         "name": name,
-        "module": name.replace("-", "_"),
+        "module": _module(name),
         "python": _python_version(),
         "image": image or "",
     }
@@ -154,7 +154,9 @@ def command(folder: str, kind: str, image: str | None) -> None:
         ) from error
     write_text("\n".join(os.path.normpath(os.path.join(folder, path)) for path in files))
     if kind == "python":
-        click.echo(f"try: kedge run {folder} area width=25", err=True)
+        import shlex
+
+        say(f"try: kedge run {shlex.quote(folder)} area width=25")
 
 
 def _name(folder: str) -> str:
@@ -164,6 +166,16 @@ def _name(folder: str) -> str:
     base = os.path.basename(os.path.abspath(folder)).lower()
     name = re.sub(r"[^a-z0-9]+", "-", base).strip("-")
     return name if name[:1].isalpha() else f"package-{name}".rstrip("-")
+
+
+def _module(name: str) -> str:
+    """A module for the package: no keyword, and none that would hide another one inside a run."""
+    import keyword
+    import sys
+
+    module = name.replace("-", "_")
+    taken = keyword.iskeyword(module) or module in sys.stdlib_module_names or module == "kedge"
+    return f"{module}_functions" if taken else module
 
 
 def _python_version() -> str:

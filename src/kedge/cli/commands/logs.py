@@ -1,11 +1,10 @@
 """`kedge logs`: what a run wrote, as it wrote it."""
 
 import os
-import sys
 
 import click
 
-from kedge.cli.report import safe_stderr, write_json
+from kedge.cli.report import safe_stderr, write_bytes, write_json
 
 
 @click.command("logs")
@@ -35,8 +34,6 @@ def command(run: str, follow: bool, as_json: bool) -> None:
         return
     for _, stream, data in records:
         if stream == "stdout":
-            sys.stdout.flush()
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            write_bytes(data)
         else:
             safe_stderr(data)

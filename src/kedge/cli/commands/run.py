@@ -1,10 +1,11 @@
 """`kedge run`: the main job."""
 
+import math
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, override
 
 import click
 
@@ -14,6 +15,27 @@ from kedge.cli.report import say, write_json, write_text
 from kedge.cli.values import read_inputs, split_words, with_pairs
 from kedge.errors import EnvironmentFailed, UsageError
 
+if TYPE_CHECKING:
+    from kedge.ports import Ports
+
+
+class _Amount(click.FloatRange):
+    """A number above 0; `nan` and `inf`, which Python reads as numbers too, are none."""
+
+    name = "number"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    @override
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
 
 @click.command("run", context_settings={"ignore_unknown_options": False})
 @click.argument("package")
@@ -22,8 +44,8 @@ from kedge.errors import EnvironmentFailed, UsageError
 @click.option("--like", metavar="RUN", help="Start from the inputs of another run.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outputs as one JSON object.")
 @click.option("--out", metavar="DIR", help="Copy File outputs and artifacts there.")
-@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds it may take.")
-@click.option("--cpu", type=click.FloatRange(min=0, min_open=True), help="CPUs it may use.")
+@click.option("--timeout", type=_Amount(), help="Seconds it may take.")
+@click.option("--cpu", type=_Amount(), help="CPUs it may use.")
 @click.option("--memory", metavar="MB", help="Memory it may use: 512, 512M, 2G.")
 @click.option("--executor", metavar="KIND", help="How to run it: auto, sandbox or process.")
 @click.option("--network", is_flag=True, help="Allow the network.")
@@ -81,10 +103,10 @@ def command(
         described = prepared.description.function(function)
         for warning in (*prepared.description.warnings, *described.warnings):
             display.notice(warning)
-        values = _values(inputs, like)
+        ports = described.input_ports
         request = core.Request(
             function=described.name,
-            values=with_pairs(values, pairs, described.input_ports),
+            values=with_pairs(_values(inputs, like, ports), pairs, ports),
             overrides=overrides,
             executor=executor,
             network=network,
@@ -147,12 +169,18 @@ def memory_mb(text: str | None) -> int | None:
     return int(number) * (scale or 1)
 
 
-def _values(inputs: str | None, like: str | None) -> dict[str, Any]:
+def _values(inputs: str | None, like: str | None, ports: "Ports") -> dict[str, Any]:
+    from kedge.ports.shapes import holds_secret
     from kedge.run import record
 
     values: dict[str, Any] = {}
     if like is not None:
-        values |= record.get(like).inputs
+        # A record has a secret's mask in its place, which must not be taken for the secret.
+        values |= {
+            name: value
+            for name, value in record.get(like).inputs.items()
+            if not holds_secret(ports.schema_of(name) or {})
+        }
     if inputs is not None:
         values |= read_inputs(inputs)
     return values
