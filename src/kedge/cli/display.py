@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from kedge.cli.report import safe_stderr, say
+from kedge.cli.report import indented, one_line, printable, safe_stderr, say
 from kedge.run.core import Observer
 
 _PLAIN_PROGRESS_S: Final = 1.0  # between two progress lines in a log file
@@ -45,17 +45,17 @@ class Display:
         if self._live:
             self._live.show(text)
         elif self.verbosity > _QUIET:
-            say(f"preparing: {text}")
+            say(f"preparing: {indented(text)}")
 
     def notice(self, text: str) -> None:
         """A sentence that the user should read."""
         if self.verbosity > _QUIET:
-            self._write(f"warning: {text}\n".encode())
+            self._say(f"warning: {text}")
 
     def detail(self, text: str) -> None:
         """A sentence for who wants to know everything."""
         if self.verbosity >= _VERBOSE:
-            self._write(f"note: {text}\n".encode())
+            self._say(f"note: {text}")
 
     def observer(self) -> Observer:
         """What a run is given to report to."""
@@ -85,11 +85,17 @@ class Display:
         done = step is not None and step == total
         if now - self._last >= _PLAIN_PROGRESS_S or done:
             self._last = now
-            say(f"progress: {progress_text(event)}")
+            say(f"progress: {indented(progress_text(event))}")
 
     def _printed(self, _stream: Literal["stdout", "stderr", "kedge"], data: bytes) -> None:
         if self.output:
             self._write(data)
+
+    def _say(self, text: str) -> None:
+        if self._live:
+            self._live.print(printable(indented(text)).encode())
+        else:
+            say(indented(text))
 
     def _write(self, data: bytes) -> None:
         if self._live:
@@ -139,13 +145,13 @@ class _Live:
         self._progress.start()
 
     def show(self, text: str) -> None:
-        self._what = text
+        self._what = one_line(text)
         self._progress.reset(self._task, total=None)
-        self._progress.update(self._task, description=text)
+        self._progress.update(self._task, description=self._what)
 
     def progress(self, step: Any, total: Any, message: Any) -> None:
         good = all(isinstance(one, (int, float)) for one in (step, total))
-        text = f"{self._what}: {message}" if message is not None else self._what
+        text = f"{self._what}: {one_line(str(message))}" if message is not None else self._what
         if good:
             text += f" ({step}/{total})"
         self._progress.update(

@@ -1,12 +1,17 @@
 """Words and JSON on the two streams: data on standard output, everything else on standard error."""
 
 import json
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from kedge.errors import KedgeError, Problem, RunFailed, UsageError
+
+# What acts on a terminal instead of being shown: control characters (C1 too, where CSI is one character),
+# what turns the direction of writing round, line separators, halves of characters. Lines and tabs stay.
+_ACTING: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class ReaderGoneError(Exception):
@@ -27,12 +32,13 @@ def write_json(document: Any) -> None:
     """Exactly one JSON document on standard output."""
     # Escapes of JSON's own where the stream is not UTF-8: those of `write_text` are not JSON.
     plain = (sys.stdout.encoding or "ascii").lower().replace("-", "") != "utf8"
-    write_text(json.dumps(document, ensure_ascii=plain, indent=2, allow_nan=False))
+    text = json.dumps(document, ensure_ascii=plain, indent=2, allow_nan=False)
+    write_text(_ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def write_text(text: str) -> None:
-    """Lines on standard output; what the stream's encoding cannot show is escaped, never an error."""
-    write_bytes((text + "\n").encode(sys.stdout.encoding or "ascii", "backslashreplace"))
+    """Lines on standard output; what the stream cannot show, or would act upon, is escaped."""
+    write_bytes((printable(text) + "\n").encode(sys.stdout.encoding or "ascii", "backslashreplace"))
 
 
 def write_bytes(data: bytes) -> None:
@@ -46,8 +52,27 @@ def write_bytes(data: bytes) -> None:
 
 
 def say(text: str) -> None:
-    """A line for a person on standard error; what it cannot show is escaped."""
-    safe_stderr((text + "\n").encode(sys.stderr.encoding or "ascii", "backslashreplace"))
+    """Lines for a person on standard error; what it cannot show, or would act upon, is escaped."""
+    safe_stderr((printable(text) + "\n").encode(sys.stderr.encoding or "ascii", "backslashreplace"))
+
+
+def printable(text: str) -> str:
+    r"""Text of anybody's that a terminal shows and does not obey; lines stay lines.
+
+    >>> print(printable("\x1b[31mred"))
+    \x1b[31mred
+    """
+    return _ACTING.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """Text as `printable` shows it, with what would start a line escaped as well."""
+    return printable(text).replace("\n", "\\n")
+
+
+def indented(text: str) -> str:
+    """Text whose further lines cannot be taken for lines of Kedge's own."""
+    return text.replace("\n", "\n  ")
 
 
 def safe_stderr(data: bytes) -> None:
@@ -76,7 +101,7 @@ def write_error(error: KedgeError, *, as_json: bool) -> None:
         write_json({"error": error.to_json()})
         return
     for problem in error.problems:
-        say(f"error[{error.code}]: {problem.message}")
+        say(f"error[{error.code}]: {indented(problem.message)}")
         _write_place(problem)
     if isinstance(error, RunFailed) and error.run_id:
         say(f"  run: {error.run_id}")
@@ -84,28 +109,31 @@ def write_error(error: KedgeError, *, as_json: bool) -> None:
 
 def _write_place(problem: Problem) -> None:
     if problem.where is not None:
-        say(f"  at {problem.where}")
+        say(f"  at {indented(str(problem.where))}")
     if problem.hint:
-        say(f"hint: {problem.hint}")
+        say(f"hint: {indented(problem.hint)}")
 
 
 def table(rows: list[list[str]], header: list[str] | None = None) -> str:
-    """Columns aligned with two spaces between them, the last one ragged.
+    """Columns aligned with two spaces between them, the last one ragged and of as many lines as it has.
 
     >>> print(table([["a", "1"], ["long", "2"]]))
     a     1
     long  2
     """
-    every = ([header] if header else []) + rows
-    if not every:
+    given = ([header] if header else []) + rows
+    if not given:
         return ""
-    widths = [max(_width(row[column]) for row in every) for column in range(len(every[0]))]
+    every = [[*(one_line(cell) for cell in row[:-1]), printable(row[-1])] for row in given]
+    widths = [max(_width(row[column]) for row in every) for column in range(len(every[0]) - 1)]
+    margin = " " * sum(width + 2 for width in widths)
     lines = []
     for row in every:
         cells = [
-            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)
         ]
-        lines.append("  ".join(cells).rstrip())
+        last = row[-1].replace("\n", f"\n{margin}")
+        lines.append("  ".join((*cells, last)).rstrip())
     return "\n".join(lines)
 
 

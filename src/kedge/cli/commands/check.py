@@ -3,7 +3,7 @@
 import click
 
 from kedge.cli.display import Display
-from kedge.cli.report import say, write_json, write_text
+from kedge.cli.report import indented, say, write_json, write_text
 from kedge.errors import ManifestError
 
 
@@ -33,6 +33,6 @@ def command(package: str, as_json: bool, static: bool) -> None:
         write_json({"name": description.name, "functions": names, "warnings": warnings})
         return
     for warning in warnings:
-        say(f"warning: {warning}")
+        say(f"warning: {indented(warning)}")
     number = len(description.functions)
     write_text(f"{description.name}: {number} function{'s' if number != 1 else ''}, no problems")

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from kedge.cli.display import Display
-from kedge.cli.report import say, table, write_json, write_text
+from kedge.cli.report import indented, say, table, write_json, write_text
 from kedge.run.description import Description, Function
 
 
@@ -28,7 +28,7 @@ def command(package: str, function: str | None, as_json: bool, static: bool) -> 
         write_json(_document(description, chosen))
         return
     for warning in (*description.warnings, *(text for one in chosen for text in one.warnings)):
-        say(f"warning: {warning}")
+        say(f"warning: {indented(warning)}")
     write_text("\n\n".join([_head(description), *(_section(description, one) for one in chosen)]))
 
 
