@@ -10,9 +10,12 @@ Of README.md and every document below docs/, in order and in one folder:
 `…` in what is shown matches anything, also nothing and several lines. A document under docs/ finds
 `kedge` on PATH and the examples beside it; README.md is read in a fresh checkout of its own. HOME is
 empty for each; only the cache of downloaded packages is shared.
+
+The tables of the reference (commands, options, settings, errors) are compared with the code.
 """
 
 import fcntl
+import importlib
 import os
 import re
 import shutil
@@ -21,7 +24,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import click
 import pytest
+
+from kedge.cli.app import COMMANDS
+from kedge.errors import FAILURES, KedgeError, RequestError, RunFailed
+from kedge.settings import KEYS
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -219,3 +227,68 @@ def test_shown_output_matches_with_gaps() -> None:
     assert matches("", "\n")
     assert not matches("a … c", "a b d")
     assert not matches("", "something")
+
+
+def reference() -> str:
+    """The page on commands."""
+    return (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+
+
+def test_every_command_has_a_line_in_the_reference_and_no_other_has() -> None:
+    assert re.findall(r"^\| `kedge ([a-z]+)[ `]", reference(), re.MULTILINE) == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_reference_has_every_option_of_a_command_and_no_other(name: str) -> None:
+    module = importlib.import_module(f"kedge.cli.commands.{name}")
+    options = {
+        text
+        for parameter in module.command.params
+        if isinstance(parameter, click.Option)
+        for text in parameter.opts
+    }
+    assert documented_options(name) == options
+
+
+def documented_options(name: str) -> set[str]:
+    """The options that the reference gives a command, in its own table or in that of the others."""
+    run, others = reference().split("### `run`")[1].split("### The others")
+    if name == "run":
+        rows = re.findall(r"^\| (`-.*?) \|", run, re.MULTILINE)
+    else:
+        rows, commands = [], ""
+        for first, second in re.findall(r"^\| (.*?) ?\| (`-.*?) \|", others, re.MULTILINE):
+            commands = first or commands
+            if f"`{name}`" in commands:
+                rows.append(second)
+    return {option for row in rows for option in re.findall(r"`(--?[a-z]+)", row)}
+
+
+def test_the_reference_lists_every_setting_with_its_default() -> None:
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.+?) \|", text, re.MULTILINE))
+    shown = {"none": [], "true": True, "false": False, "3600": 3600.0, "`auto`": "auto"}
+    assert {name: shown[default] for name, default in rows.items()} == {
+        key.name: key.default for key in KEYS.values()
+    }
+    for key in KEYS.values():
+        mentioned = f"`{key.name}`" in text.partition("A project's `kedge.toml`")[2]
+        assert mentioned == key.owner_only
+
+
+def test_the_reference_lists_every_code_and_kind_of_error_with_its_exit_code() -> None:
+    text = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    codes, kinds = text.partition("## Codes of requests")[2].split("## Kinds of failed runs")
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", codes, re.MULTILINE)) == {
+        error.code for error in subclasses(KedgeError) if not issubclass(error, RunFailed)
+    } - {RequestError.code}
+    listed = re.findall(r"^\| `([a-z_]+)` \|.*\| (\d+) \|$", kinds, re.MULTILINE)
+    assert dict(listed) == {kind: str(error.exit_code) for kind, error in FAILURES.items()}
+
+
+def subclasses(error: type[KedgeError]) -> Iterator[type[KedgeError]]:
+    """Every class below one of Kedge's errors."""
+    for child in error.__subclasses__():
+        if child.__module__ == "kedge.errors":
+            yield child
+            yield from subclasses(child)
