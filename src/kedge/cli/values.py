@@ -1,12 +1,13 @@
 """Inputs as a command line gives them: words `name=value`, a JSON file, another run's."""
 
-import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kedge.errors import InputError, KedgeError, Problem, UsageError, Where
 from kedge.ports import Ports, set_path
+
+INPUTS_LIMIT: Final = 64 << 20  # bytes of JSON, as many as outputs may have
 
 
 def split_words(words: Sequence[str]) -> tuple[str | None, list[tuple[str, str]]]:
@@ -36,24 +37,28 @@ def read_inputs(path: str) -> dict[str, Any]:
     Raises:
         UsageError: it cannot be read, or is not one JSON object.
     """
+    from kedge.contract.hostile import RefusedError, parse_object
+
     try:
         if path == "-":
-            text = sys.stdin.read()
+            data = sys.stdin.buffer.read(INPUTS_LIMIT + 1)
         else:
-            with open(path, encoding="utf-8") as file:
-                text = file.read()
-        values = json.loads(text, parse_constant=_no_constant)
-    except (OSError, ValueError, RecursionError) as error:
+            with open(path, "rb") as file:  # may be a pipe: `--inputs <(…)`
+                data = file.read(INPUTS_LIMIT + 1)
+    except OSError as error:
         raise UsageError(
-            f"inputs cannot be read from `{path}`: {error}",
+            f"inputs cannot be read from `{path}`: {error.strerror}",
+            hint="name a file with one JSON object of inputs, or - for standard input",
+        ) from error
+    try:
+        if len(data) > INPUTS_LIMIT:
+            raise RefusedError(f"has more than {INPUTS_LIMIT} bytes, the limit")
+        return parse_object(data)
+    except RefusedError as error:
+        raise UsageError(
+            f"the inputs in `{path}`: the text {error}",
             hint='it is one JSON object, {"name": value, …}',
         ) from error
-    if not isinstance(values, dict):
-        raise UsageError(
-            f"`{path}` holds {type(values).__name__}, not an object of inputs",
-            hint='write {"name": value, …}',
-        )
-    return values
 
 
 def with_pairs(
@@ -82,7 +87,3 @@ def with_pairs(
     if problems:
         raise InputError.of(problems, "the inputs")
     return values
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kedge.package.testcases import TestCase
     from kedge.run.prepare import Prepared
 
+# Of those above the space, what XML 1.0 and UTF-8 have no place for.
+_NOT_XML = frozenset(map(chr, (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)))
 _POLL_S = 0.1  # how soon a request to stop reaches the cases that run
 
 
@@ -208,7 +210,7 @@ def _write_junit(path: str, package: str, outcomes: list[Outcome]) -> None:
             suite,
             "testcase",
             classname=f"{package}.{outcome.case.function}",
-            name=outcome.case.name,
+            name=_xml(outcome.case.name),
             file=os.path.relpath(outcome.case.file),
             time=f"{outcome.wall_s:.3f}",
         )
@@ -225,4 +227,6 @@ def _write_junit(path: str, package: str, outcomes: list[Outcome]) -> None:
 
 def _xml(text: str) -> str:
     """Text without the characters that XML 1.0 cannot hold."""
-    return "".join(char if char in "\t\n" or char >= " " else "�" for char in text)
+    return "".join(
+        "�" if char in _NOT_XML or (char < " " and char not in "\t\n") else char for char in text
+    )
