@@ -384,3 +384,14 @@ def test_a_workspace_without_the_package_is_enough(tmp_path: Path) -> None:
     run = _Run(tmp_path, _ports(stress=_NUMBER)).data({"stress": 1.0})
     again = Workspace(run.workspace.folder, "/a/snapshot")
     assert collect(again, run.outputs, str(run.kept)).data == {"stress": 1.0}
+
+
+@pytest.mark.parametrize("outputs", [_NONE, Ports(open={}), _ports(report=_PDF)])
+def test_without_an_answer_a_function_that_gives_one_did_not_return(
+    tmp_path: Path, outputs: Ports
+) -> None:
+    run = _Run(tmp_path, outputs).file("files/report.pdf" if outputs.properties else "artifacts/x")
+    found = collect(run.workspace, run.outputs, str(run.kept), answers=True)
+    assert [problem.message for problem in found.problems] == [
+        "`out/data.json` is missing: the program ended before the function had returned"
+    ]

@@ -55,7 +55,9 @@ class Collected:
     warnings: list[str] = field(default_factory=list)
 
 
-def collect(workspace: "Workspace", outputs: Ports, into: str) -> Collected:
+def collect(
+    workspace: "Workspace", outputs: Ports, into: str, *, answers: bool = False
+) -> Collected:
     """Move what a run wrote under `into` and check it against its ports.
 
     File outputs go to `into/files/` and artifacts to `into/artifacts/` under the names they have; what no
@@ -66,6 +68,8 @@ def collect(workspace: "Workspace", outputs: Ports, into: str) -> Collected:
         workspace: where it ran.
         outputs: its output ports.
         into: an absolute folder of the run's record, on the same disk; made when it is missing.
+        answers: whether a program that did its work wrote a data.json whatever its ports are, as the
+            managed runner does: without one, the function never returned.
 
     Raises:
         StoreError: `into` cannot be written.
@@ -73,7 +77,7 @@ def collect(workspace: "Workspace", outputs: Ports, into: str) -> Collected:
     try:
         os.makedirs(into, 0o700, exist_ok=True)
         with contextlib.ExitStack() as opened:
-            return _Collection(workspace.folder, outputs, into, opened).run()
+            return _Collection(workspace.folder, outputs, into, opened, answers=answers).run()
     except (OSError, RefusedError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
@@ -86,8 +90,15 @@ class _Collection:
     """One call of `collect`: the folders it holds open, and what it found so far."""
 
     def __init__(
-        self, workspace: str, outputs: Ports, into: str, opened: contextlib.ExitStack
+        self,
+        workspace: str,
+        outputs: Ports,
+        into: str,
+        opened: contextlib.ExitStack,
+        *,
+        answers: bool,
     ) -> None:
+        self._answers = answers
         self._outputs = outputs
         self._into = into
         self._closing = opened
@@ -125,10 +136,13 @@ class _Collection:
         try:
             self._found.data.update(parse_object(read_file("data.json", DATA_LIMIT, out)))
         except RefusedError as refused:
-            if refused.missing and not expected:
+            if refused.missing and not expected and not self._answers:
                 return
             should = f"; it should hold {_names(expected)}" if expected else ""
             hint = "write one JSON object with a key for each output that is not a file"
+            if refused.missing and self._answers:
+                should += ": the program ended before the function had returned"
+                hint = "let the function return; `os._exit` ends everything at once"
             self._problem(f"`out/data.json` {refused}{should}", None, hint)
             self._judged |= values
             if not refused.missing:

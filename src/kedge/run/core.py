@@ -243,7 +243,9 @@ class _Execution:
                 collecting = time.monotonic()
                 reported = failure.read(made)
                 kept = self._kept(made)
-                found = workspace.collect(made, self.function.output_ports, self.entry.folder)
+                found = workspace.collect(
+                    made, self.function.output_ports, self.entry.folder, answers=True
+                )
                 measured["collecting_s"] = time.monotonic() - collecting
                 wrong = failure_of(
                     ended,
