@@ -112,3 +112,12 @@ def test_whatever_the_fields_hold_they_are_texts(out: Path, written: dict[str, A
     for problem in found["problems"]:
         assert isinstance(problem["message"], str)
         assert problem["path"] is None or isinstance(problem["path"], str)
+
+
+def test_an_error_without_words_says_so(out: Path) -> None:
+    written = {"error": None, "problems": [{"message": None, "path": "x"}]}
+    (out / "_error.json").write_text(json.dumps(written))
+    found = _read(out)
+    assert found is not None
+    assert found["error"] == "no message"
+    assert found["problems"][0]["message"] == "no message"

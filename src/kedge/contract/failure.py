@@ -41,13 +41,13 @@ def read(workspace: Workspace) -> dict[str, Any] | None:
 def _error(written: dict[str, Any]) -> dict[str, Any]:
     problems = written.get("problems")
     return {
-        "error": _text(written["error"]) or "",
+        "error": _text(written["error"]) or "no message",
         "type": _text(written.get("type")),
         "traceback": _text(written.get("traceback")),
         "ts": _text(written.get("ts")),
         "hint": _text(written.get("hint")),
         "problems": [
-            {"message": _text(entry.get("message")) or "", "path": _text(entry.get("path")), "hint": _text(entry.get("hint"))}
+            {"message": _text(entry.get("message")) or "no message", "path": _text(entry.get("path")), "hint": _text(entry.get("hint"))}
             for entry in (problems if isinstance(problems, list) else [])[:_PROBLEMS_LIMIT]
             if isinstance(entry, dict)
         ],
