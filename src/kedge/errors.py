@@ -279,7 +279,11 @@ class RunFailed(KedgeError):
     def from_json(data: dict[str, Any]) -> "RunFailed":
         """The error that `to_json` described, in the class of its kind."""
         problems = [
-            Problem(entry["message"], Where(path=entry["where"]) if entry["where"] else None, entry["hint"])
+            Problem(
+                entry["message"],
+                Where(path=entry["where"]) if entry["where"] else None,
+                entry["hint"],
+            )
             for entry in data["problems"]
         ]
         return FAILURES[data["kind"]](
