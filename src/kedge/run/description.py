@@ -27,6 +27,7 @@ class Function:
         where: where the manifest declares it, `file:line:column`.
         problems: `message` and `hint` of what its signature cannot be; it cannot run then.
         warnings: sentences for its author.
+        unread: why its signature could not be read, which may go otherwise when it runs; None when it was.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Function:
     where: str | None = None
     problems: tuple[dict[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
+    unread: str | None = None
 
     @property
     def input_ports(self) -> Ports:
@@ -54,8 +56,20 @@ class Function:
 
     def found_problems(self) -> list[Problem]:
         """What its signature cannot be, each with its place."""
-        where = Where(self.where, path=self.handler) if self.where else Where(path=self.handler)
-        return [Problem(entry["message"], where, entry["hint"]) for entry in self.problems]
+        return [Problem(entry["message"], self._place(), entry["hint"]) for entry in self.problems]
+
+    def unread_problem(self) -> Problem | None:
+        """That its signature could not be read, as a problem of the package."""
+        if self.unread is None:
+            return None
+        return Problem(
+            f"`{self.name}`: its signature could not be read: {self.unread}",
+            self._place(),
+            "correct what keeps the module from being imported",
+        )
+
+    def _place(self) -> Where:
+        return Where(self.where, path=self.handler) if self.where else Where(path=self.handler)
 
 
 @dataclass(frozen=True, slots=True)

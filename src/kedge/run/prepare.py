@@ -24,7 +24,7 @@ from kedge.run import signature
 from kedge.run.description import Description, Function
 from kedge.version import __version__
 
-_LAYOUT: Final = 1  # of the cached files; another number finds none of them
+_LAYOUT: Final = 2  # of the cached files; another number finds none of them
 _ANY_PYTHON: Final = ">=3.8"  # what the runner needs
 _OPEN: Final[dict[str, Any]] = {"type": "object"}
 
@@ -143,7 +143,9 @@ def prepare(
         return replace(found, description=Description.from_json(known))
     _compile_snapshot(interpreter, taken)
     description = _described(declared, found, notify)
-    _store(cache, description.to_json())
+    if all(function.unread is None for function in description.functions.values()):
+        # What failed may do better next time: with another setting, or when the machine is less busy.
+        _store(cache, description.to_json())
     return replace(found, description=description)
 
 
@@ -397,12 +399,12 @@ def _with_signature(
 
     warnings: list[str] = []
     problems: list[dict[str, str]] = []
+    unread = None
     if "error" in answer:
         error = answer["error"]
-        kind = f"{error['type']}: " if error.get("type") else ""
+        unread = f"{error['type']}: {error['error']}" if error.get("type") else str(error["error"])
         warnings.append(
-            f"`{function.name}`: its signature could not be read, so its ports are open:"
-            f" {kind}{error['error']}"
+            f"`{function.name}`: its signature could not be read, so its ports are open: {unread}"
         )
         answer = {"inputs": _OPEN, "outputs": _OPEN}
     problems += answer.get("problems", ())
@@ -430,6 +432,7 @@ def _with_signature(
         convert=tuple(answer.get("convert", ())),
         problems=tuple(problems),
         warnings=tuple(warnings),
+        unread=unread,
     )
 
 
@@ -440,11 +443,12 @@ def _compile_snapshot(interpreter: interpreters.Interpreter, taken: Snapshot) ->
 
 
 def problems_of(description: Description) -> list[Problem]:
-    """Everything that the signatures of a package cannot be."""
+    """Everything that the signatures of a package cannot be, and those that cannot be read."""
     return [
         problem
         for function in description.functions.values()
-        for problem in function.found_problems()
+        for problem in (*function.found_problems(), function.unread_problem())
+        if problem is not None
     ]
 
 
