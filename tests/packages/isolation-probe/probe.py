@@ -89,7 +89,7 @@ def escalate() -> dict:
         answers["setuid"] = type(reason).__name__
     try:
         ended = subprocess.run(["unshare", "-Ur", "id", "-u"], capture_output=True, text=True)
-        answers["unshare -Ur"] = ended.stdout.strip() or ended.returncode
+        answers["unshare_user"] = ended.stdout.strip() or ended.returncode
     except OSError as reason:
-        answers["unshare -Ur"] = type(reason).__name__
+        answers["unshare_user"] = type(reason).__name__
     return answers
