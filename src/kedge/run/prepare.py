@@ -408,7 +408,14 @@ def _with_signature(
         )
         answer = {"inputs": _OPEN, "outputs": _OPEN}
     problems += answer.get("problems", ())
-    warnings += [f"`{function.name}`: {entry['message']}" for entry in answer.get("warnings", ())]
+    settled = {
+        name for side in declared.values() if side is not None for name in side["properties"]
+    }
+    for entry in answer.get("warnings", ()):
+        port = entry["path"]
+        if port.partition(".")[0] not in settled:  # else the manifest says what the port is
+            named = f"`{function.name}`: `{port}`: " if port else f"`{function.name}`: "
+            warnings.append(named + entry["message"])
     sides = {}
     for side, direction in (("inputs", "in"), ("outputs", "out")):
         ports, wrong, odd = signature_ports(answer[side], "in" if direction == "in" else "out")
