@@ -59,7 +59,9 @@ def _one(schema: Schema, kind: Kind, value: Any, name: str) -> tuple[Any, Proble
         mode = os.stat(path).st_mode
     except (OSError, ValueError) as error:
         return value, Problem(
-            f"`{name}`: {_unreadable(shown, error)}", where, _missing_hint(path, what)
+            f"`{name}`: {_unreadable(shown, error, link=os.path.islink(path))}",
+            where,
+            _missing_hint(path, what),
         )
     if kind == "folder":
         if not stat.S_ISDIR(mode):
@@ -116,9 +118,9 @@ def _came(value: Any) -> str:
     return shown(os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
-def _unreadable(shown: str, error: OSError | ValueError) -> str:
+def _unreadable(shown: str, error: OSError | ValueError, *, link: bool) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"there is no `{shown}`"
+        return f"`{shown}` is a symbolic link to nothing" if link else f"there is no `{shown}`"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"`{shown}` cannot be read ({reason.lower()})"
 
@@ -128,7 +130,9 @@ def _missing_hint(path: str, what: str) -> str:
     try:
         with os.scandir(folder or ".") as entries:
             neighbours = [
-                entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False)
+                entry.name
+                for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False)
+                if entry.name != name  # which is there when it is a link to nothing
             ]
     except (OSError, ValueError):
         return f"give the path of {what} that is there"
