@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import CompletionItem
 
+from kedge.cli.report import printable
+
 
 def package_words(
     ctx: click.Context, _param: click.Parameter, incomplete: str
@@ -20,17 +22,22 @@ def package_words(
         items = []
         if name is None and len(description.functions) > 1 and not given:
             items = [
-                CompletionItem(function.name, help=function.description.partition("\n")[0])
+                CompletionItem(function.name, help=_help(function.description))
                 for function in description.functions.values()
             ]
         else:
             ports = description.function(name).input_ports
             taken = {word.partition("=")[0] for word in given}
             items = [
-                CompletionItem(f"{port}=", help=schema.get("description", ""))
+                CompletionItem(f"{port}=", help=_help(schema.get("description", "")))
                 for port, schema in ports.properties.items()
                 if port not in taken
             ]
     except KedgeError:  # a word cannot be completed in a package that is wrong
         return []
     return [item for item in items if item.value.startswith(incomplete)]
+
+
+def _help(description: str) -> str:
+    """One line: shells read an item from line to line, and print what they read."""
+    return printable(description.partition("\n")[0])
