@@ -152,6 +152,7 @@ def cancelling() -> Iterator[Any]:
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DIGITS = 18  # of an amount of memory: more is no number that anything else here can hold
 
 
 def memory_mb(text: str | None) -> int | None:
@@ -164,8 +165,9 @@ def memory_mb(text: str | None) -> int | None:
         return None
     scale = {"M": 1, "G": 1024}.get(text[-1:].upper())
     number = text[:-1] if scale else text
-    if not number.isascii() or not number.isdigit() or int(number) == 0:
-        raise UsageError(f"`{text}` is no amount of memory", hint="write 512, 512M or 2G")
+    good = number.isascii() and number.isdigit() and len(number) <= _DIGITS
+    if not good or int(number) == 0:
+        raise UsageError(f"`{text[:40]}` is no amount of memory", hint="write 512, 512M or 2G")
     return int(number) * (scale or 1)
 
 

@@ -4,9 +4,11 @@ import click
 
 from kedge.cli.report import table, write_json, write_text
 
+_MOST = 1_000_000  # runs that one answer may list
+
 
 @click.command("runs")
-@click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("-n", "--limit", type=click.IntRange(1, _MOST), default=20, show_default=True)
 @click.option("--package", metavar="NAME", help="Only of this package.")
 @click.option("--function", metavar="NAME", help="Only of this function.")
 @click.option("--status", metavar="STATUS", help="Only with this status.")
