@@ -139,10 +139,10 @@ def sweep(parent: str) -> int:
 
 def remove(path: str) -> None:
     """Remove a folder and everything in it; what cannot go now is left to a later sweep."""
-    import shutil
+    from kedge.contract.ownership import remove as remove_tree
 
-    if os.path.lexists(path):
-        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):  # not shutil.rmtree: it gives up in a tree of a thousand folders
+        remove_tree(path)
 
 
 def write_file(path: str, text: str, mode: int | None = None) -> None:

@@ -5,13 +5,13 @@ User code is never imported into Kedge. `static` reads the source instead, for w
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kedge import settings
 from kedge.contract import workspace
 from kedge.contract.hostile import RefusedError, open_folder, parse_object, read_file
+from kedge.environment import folders
 from kedge.errors import StartFailed
 from kedge.executor import Job, choose
 from kedge.home import folder
@@ -61,7 +61,8 @@ def read(
 
     machine = this_machine()
     limits, _, _ = resources.effective(None, None, {"timeout": _TIMEOUT}, machine)
-    with tempfile.TemporaryDirectory(prefix="describe-", dir=folder("tmp")) as place:
+    folders.sweep(folder("tmp"))  # of a reading that was killed
+    with folders.temporary(folder("tmp")) as place:
         made = workspace.prepare(
             os.path.join(place, "workspace"), snapshot, Ports(), Ports(open={}), {}
         )
@@ -84,8 +85,6 @@ def read(
             answer = _answer(made.folder)
         except RefusedError as error:
             raise UnreadableError(_why(ended.reason, bytes(said))) from error
-        finally:
-            workspace.remove(made.folder)
     return answer
 
 
