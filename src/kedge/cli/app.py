@@ -106,8 +106,11 @@ def _exit_code(words: list[str]) -> int:
         write_error(usage_error(error), as_json=wants_json(words))
         return 2
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return 130
+        from kedge.errors import RunCancelled
+
+        stopped = RunCancelled("interrupted before anything was run", hint="give the command again")
+        write_error(stopped, as_json=wants_json(words))
+        return stopped.exit_code
     except ReaderGoneError:  # `kedge runs | head`: not an error
         _drop_output()
         return 128 + signal.SIGPIPE
@@ -129,6 +132,10 @@ def _refused(error: OSError) -> KedgeError:
     message = f"`{path}`: {reason}" if path else reason
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(message, hint="make room, or set KEDGE_HOME to a folder on another disk")
+    try:
+        os.getcwd()
+    except OSError:
+        return Unavailable("the working directory is gone", hint="change to another folder")
     if path and path.startswith(home()):
         return StoreError(message, hint="set KEDGE_HOME to a folder that you can write to")
     return Unavailable(message, hint="look whether it is there and whether you may use it")
