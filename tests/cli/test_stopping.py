@@ -1,7 +1,9 @@
 """Ctrl-C, SIGTERM and SIGKILL: how a run ends then, and that nothing of it stays."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -142,3 +144,26 @@ def test_ctrl_c_while_test_cases_run_ends_them_all(kedge: Any, tmp_path: Path) -
     process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert going() == []
+
+
+def test_ctrl_c_while_preparing_leaves_nothing_behind(
+    kedge_alone: Any, kedge_home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "needs.py").write_text(
+        '# /// script\n# dependencies = ["tomli-w==1.2.0"]\n# ///\ndef f() -> int:\n    return 1\n'
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that never answers
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        env = os.environ | {"UV_DEFAULT_INDEX": index, "UV_CACHE_DIR": str(tmp_path / "cache")}
+        process = kedge_alone.start("run", tmp_path / "needs.py", "--json", env=env)
+        connection, _ = silent.accept()
+        os.killpg(process.pid, signal.SIGINT)
+        out, _ = process.communicate(timeout=LIMIT_S)
+        assert connection.recv(1 << 16)
+        while connection.recv(1 << 16):  # what asked is gone: its end of the connection is closed
+            pass
+        connection.close()
+    assert process.returncode == 130
+    assert json.loads(out)["error"]["code"] == "cancelled"
+    assert not list((kedge_home / "resolving").iterdir())
+    assert kedge_alone("runs").out == ""
