@@ -35,7 +35,7 @@ FILES = ["primer.json", "primer.local.json"]
 OPTIONS = {"python": str, "environments": dict, "folder": str, "download": bool, "uv": str}
 PROBE_SECONDS = 20  # A version manager's shim takes up to a second on a busy machine.
 PROBE = (
-    "import sys; print(getattr(sys, '_base_executable', '') or sys.executable)\n"
+    "import os, sys; print(os.path.realpath(getattr(sys, '_base_executable', '') or sys.executable))\n"
     "print('%d.%d.%d' % sys.version_info[:3])"
 )
 SITES = "import os, sysconfig as s; print(os.__file__); print(s.get_path('purelib'))"

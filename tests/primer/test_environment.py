@@ -61,7 +61,7 @@ def test_a_moved_checkout_runs_its_own_code(checkout: Any, tmp_path: Path) -> No
 def test_a_copied_checkout_runs_its_own_code(checkout: Any, tmp_path: Path, symlinks: bool) -> None:
     checkout.report()
     copy = type(checkout)(tmp_path / "copy", checkout.variables)
-    shutil.copytree(checkout.root, copy.root, symlinks=symlinks)
+    shutil.copytree(checkout.root, copy.root, symlinks=symlinks, ignore_dangling_symlinks=True)
     source = copy.root / "src/demo.py"
     source.write_text(source.read_text().replace('"first"', '"copy"'))
     report = copy.report()
@@ -164,8 +164,18 @@ def test_a_full_disk_is_one_error_and_leaves_nothing_half_made(checkout: Any) ->
     assert checkout.report()["said"] == ""
 
 
-def test_pip_is_the_fallback(checkout: Any, tools: Path) -> None:
-    (tools / "uv").unlink()
+def test_pip_is_the_fallback(checkout: Any, tools: Path, pythons: dict[str, str]) -> None:
+    shutil.rmtree(tools)
+    tools.mkdir()
+    # Debian's Pythons have no ensurepip unless a package of its own is installed.
+    able = [
+        (version, path)
+        for version, path in pythons.items()
+        if subprocess.call([path, "-I", "-c", "import ensurepip"], stderr=subprocess.DEVNULL) == 0
+    ]
+    version, path = max(able, key=lambda one: int(one[0].partition(".")[2]))
+    (tools / f"python{version}").symlink_to(path)
+    checkout.configure(python=f">={version}")
     report = checkout.report()
     assert report["tiny"] == "1.0"
     assert "installing requirements/app.txt by pip" in report["said"]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -402,6 +403,27 @@ def test_multiprocessing_finds_the_package_and_kedge(everywhere: Any, method: st
     assert ended.data == {"result": [0, 1, 4]}, ended.stderr
     lines = (ended.out / "progress.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["step"] for line in lines) == [0, 1, 2]
+
+
+def test_a_fork_of_the_handler_ends_at_sigterm_as_any_process_does(everywhere: Any) -> None:
+    everywhere.write(
+        module="""
+        import os
+        import signal
+
+        def f():
+            child = os.fork()
+            if child == 0:
+                try:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                except BaseException:
+                    pass
+                os._exit(3)
+            return os.waitpid(child, 0)[1]
+        """
+    )
+    ended = everywhere.run("module:f")
+    assert ended.data == {"result": signal.SIGTERM}, ended.stderr
 
 
 def test_the_packages_modules_may_have_names_of_the_standard_library(workspace: Any) -> None:

@@ -199,6 +199,7 @@ class Cancel:
     """What SIGTERM does, which depends on how far the run is."""
 
     def __init__(self) -> None:
+        self.process = os.getpid()
         self.asked = False  # only the first signal raises: the second must not break a `finally`
         self.settling = (
             False  # the outcome is being written down: that is quick, and not interrupted
@@ -209,6 +210,12 @@ class Cancel:
 
     def arrived(self, _number: int, _frame: FrameType | None) -> None:
         """The signal handler."""
+        if os.getpid() != self.process:
+            # A fork, of a pool of processes: it ends as any does. What is raised while it is being born is
+            # lost, and whoever asked it to end would wait for ever.
+            _signal: Any = __import__("_signal")
+            _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+            os.kill(os.getpid(), _signal.SIGTERM)
         if self.leaving:
             os._exit(143)
         if self.asked or self.settling:

@@ -12,6 +12,9 @@ from kedge.executor import processes
 from kedge.executor.descriptors import Descriptors, inheritable
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
+# A guard answers within a few milliseconds; one that does not may have been stopped by what it guards.
+_STOPPED_S = 0.1
+
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 
 
@@ -180,7 +183,12 @@ class Guarded:
     def _report(self) -> list[str]:
         """The words of the guard's next line; one empty word when it ended without one."""
         said = b""
-        while not said.endswith(b"\n") and (byte := os.read(self.ended, 1)):
+        while not said.endswith(b"\n"):
+            while not processes.wait_readable(self.ended, _STOPPED_S):
+                processes.send(self._guard, signal.SIGCONT)
+            byte = os.read(self.ended, 1)
+            if not byte:
+                break
             said += byte
         return said.decode().split() or [""]
 
