@@ -103,10 +103,12 @@ def test_asking_twice_does_without_the_grace(kedge: Any, tmp_path: Path) -> None
     assert running.processes() == []
 
 
+@pytest.mark.parametrize("executor", ["sandbox", "process"])
 def test_a_killed_kedge_leaves_no_process_and_is_settled_by_the_next(
-    kedge_alone: Any, kedge_home: Path
+    kedge_alone: Any, kedge_home: Path, executor: str
 ) -> None:
-    running = Running(kedge_alone.start("run", STUBBORN, "escapes", "-v"))
+    given = ["run", STUBBORN, "escapes", "-v", "--executor", executor]
+    running = Running(kedge_alone.start(*given))
     workspace = kedge_home / "runs" / running.id / "workspace"
     assert workspace.is_dir()
     os.kill(running.process.pid, signal.SIGKILL)
@@ -159,7 +161,6 @@ def test_ctrl_c_while_preparing_leaves_nothing_behind(
         connection, _ = silent.accept()
         os.killpg(process.pid, signal.SIGINT)
         out, _ = process.communicate(timeout=LIMIT_S)
-        assert connection.recv(1 << 16)
         while connection.recv(1 << 16):  # what asked is gone: its end of the connection is closed
             pass
         connection.close()
