@@ -4,6 +4,7 @@ import marshal
 import os
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any, final
 
@@ -14,6 +15,9 @@ from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
 # A guard answers within a few milliseconds; one that does not may have been stopped by what it guards.
 _STOPPED_S = 0.1
+
+# To say that it runs: a guard is a bare Python, which takes a second on a machine that is very busy.
+_START_PATIENCE_S = 30.0
 
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 
@@ -112,10 +116,10 @@ class Guarded:
         Raises:
             StartFailed: it says that it does not.
         """
-        word, *rest = self._report()
+        word, *rest = self._report(_START_PATIENCE_S)
         if word == "program":
             self._program = int(rest[0])
-            word, *rest = self._report()
+            word, *rest = self._report(_START_PATIENCE_S)
         if word == "started" or (word == "" and self._program is not None):
             return  # without a word, its guard was killed by it: it did start
         self._leave()
@@ -143,7 +147,7 @@ class Guarded:
 
     def settle(self) -> Outcome:
         """How the program ended, once the guard has seen to it that nothing is left."""
-        word, *rest = self._report()
+        word, *rest = self._report(KILL_PATIENCE_S)
         self._leave()
         if word != "ended" or rest[0] == "-1":
             # The guard itself was killed. The program's own group is all that is known then.
@@ -180,12 +184,17 @@ class Guarded:
         except BrokenPipeError:
             return  # it has ended; so has all that it guarded
 
-    def _report(self) -> list[str]:
-        """The words of the guard's next line; one empty word when it ended without one."""
+    def _report(self, patience_s: float) -> list[str]:
+        """The words of the guard's next line; one empty word when it ended without one, or said none.
+
+        A guard that does not answer within `patience_s` is killed.
+        """
         said = b""
+        until = time.monotonic() + patience_s
         while not said.endswith(b"\n"):
             while not processes.wait_readable(self.ended, _STOPPED_S):
-                processes.send(self._guard, signal.SIGCONT)
+                over = time.monotonic() > until
+                processes.send(self._guard, signal.SIGKILL if over else signal.SIGCONT)
             byte = os.read(self.ended, 1)
             if not byte:
                 break
