@@ -373,8 +373,8 @@ def run(root, what, command, said):
 
 def say(text):
     """Tell people one thing, on standard error."""
-    sys.stderr.write(f"primer: {text}\n")
-    sys.stderr.flush()
+    if sys.stderr:  # None where the caller closed it
+        print(f"primer: {text}", file=sys.stderr, flush=True)
 
 
 def explain(root, name):

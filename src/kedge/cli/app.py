@@ -87,6 +87,9 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     _open_closed_streams()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # not ignored, as under nohup
+            signal.signal(number, signal.default_int_handler)  # nothing is left half-made
     sys.exit(_exit_code(words))
 
 

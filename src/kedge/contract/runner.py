@@ -644,7 +644,13 @@ def save_table(port: str, value: Any, folder: str) -> None:
     """Writes a data frame (pandas, polars) or an Arrow table as Parquet."""
     path = os.path.join(folder, port + ".parquet")
     if hasattr(value, "to_parquet"):
-        value.to_parquet(path)
+        try:
+            value.to_parquet(path)
+        except ImportError:  # pandas has six lines to say about it
+            message = "`{}` is a data frame, and without pyarrow it cannot be written".format(port)
+            raise PlainError(
+                "ImportError", message, "Add pyarrow to the package's `requirements`."
+            ) from None
     elif hasattr(value, "write_parquet"):
         value.write_parquet(path)
     elif type(value).__module__.startswith("pyarrow"):

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from kedge import settings
 from kedge.contract import failure, progress, workspace
-from kedge.errors import EnvironmentFailed, InputError, KedgeError, Lost, RunFailed, StartFailed
+from kedge.errors import (
+    EnvironmentFailed,
+    InputError,
+    KedgeError,
+    Lost,
+    RunFailed,
+    StartFailed,
+    StoreError,
+)
 from kedge.executor import Cancel, Ended, Executor, Job, choose
 from kedge.middleware import drive
 from kedge.package import resources
@@ -226,7 +234,11 @@ class _Execution:
         found = workspace.Collected()
         facts: dict[str, Any] = {}
         wrong: RunFailed | None
-        log = LogWriter(os.path.join(self.entry.folder, "log"))
+        try:
+            log = LogWriter(os.path.join(self.entry.folder, "log"))
+        except StoreError as error:
+            record.finish(self.entry, StartFailed(error.message, hint=error.hint))
+            raise
         try:
             made = workspace.prepare(
                 self.place,
