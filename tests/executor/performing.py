@@ -30,7 +30,8 @@ def perform(request: dict[str, Any]) -> dict[str, Any]:
     os.chmod(folder, 0o755)
     files = tuple(StagedFile(source, name) for source, name in request.get("files", ()))
     workspace = Workspace(_lay_out(folder, files), _snapshot(folder, request.get("package")), files)
-    neighbour = subprocess.Popen(["sleep", "1000"])
+    # Lives until it is killed, or until this process is: its standard input ends then.
+    neighbour = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
@@ -48,7 +49,7 @@ def perform(request: dict[str, Any]) -> dict[str, Any]:
         answer["neighbour_lives"] = neighbour.poll() is None
     finally:
         neighbour.kill()
-        neighbour.wait()
+        neighbour.communicate()
     answer["workspace"] = workspace.folder
     answer["owners_after"] = _owners(workspace.folder)
     answer["left_beside"] = sorted(os.listdir(workspace.folder))

@@ -199,7 +199,7 @@ class Cancel:
     """What SIGTERM does, which depends on how far the run is."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
+        self.held: dict[int, Any] = {}  # the signal mask of each thread that is forking
         self.asked = False  # only the first signal raises: the second must not break a `finally`
         self.settling = (
             False  # the outcome is being written down: that is quick, and not interrupted
@@ -208,14 +208,32 @@ class Cancel:
         self.loop: Any = None
         self.task: Any = None
 
+    def arm(self) -> None:
+        """Takes over SIGTERM in this process, and not in its forks: those end by it as any process does.
+
+        Python forgets a signal that comes while a fork is being born, and whoever sent it, a pool of
+        processes for one, would wait for ever. So it is held back until the fork has its own handler.
+        """
+        _signal: Any = __import__("_signal")  # the C module: `signal` itself imports enum
+        get_ident = __import__("_thread").get_ident
+        number = _signal.SIGTERM
+
+        def hold() -> None:
+            self.held[get_ident()] = _signal.pthread_sigmask(_signal.SIG_BLOCK, [number])
+
+        def release() -> None:
+            _signal.pthread_sigmask(_signal.SIG_SETMASK, self.held.pop(get_ident(), ()))
+
+        def release_fork() -> None:
+            if _signal.getsignal(number) == self.arrived:  # else the function has its own
+                _signal.signal(number, _signal.SIG_DFL)
+            release()
+
+        _signal.signal(number, self.arrived)
+        os.register_at_fork(before=hold, after_in_parent=release, after_in_child=release_fork)
+
     def arrived(self, _number: int, _frame: FrameType | None) -> None:
         """The signal handler."""
-        if os.getpid() != self.process:
-            # A fork, of a pool of processes: it ends as any does. What is raised while it is being born is
-            # lost, and whoever asked it to end would wait for ever.
-            _signal: Any = __import__("_signal")
-            _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
-            os.kill(os.getpid(), _signal.SIGTERM)
         if self.leaving:
             os._exit(143)
         if self.asked or self.settling:
@@ -242,8 +260,7 @@ CANCEL = Cancel()
 
 def run(instructions: dict[str, Any]) -> int:
     """One call of the handler, from `in/` to `out/`; returns the exit code."""
-    _signal: Any = __import__("_signal")  # the C module: `signal` itself imports enum
-    _signal.signal(_signal.SIGTERM, CANCEL.arrived)
+    CANCEL.arm()
     stage = "call"
     try:
         try:

@@ -4,40 +4,26 @@ Compiled once and found again by digest: what a manifest declares by the snapsho
 signatures say by that, the environment's and the runner's.
 """
 
-import json
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from kedge import digest, settings
+from kedge import settings
 from kedge.environment import bytecode, interpreters, lock, python
 from kedge.environment.requirements import Requirements
 from kedge.environment.runner import runner_for
-from kedge.errors import EnvironmentFailed, LockError, Problem, Unavailable, Where
-from kedge.home import folder
+from kedge.errors import LockError, Unavailable, Where
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
-from kedge.ports import Ports
-from kedge.run import signature
-from kedge.run.description import Description, Function
-from kedge.version import __version__
+from kedge.run import cache, signature
+from kedge.run.declared import Declared, declare
+from kedge.run.described import with_signatures
+from kedge.run.description import Description
 
-_LAYOUT: Final = 2  # of the cached files; another number finds none of them
 _ANY_PYTHON: Final = ">=3.8"  # what the runner needs
-_OPEN: Final[dict[str, Any]] = {"type": "object"}
 
 Notify = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A package as its manifest has it, before signatures were read; `requirements` of kind python."""
-
-    description: Description
-    requirements: Requirements | None
-    declared: Mapping[str, Mapping[str, Any]]  # function → its declared "inputs" and "outputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +50,6 @@ class Prepared:
     runner: str
     lock: str | None
     created: bool
-
-
-def declare(source: PackageSource) -> tuple[Declared, Snapshot]:
-    """The package as declared, and its snapshot. Nothing is built, no user code is touched.
-
-    Raises:
-        ManifestError, PackageError: with every problem of the first stage that has any.
-    """
-    taken = snapshot(source.root)
-    cache = _cache("declared", taken.digest, os.path.basename(source.root) if source.script else "")
-    if (known := _load(cache)) is not None:
-        requirements = known["requirements"]
-        return Declared(
-            Description.from_json(known["description"]),
-            Requirements.from_json(requirements) if requirements is not None else None,
-            known["declared"],
-        ), taken
-    found = _read(source, taken)
-    _store(
-        cache,
-        {
-            "description": found.description.to_json(),
-            "requirements": found.requirements.to_json() if found.requirements else None,
-            "declared": found.declared,
-        },
-    )
-    return found, taken
 
 
 def prepare(
@@ -138,14 +97,14 @@ def prepare(
         lock=locked.path,
         created=environment.created,
     )
-    cache = _cache("described", taken.digest, environment.digest, runner, source.root)
-    if (known := _load(cache)) is not None:
+    place = cache.place("described", taken.digest, environment.digest, runner, source.root)
+    if (known := cache.load(place)) is not None:
         return replace(found, description=Description.from_json(known))
     _compile_snapshot(interpreter, taken)
     description = _described(declared, found, notify)
     if all(function.unread is None for function in description.functions.values()):
         # What failed may do better next time: with another setting, or when the machine is less busy.
-        _store(cache, description.to_json())
+        cache.store(place, description.to_json())
     return replace(found, description=description)
 
 
@@ -167,7 +126,7 @@ def described(
         for name, function in declared.description.functions.items()
         if function.handler is not None
     }
-    return _with_signatures(declared, found)
+    return with_signatures(declared, found)
 
 
 def locked(
@@ -289,72 +248,6 @@ def _is_new(locked: lock.Lock, source: PackageSource, taken: Snapshot) -> bool:
         return True
 
 
-def _read(source: PackageSource, taken: Snapshot) -> Declared:
-    """The manifest, read from the snapshot: what is checked is what will run."""
-    from kedge.environment.requirements import declared as declared_requirements
-    from kedge.package.manifest import load
-
-    name = os.path.basename(source.root)
-    root = os.path.join(taken.folder, name) if source.script else taken.folder
-    package = load(root, author=source.root)
-    requirements = None
-    if package.runtime["kind"] == "python":
-        requirements = declared_requirements(
-            taken.folder,
-            package.runtime.get("requirements"),
-            package.runtime["version"],
-            manifest=os.path.join(
-                "" if source.script else source.root, os.path.basename(package.manifest_file)
-            ),
-        )
-    functions = {
-        entry.name: Function(
-            name=entry.name,
-            handler=entry.handler,
-            description=entry.description,
-            inputs=entry.inputs.to_schema() if entry.inputs is not None else _OPEN,
-            outputs=entry.outputs.to_schema() if entry.outputs is not None else _OPEN,
-            resources=dict(entry.resources),
-            network=entry.network,
-            env=dict(entry.env),
-            where=str(entry.where) if entry.where else None,
-        )
-        for entry in package.functions.values()
-    }
-    warnings = (*map(str, package.warnings), *taken.warnings)
-    if requirements is not None:
-        warnings = (*warnings, *requirements.notices)
-    return Declared(
-        Description(
-            name=package.name,
-            version=package.version,
-            description=package.description,
-            runtime=dict(package.runtime),
-            functions=functions,
-            resources=dict(package.resources),
-            warnings=warnings,
-        ),
-        requirements,
-        {
-            entry.name: {
-                "inputs": _decided(entry.inputs),
-                "outputs": _decided(entry.outputs),
-            }
-            for entry in package.functions.values()
-        },
-    )
-
-
-def _decided(ports: Ports | None) -> dict[str, Any] | None:
-    return None if ports is None else ports.to_schema() | {"decided": sorted(ports.decided)}
-
-
-def _declared_ports(data: Mapping[str, Any] | None) -> Ports | None:
-    if data is None:
-        return None
-    return replace(Ports.from_schema(data), decided=frozenset(data["decided"]))
-
-
 def _described(declared: Declared, found: Prepared, notify: Notify) -> Description:
     """The description with what the signatures say, read in the package's own environment."""
     handlers = {
@@ -378,110 +271,10 @@ def _described(declared: Declared, found: Prepared, notify: Notify) -> Descripti
     except signature.UnreadableError as error:
         failed = {"error": {"type": None, "error": str(error)}}
         answers = dict.fromkeys(handlers, failed)
-    return _with_signatures(declared, answers)
-
-
-def _with_signatures(declared: Declared, answers: Mapping[str, Mapping[str, Any]]) -> Description:
-    functions = {
-        name: _with_signature(function, declared.declared[name], answers[name])
-        if name in answers
-        else function
-        for name, function in declared.description.functions.items()
-    }
-    return replace(declared.description, functions=functions)
-
-
-def _with_signature(
-    function: Function, declared: Mapping[str, Any], answer: Mapping[str, Any]
-) -> Function:
-    """The function with its signature's ports, the declared ones laid over them."""
-    from kedge.ports import overlay, signature_ports
-
-    warnings: list[str] = []
-    problems: list[dict[str, str]] = []
-    unread = None
-    if "error" in answer:
-        error = answer["error"]
-        unread = f"{error['type']}: {error['error']}" if error.get("type") else str(error["error"])
-        warnings.append(
-            f"`{function.name}`: its signature could not be read, so its ports are open: {unread}"
-        )
-        answer = {"inputs": _OPEN, "outputs": _OPEN}
-    problems += answer.get("problems", ())
-    settled = {
-        name for side in declared.values() if side is not None for name in side["properties"]
-    }
-    for entry in answer.get("warnings", ()):
-        port = entry["path"]
-        if port.partition(".")[0] not in settled:  # else the manifest says what the port is
-            named = f"`{function.name}`: `{port}`: " if port else f"`{function.name}`: "
-            warnings.append(named + entry["message"])
-    sides = {}
-    for side, direction in (("inputs", "in"), ("outputs", "out")):
-        ports, wrong, odd = signature_ports(answer[side], "in" if direction == "in" else "out")
-        problems += [{"message": one.message, "hint": one.hint or ""} for one in wrong]
-        warnings += [f"`{function.name}`: {one}" for one in odd]
-        laid = _declared_ports(declared[side])
-        if laid is not None:
-            if side == "inputs" and ports.open is None:
-                warnings += [
-                    f"`{function.name}`: the port `{name}` is declared, but the handler has no"
-                    " such parameter"
-                    for name in laid.properties.keys() - ports.properties.keys()
-                ]
-            ports = overlay(ports, laid)
-        sides[side] = ports.to_schema()
-    return replace(
-        function,
-        description=function.description or answer.get("description", ""),
-        inputs=sides["inputs"],
-        outputs=sides["outputs"],
-        convert=tuple(answer.get("convert", ())),
-        problems=tuple(problems),
-        warnings=tuple(warnings),
-        unread=unread,
-    )
+    return with_signatures(declared, answers)
 
 
 def _compile_snapshot(interpreter: interpreters.Interpreter, taken: Snapshot) -> None:
     """Byte-compile the snapshot, so that no run compiles the package's own modules again."""
     with writable(taken.folder):
         bytecode.compile_folder(interpreter, taken.folder)
-
-
-def problems_of(description: Description) -> list[Problem]:
-    """Everything that the signatures of a package cannot be, and those that cannot be read."""
-    return [
-        problem
-        for function in description.functions.values()
-        for problem in (*function.found_problems(), function.unread_problem())
-        if problem is not None
-    ]
-
-
-def _cache(kind: str, *parts: str) -> str:
-    name = digest.of_json([_LAYOUT, __version__, *parts])
-    return os.path.join(folder("descriptions"), f"{kind}-{name}.json")
-
-
-def _load(path: str) -> dict[str, Any] | None:
-    try:
-        with open(path, encoding="utf-8") as file:
-            data: dict[str, Any] = json.load(file)
-    except (OSError, ValueError):  # not there, or a machine that lost power: made again
-        return None
-    return data
-
-
-def _store(path: str, data: Mapping[str, Any]) -> None:
-    descriptor, name = tempfile.mkstemp(dir=os.path.dirname(path))
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(data, file)
-        os.replace(name, path)
-    except OSError as error:
-        os.unlink(name)
-        raise EnvironmentFailed(
-            f"`{path}` cannot be written: {error.strerror}",
-            hint="make room, or set KEDGE_HOME to a folder that you can write to",
-        ) from error

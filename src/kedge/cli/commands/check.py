@@ -16,7 +16,8 @@ def command(package: str, as_json: bool, static: bool) -> None:
     from kedge.package.manifest import load
     from kedge.package.source import open_package
     from kedge.package.testcases import load_cases
-    from kedge.run.prepare import described, problems_of
+    from kedge.run.described import problems_of
+    from kedge.run.prepare import described
 
     source = open_package(package)
     with Display() as display:
