@@ -452,3 +452,28 @@ def test_arguments_and_paths_of_the_runner_are_not_the_functions(workspace: Any)
 def test_a_wrong_command_line_is_a_usage_error(workspace: Any) -> None:
     ended = subprocess.run([workspace.python, "-I", workspace.runner, "dance"], capture_output=True)
     assert ended.returncode == 2 and b"usage:" in ended.stderr
+
+
+def test_a_fork_that_is_asked_to_end_while_it_is_born_ends(everywhere: Any) -> None:
+    everywhere.write(
+        module="""
+        import os
+        import signal
+        import time
+
+        def f():
+            ends = set()
+            for _ in range(200):
+                child = os.fork()
+                if child == 0:
+                    try:
+                        time.sleep(5)
+                    finally:
+                        os._exit(9)
+                os.kill(child, signal.SIGTERM)
+                ends.add(os.waitpid(child, 0)[1])
+            return sorted(ends)
+        """
+    )
+    ended = everywhere.run("module:f")
+    assert ended.data == {"result": [signal.SIGTERM]}, ended.stderr
