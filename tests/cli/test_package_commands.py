@@ -206,6 +206,26 @@ def test_a_lock_is_written_kept_and_renewed(kedge: Any, tmp_path: Path) -> None:
     assert "tomli-w==1.1.0" in lock.read_text()
 
 
+def test_a_lock_keeps_its_python_until_the_script_refuses_it(kedge: Any, tmp_path: Path) -> None:
+    script = with_requirements(tmp_path / "needs.py", "tomli-w==1.2.0")
+    newest = script.read_text()
+    older = newest.replace(">=3.12", "==3.11.*")
+    script.write_text(older)
+    lock = Path(kedge("lock", script, "--json").json["lock"])
+    before = lock.read_text()
+    assert before.splitlines()[0].endswith(", Python 3.11")
+
+    script.write_text(newest.replace(">=3.12", ">=3.9"))
+    assert kedge("run", script, "--locked", "--json").json["result"] == "a = 1\n"
+    assert kedge("show", "last", "--json").json["interpreter"].startswith("3.11.")
+    assert lock.read_text() == before
+
+    script.write_text(newest)
+    kedge("run", script, "--locked", code=2)
+    kedge("run", script)
+    assert not lock.read_text().splitlines()[0].endswith(", Python 3.11")
+
+
 def test_there_is_nothing_to_lock_without_requirements(kedge: Any) -> None:
     assert kedge("lock", BOLTS).out == "nothing to lock: no requirements\n"
     assert kedge("lock", BOLTS, "--json").json["lock"] is None

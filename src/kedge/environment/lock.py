@@ -107,6 +107,16 @@ def ensure_lock(
         return _renew(place, declaration, upgrade, interpreter, on_progress, timeout, allow_builds)
 
 
+def minor(declaration: Requirements, beside: str | None = None) -> str | None:
+    """The Python minor that the lock beside a package was made for; None without a sound one."""
+    place = _place(declaration, beside)
+    try:
+        text = _read(place)
+        return None if text is None else lockfile.minor(text, place)
+    except LockError:
+        return None
+
+
 def _renew(
     place: str,
     declaration: Requirements,

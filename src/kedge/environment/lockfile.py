@@ -40,12 +40,25 @@ def header(text: str, path: str) -> str:
     Raises:
         LockError: the first line is not a lock's.
     """
+    return _first(text, path)[0]
+
+
+def minor(text: str, path: str) -> str:
+    """The Python minor that a lock was made for: "3.12".
+
+    Raises:
+        LockError: the first line is not a lock's.
+    """
+    return _first(text, path)[1]
+
+
+def _first(text: str, path: str) -> tuple[str, str]:
     first = text.partition("\n")[0].rstrip()
-    found, _, python = first.removeprefix(_HEADER).partition(", Python 3.")
+    found, _, number = first.removeprefix(_HEADER).partition(", Python 3.")
     is_digest = len(found) == 64 and set(found) <= set("0123456789abcdef")
-    if not (first.startswith(_HEADER) and is_digest and python.isdecimal()):
+    if not (first.startswith(_HEADER) and is_digest and number.isdecimal()):
         raise damaged(path, 1, "it does not begin with the line that names its declaration")
-    return found
+    return found, f"3.{number}"
 
 
 def body(text: str) -> str:

@@ -6,6 +6,7 @@ signatures say by that, the environment's and the runner's.
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -13,7 +14,7 @@ from kedge import settings
 from kedge.environment import bytecode, interpreters, lock, python
 from kedge.environment.requirements import Requirements
 from kedge.environment.runner import runner_for
-from kedge.errors import LockError, Unavailable, Where
+from kedge.errors import EnvironmentFailed, LockError, Unavailable, Where
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
 from kedge.run import cache, signature
@@ -74,7 +75,7 @@ def prepare(
         Unavailable: its kind of runtime cannot run here.
     """
     declared, taken = declare(source)
-    interpreter, requirements = _ground(declared)
+    interpreter, requirements = _ground(source, declared)
     timeout = _build_timeout(declared)
     builds = settings.get("environment.allow_builds")
     locked = _lock(source, interpreter, requirements, notify, timeout, mode=mode)
@@ -140,7 +141,7 @@ def locked(
         upgrade: True takes newer versions of everything, a name of that package.
     """
     declared, _ = declare(source)
-    interpreter, requirements = _ground(declared)
+    interpreter, requirements = _ground(source, declared)
     timeout = _build_timeout(declared)
     found = _lock(source, interpreter, requirements, notify, timeout, upgrade=upgrade)
     if found.notice:
@@ -151,7 +152,7 @@ def locked(
 def plan(source: PackageSource) -> dict[str, Any]:
     """What preparing the package would do, as data; nothing is built or resolved."""
     declared, taken = declare(source)
-    interpreter, requirements = _ground(declared)
+    interpreter, requirements = _ground(source, declared)
     found: dict[str, Any] = {
         "package": declared.description.name,
         "snapshot": taken.digest,
@@ -177,7 +178,9 @@ def plan(source: PackageSource) -> dict[str, Any]:
     }
 
 
-def _ground(declared: Declared) -> tuple[interpreters.Interpreter, Requirements]:
+def _ground(
+    source: PackageSource, declared: Declared
+) -> tuple[interpreters.Interpreter, Requirements]:
     """The interpreter, and the requirements for its minor version."""
     requirements = declared.requirements
     if requirements is None:
@@ -196,14 +199,24 @@ def _ground(declared: Declared) -> tuple[interpreters.Interpreter, Requirements]
             hint="install them on this machine and leave `system` out, if the code can use those",
         )
     asked = declared.description.runtime.get("requires_python")  # of a script; "" is any at all
-    interpreter = interpreters.find(
-        requirements.python if asked is None else asked or _ANY_PYTHON,
+    if asked is None:
+        return _interpreter(requirements.python), requirements
+    asked = asked or _ANY_PYTHON
+    found = None
+    if not requirements.is_empty and (minor := lock.minor(requirements, source.root)):
+        # The Python that the lock was made for: a newer one on this machine is no reason to resolve.
+        with suppress(EnvironmentFailed):
+            found = _interpreter(f"=={minor}.*,{asked}", download=False)
+    found = found or _interpreter(asked)
+    return found, replace(requirements, python=found.minor)
+
+
+def _interpreter(version: str, *, download: bool | None = None) -> interpreters.Interpreter:
+    return interpreters.find(
+        version,
         paths=tuple(settings.get("python.paths")),
-        download=settings.get("python.download"),
+        download=settings.get("python.download") if download is None else download,
     )
-    if interpreter.minor != requirements.python:
-        requirements = replace(requirements, python=interpreter.minor)
-    return interpreter, requirements
 
 
 def _build_timeout(declared: Declared) -> float:
