@@ -85,7 +85,7 @@ def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> 
         "resources", {}
     )
     job = Job(
-        run_id="run-1",
+        run_id=request.get("run_id", os.urandom(6).hex()),
         package="bolts",
         function="sizing",
         workspace=workspace,

@@ -8,21 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kedge.errors import Unavailable
-from kedge.executor.seccomp import filter_program, supported
+from kedge.executor.seccomp import filter_program, guarded_filter, supported
 
 ALLOW = 0x7FFF0000
 EPERM = 0x00050000 | errno.EPERM
 ENOSYS = 0x00050000 | errno.ENOSYS
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 NUMBERS = {
-    "x86_64": {"clone": 56, "socket": 41, "ioctl": 16, "read": 0, "setresuid": 117, "capset": 126},
+    "x86_64": {
+        "clone": 56,
+        "socket": 41,
+        "socketpair": 53,
+        "ioctl": 16,
+        "read": 0,
+        "setresuid": 117,
+        "capset": 126,
+        "setrlimit": 160,
+        "prlimit64": 302,
+    },
     "aarch64": {
         "clone": 220,
         "socket": 198,
+        "socketpair": 199,
         "ioctl": 29,
         "read": 63,
         "setresuid": 147,
         "capset": 91,
+        "setrlimit": 164,
+        "prlimit64": 261,
     },
 }
 DENIED = {
@@ -32,15 +45,21 @@ DENIED = {
 BOTH = pytest.mark.parametrize("machine", sorted(AUDIT))
 
 
-def judge(machine: str, number: int, *arguments: int, audit: int | None = None) -> int:
-    """What the filter returns for a call, as the kernel would find it."""
+def judge(
+    machine: str,
+    number: int,
+    *arguments: int,
+    audit: int | None = None,
+    program: bytes | None = None,
+) -> int:
+    """What the filter, the sandbox's if none is given, returns for a call, as the kernel would find it."""
     data = struct.pack(
         "<iIQ6Q", number, audit or AUDIT[machine], 0, *[*arguments, 0, 0, 0, 0, 0, 0][:6]
     )
-    program = list(struct.iter_unpack("HBBI", filter_program(machine)))
+    instructions = list(struct.iter_unpack("HBBI", program or filter_program(machine)))
     accumulator = at = 0
     while True:
-        code, when_true, when_false, value = program[at]
+        code, when_true, when_false, value = instructions[at]
         at += 1
         match code:
             case 0x20:
@@ -103,6 +122,49 @@ def test_the_other_numbering_of_the_same_processor_is_refused(machine: str, numb
 def test_calls_of_another_processor_are_refused(machine: str, audit: int, number: int) -> None:
     if audit != AUDIT[machine]:
         assert judge(machine, number, audit=audit) == EPERM
+
+
+@BOTH
+@pytest.mark.parametrize("call", ["socket", "socketpair"])
+@given(family=st.integers(0, (1 << 64) - 1) | st.integers(0, 60))
+def test_without_a_sandbox_only_sockets_within_the_machine_are_made(machine, call, family) -> None:
+    number = NUMBERS[machine][call]
+    closed = guarded_filter(machine, network=False)
+    expected = ALLOW if family & 0xFFFFFFFF == 1 else EPERM
+    assert judge(machine, number, family, program=closed) == expected
+    opened = guarded_filter(machine, network=True)
+    vsock = call == "socket" and family & 0xFFFFFFFF == 40
+    assert judge(machine, number, family, program=opened) == (EPERM if vsock else ALLOW)
+
+
+ANYTHING = st.integers(0, (1 << 64) - 1)
+
+
+@BOTH
+@given(
+    process=st.just(0) | st.integers(1, 1 << 22),
+    limit=st.integers(0, 15),
+    new=st.just(0) | st.just(1 << 32) | ANYTHING,
+    old=ANYTHING,
+)
+def test_without_a_sandbox_a_program_sets_its_own_limits_and_not_its_mark(
+    machine, process, limit, new, old
+) -> None:
+    program = guarded_filter(machine, network=False)
+    refused = new != 0 and (process != 0 or limit == 10)
+    found = judge(machine, NUMBERS[machine]["prlimit64"], process, limit, new, old, program=program)
+    assert found == (EPERM if refused else ALLOW)
+    found = judge(machine, NUMBERS[machine]["setrlimit"], limit, new, program=program)
+    assert found == (EPERM if limit == 10 else ALLOW)
+
+
+@BOTH
+@given(number=st.integers(0, 500), first=ANYTHING, second=ANYTHING)
+def test_without_a_sandbox_nothing_more_is_allowed(machine, number, first, second) -> None:
+    if judge(machine, number, first, second) != ALLOW:
+        for network in (True, False):
+            program = guarded_filter(machine, network=network)
+            assert judge(machine, number, first, second, program=program) != ALLOW
 
 
 def test_a_processor_without_a_filter_is_named() -> None:

@@ -31,9 +31,11 @@ def test_no_variable_of_the_host_leaks_in(person) -> None:
 
 def test_a_package_cannot_pretend_to_be_another_run(person) -> None:
     said = person.told(
-        "import os; said = os.environ['KEDGE_RUN_ID']", env={"KEDGE_RUN_ID": "another"}
+        "import os; said = os.environ['KEDGE_RUN_ID']",
+        env={"KEDGE_RUN_ID": "another"},
+        run_id="thisrunsname",
     )
-    assert said == "run-1"
+    assert said == "thisrunsname"
 
 
 REACH = """

@@ -5,7 +5,9 @@ subreaper of all that the program starts, so that a process which forked twice o
 still ends up as its child. When the one who started it goes away, CONTROL closes and it ends everything.
 
 SPEC is a marshalled dictionary: `argv`, `env`, `folder`, `limits` (RLIMIT_* → soft, hard), `account` (a
-number or None). CONTROL takes letters: `t` asks the program's group to end, `a` all of its processes, `k`
+number or None), and, which may be missing or None: `entrances` (the cgroup.procs of its control groups),
+`processors` (the numbers of those it may use), `landlock` (as `landlock.Ruleset` has it: `files`, `network`,
+`scopes`, `paths`), `filter` (a seccomp program). CONTROL takes letters: `t` asks the program's group to end, `a` all of its processes, `k`
 kills them all. REPORT gets lines: `program PID`, then `started` or `failed ERRNO`, at last
 `ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
 
@@ -18,6 +20,8 @@ import os
 import resource
 import select
 import signal
+import stat
+import struct
 import sys
 import time
 
@@ -26,6 +30,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+
+# <linux/landlock.h>; the numbers are the same on every processor.
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_LANDLOCK_RULE_PATH_BENEATH = 1
+_OF_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # execute, write, read, truncate, ioctl
+
+# <linux/capability.h>. The one that root keeps: files of its own may lie behind folders of others.
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_DAC_OVERRIDE = 1
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
 _PAUSE_S = (
     0.001  # between two rounds of killing: a kill takes effect at once, but not in this instant
 )
@@ -106,15 +123,80 @@ def _become(spec: "dict[str, Any]") -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
+    if spec["account"] is not None:
+        for stream in (1, 2):  # else it could not open /dev/stdout again
+            os.fchown(stream, spec["account"], spec["account"])
+    _give_up(spec)
+
+
+def _give_up(spec: "dict[str, Any]") -> None:
+    """Come under every limit of `spec`, and let go of every right that it does not leave."""
+    for entrance in spec.get("entrances") or ():
+        _write(entrance, b"0")
+    if spec.get("processors"):
+        os.sched_setaffinity(0, spec["processors"])
     for limit, values in spec["limits"].items():
         resource.setrlimit(int(limit), tuple(values))
     os.chdir(spec["folder"])
+    # Opened as whoever started this: the account may not get to where its own folders are.
+    rules = _ruleset(spec["landlock"]) if spec.get("landlock") else None
     account = spec["account"]
     if account is not None:
         os.setgroups([])
         os.setresgid(account, account, account)
         os.setresuid(account, account, account)
+    elif os.geteuid() == 0:
+        _drop_capabilities()
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    if rules is not None:
+        _call(_LANDLOCK_RESTRICT_SELF, rules, 0)
+        os.close(rules)
+    if spec.get("filter"):
+        _install(spec["filter"])
+
+
+def _write(path: str, text: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
+
+
+def _ruleset(rules: "dict[str, Any]") -> int:
+    """A Landlock ruleset, as a descriptor. A path that is not there, or out of reach, has no rule."""
+    attributes = struct.pack("=QQQ", rules["files"], rules["network"], rules["scopes"])
+    ruleset = _call(_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
+    for path, access in rules["paths"]:
+        try:
+            place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        if not stat.S_ISDIR(os.fstat(place).st_mode):
+            access &= _OF_FILES
+        rule = struct.pack("=Qi", access, place)
+        _call(_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0)
+        os.close(place)
+    return ruleset
+
+
+def _drop_capabilities() -> None:
+    """Leave root its files and nothing more; without new privileges no exec gives it back."""
+    kept = 1 << _CAP_DAC_OVERRIDE
+    held = (
+        ctypes.c_uint32 * 6
+    )()  # effective, permitted, inheritable: the low halves, then the high
+    _checked(_LIBC.capget((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), held))
+    kept &= held[1]
+    left = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
+    _checked(_LIBC.capset((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), left))
+
+
+def _install(program: bytes) -> None:
+    code = ctypes.create_string_buffer(program, len(program))
+    # struct sock_fprog { unsigned short len; struct sock_filter *filter; }
+    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    _checked(_LIBC.prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), described, 0, 0))
 
 
 def _silence() -> None:
@@ -221,7 +303,24 @@ def _since(before: dict[str, int] | None, name: str) -> int:
 
 
 def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    _checked(_LIBC.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))))
+
+
+def _call(number: int, *arguments: int | bytes) -> int:
+    """A system call that the C library has no function for.
+
+    Raises:
+        OSError: it failed.
+    """
+    words = [ctypes.c_long(one) if isinstance(one, int) else one for one in arguments]
+    return _checked(_LIBC.syscall(ctypes.c_long(number), *words))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
 
 
 def _tell(report: int, *words: object) -> None:

@@ -6,11 +6,13 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, final
 
-from kedge.errors import StartFailed
-from kedge.executor import processes
+from kedge.errors import Lost, StartFailed
+from kedge.executor import marks, processes
 from kedge.executor.descriptors import Descriptors, inheritable
+from kedge.executor.landlock import Ruleset
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
 # A guard answers within a few milliseconds; one that does not may have been stopped by what it guards.
@@ -28,6 +30,12 @@ def start(
     folder: str,
     limits: Mapping[int, tuple[int, int]],
     account: int | None,
+    *,
+    mark: int | None = None,
+    landlock: Ruleset | None = None,
+    filter_program: bytes | None = None,
+    entrances: tuple[str, ...] = (),
+    processors: tuple[int, ...] | None = None,
 ) -> "Guarded":
     """Start `argv` in `folder`, in a session of its own.
 
@@ -37,26 +45,65 @@ def start(
         folder: the working directory.
         limits: RLIMIT_* → (soft, hard).
         account: the user and group number to become, None to stay as it is.
+        mark: what all of its processes are to be known by, see `marks`; None for nothing.
+        landlock: the rules it comes under, None for none.
+        filter_program: its system-call filter, None for none.
+        entrances: the files by which it comes into its control groups, written to before it becomes
+            `account`.
+        processors: the numbers of those it may use, None for all.
 
     Raises:
         StartFailed: the program could not be started.
     """
-    spec = {
-        "argv": argv,
-        "env": dict(variables),
-        "folder": folder,
-        "limits": dict(limits),
-        "account": account,
-    }
+    spec = specification(
+        argv,
+        variables,
+        folder,
+        limits,
+        account,
+        mark=mark,
+        landlock=landlock,
+        filter_program=filter_program,
+        entrances=entrances,
+        processors=processors,
+    )
     mine = Descriptors()
     try:
-        return _start(mine, spec)
+        return _start(mine, spec, mark)
     except BaseException:
         mine.close()
         raise
 
 
-def _start(mine: Descriptors, spec: dict[str, Any]) -> "Guarded":
+def specification(
+    argv: tuple[str, ...],
+    variables: Mapping[str, str],
+    folder: str,
+    limits: Mapping[int, tuple[int, int]],
+    account: int | None,
+    *,
+    mark: int | None = None,
+    landlock: Ruleset | None = None,
+    filter_program: bytes | None = None,
+    entrances: tuple[str, ...] = (),
+    processors: tuple[int, ...] | None = None,
+) -> dict[str, Any]:
+    """What a guard is told, to be marshalled; the arguments are those of `start`."""
+    marked = {} if mark is None else {marks.RLIMIT_LOCKS: (mark, mark)}
+    return {
+        "argv": argv,
+        "env": dict(variables),
+        "folder": folder,
+        "limits": {**limits, **marked},
+        "account": account,
+        "entrances": entrances,
+        "processors": processors,
+        "landlock": None if landlock is None else asdict(landlock),
+        "filter": filter_program,
+    }
+
+
+def _start(mine: Descriptors, spec: dict[str, Any], mark: int | None) -> "Guarded":
     stdout, stdout_end = mine.pipe()
     stderr, stderr_end = mine.pipe()
     control_end, control = mine.pipe()
@@ -79,7 +126,9 @@ def _start(mine: Descriptors, spec: dict[str, Any]) -> "Guarded":
         setsigmask=(),
     )
     mine.close(stdout_end, stderr_end, *theirs)
-    program = Guarded(mine, guard, stdout, stderr, control, report)
+    # While the guard gets ready. Should it be killed, its orphans come to this process.
+    processes.become_subreaper()
+    program = Guarded(mine, guard, stdout, stderr, control, report, mark)
     try:
         program.await_start(spec["argv"][0])
     except BaseException:
@@ -100,6 +149,7 @@ class Guarded:
         stderr: int,
         control: int,
         report: int,
+        mark: int | None,
     ) -> None:
         self.stdout = stdout
         self.stderr = stderr
@@ -107,6 +157,7 @@ class Guarded:
         self._descriptors = descriptors
         self._guard = guard
         self._control = control
+        self._mark = mark
         self._program: int | None = None
         self._reaped = False
 
@@ -145,14 +196,28 @@ class Guarded:
         """SIGKILL to everything it started."""
         self._order(b"k")
 
+    def processes(self) -> list[int]:
+        """The host's numbers of everything that it started and that lives now."""
+        return processes.descendants(self._guard)
+
+    def shared_memory(self) -> str | None:
+        """It has none of its own: /dev/shm is the host's."""
+        return None
+
     def settle(self) -> Outcome:
-        """How the program ended, once the guard has seen to it that nothing is left."""
+        """How the program ended, once the guard has seen to it that nothing is left.
+
+        Raises:
+            Lost: the guard was killed, and a process that it guarded cannot be.
+        """
         word, *rest = self._report(KILL_PATIENCE_S)
         self._leave()
         if word != "ended" or rest[0] == "-1":
-            # The guard itself was killed. The program's own group is all that is known then.
-            if self._program is not None:
-                processes.send_group(self._program, signal.SIGKILL)
+            if self._end_unguarded():
+                raise Lost(
+                    f"a process of the run could not be killed within {KILL_PATIENCE_S:g} seconds",
+                    hint="it waits in the kernel, for a disk or network that does not answer",
+                )
             return Outcome(True, None, int(signal.SIGKILL), None, None, None, None)
         status, cpu, peak, read, written = rest
         signalled = os.WIFSIGNALED(int(status))
@@ -170,12 +235,20 @@ class Guarded:
         """Have the guard kill what still runs, and let go of the descriptors."""
         if not self._reaped:
             self._order(b"k")
-            if not processes.wait_readable(self.ended, KILL_PATIENCE_S):
-                processes.send(self._guard, signal.SIGKILL)
-                if self._program is not None:
-                    processes.send_group(self._program, signal.SIGKILL)
+            while (word := self._report(KILL_PATIENCE_S)[0]) not in ("ended", ""):
+                continue
             self._leave()
+            if not word:
+                self._end_unguarded()
         self._descriptors.close()
+
+    def _end_unguarded(self) -> list[int]:
+        """Kill what a killed guard left behind; the processes that still live after that."""
+        if self._mark is not None:
+            return marks.kill_all(self._mark, KILL_PATIENCE_S)
+        if self._program is not None:  # its own group is all that is known then
+            processes.send_group(self._program, signal.SIGKILL)
+        return []
 
     def _order(self, letter: bytes) -> None:
         processes.send(self._guard, signal.SIGCONT)  # code of the same account may have stopped it

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
 
 Stream = Literal["stdout", "stderr"]
-Reason = Literal["exited", "timeout", "cancelled", "out_of_memory"]
+Reason = Literal["exited", "timeout", "cancelled", "abandoned", "out_of_memory", "out_of_disk"]
 
 
 def _ignore(*_: object) -> None:
@@ -56,8 +56,12 @@ class Ended:
         signal: the signal that ended it, None when it exited by itself.
         reason: what made it end. It is `exited` also after a crash.
         wall_s, cpu_s: seconds; CPU is that of all its processes.
-        peak_memory_mb: MiB of the largest of its processes, None when unknown.
+        peak_memory_mb: MiB of all its processes together as seen every 50 ms, or of the largest one
+            when that was more; None when unknown.
         read_bytes, written_bytes: through system calls, of all its processes; None when unknown.
+        disk_mb: MiB on disk when that was last looked at, None when it never was.
+        oom_kills: how many of its processes the kernel killed at its memory limit.
+        breach: what it did when Kedge killed it for memory or disk, as a sentence; else empty.
     """
 
     exit_code: int | None
@@ -68,3 +72,6 @@ class Ended:
     peak_memory_mb: float | None
     read_bytes: int | None
     written_bytes: int | None
+    disk_mb: float | None = None
+    oom_kills: int = 0
+    breach: str = ""

@@ -4,7 +4,7 @@ import json
 import os
 import resource
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 from kedge.errors import Lost, StartFailed
@@ -39,6 +39,8 @@ def start(
     variables: Mapping[str, str],
     identity: Identity | None,
     limits: Limits,
+    *,
+    join: Callable[[int], None] = lambda _: None,
 ) -> "Sandboxed":
     """Start `argv` in a sandbox made from `plan`.
 
@@ -52,6 +54,8 @@ def start(
         variables: all of its environment.
         identity: the account to become, for root; None for an ordinary user.
         limits: RLIMIT_* → (soft, hard) of everything inside.
+        join: called with the first process of the sandbox while it is held back, to bring it, and with
+            it all that it will start, under further limits.
 
     Raises:
         StartFailed: bubblewrap itself could not be started.
@@ -60,10 +64,18 @@ def start(
         argv, variables = becoming(identity, argv, variables)
     mine = Descriptors()
     try:
-        return _start(mine, bubblewrap, plan, argv, variables, limits, as_root=identity is not None)
+        program, hold = _start(
+            mine, bubblewrap, plan, argv, variables, as_root=identity is not None
+        )
     except BaseException:
         mine.close()
         raise
+    try:
+        program.release(hold, limits, join)
+    except BaseException:
+        program.close()
+        raise
+    return program
 
 
 def _start(
@@ -72,10 +84,10 @@ def _start(
     plan: MountPlan,
     argv: tuple[str, ...],
     variables: Mapping[str, str],
-    limits: Limits,
     *,
     as_root: bool,
-) -> "Sandboxed":
+) -> tuple["Sandboxed", int]:
+    """The program, held back until `release` is called with the descriptor that comes with it."""
     stdout, stdout_end = mine.pipe()
     stderr, stderr_end = mine.pipe()
     status, status_end = mine.pipe()
@@ -128,13 +140,7 @@ def _start(
             hint="check the installation of bubblewrap, and that the arguments are not too long",
         ) from error
     mine.close(stdout_end, stderr_end, *theirs)
-    program = Sandboxed(mine, outer, stdout, stderr, status)
-    try:
-        program.release(hold, limits)
-    except BaseException:
-        program.close()
-        raise
-    return program
+    return Sandboxed(mine, outer, stdout, stderr, status), hold
 
 
 @final
@@ -164,8 +170,8 @@ class Sandboxed:
         self._killed = False
         self._reaped = False
 
-    def release(self, hold: int, limits: Limits) -> None:
-        """Set `limits`, then let bubblewrap go to work by writing to `hold`."""
+    def release(self, hold: int, limits: Limits, join: Callable[[int], None]) -> None:
+        """Set `limits` and `join` further ones, then let bubblewrap go to work by writing to `hold`."""
         # While bubblewrap gets ready: loading what this needs takes about as long.
         processes.become_subreaper()
         self._inner = self._await_inner()
@@ -174,6 +180,7 @@ class Sandboxed:
         self._inner_fd = self._descriptors.add(os.pidfd_open(self._inner))
         for limit, values in limits.items():
             resource.prlimit(self._inner, limit, values)
+        join(self._inner)
         os.write(hold, b"1")
         self._descriptors.close(hold)
 
@@ -206,7 +213,7 @@ class Sandboxed:
 
     def ask_all(self) -> None:
         """SIGTERM to every process of the sandbox."""
-        for process in processes.descendants(self._inner) if self._inner else ():
+        for process in self.processes():
             processes.send(process, signal.SIGTERM)
             processes.send(process, signal.SIGCONT)
 
@@ -223,6 +230,14 @@ class Sandboxed:
         _kill(self.ended)
         if self._inner_fd >= 0:
             _kill(self._inner_fd)
+
+    def processes(self) -> list[int]:
+        """The host's numbers of the sandbox's living processes, but for its first."""
+        return processes.descendants(self._inner) if self._inner is not None else []
+
+    def shared_memory(self) -> str | None:
+        """The sandbox's /dev/shm as seen from here."""
+        return f"/proc/{self._program}/root/dev/shm" if self._program is not None else None
 
     def settle(self) -> Outcome:
         """Wait until the sandbox is empty, and say how the program ended."""

@@ -1,9 +1,16 @@
-"""Limits that the kernel keeps for each process, without control groups."""
+"""What the kernel limits for each process, and what is done where there are no control groups."""
 
+import math
 import os
 import resource
+import zlib
+from typing import TYPE_CHECKING
 
+from kedge.executor import cgroups
 from kedge.task.resources import Resources
+
+if TYPE_CHECKING:
+    from kedge.executor.job import Job
 
 # Enough for any sane program; the old default of 1024 is not, for solvers that keep a file for each part.
 _OPEN_FILES = 4096
@@ -17,14 +24,23 @@ _COUNTED_IN_NAMESPACE = (5, 14)
 # In a user's sandbox bubblewrap's own processes are counted too.
 _OWN_PROCESSES = 2
 
+# Without a control group one process may reserve this much before memory is looked at again: numerical
+# libraries reserve buffers for each thread that they never touch, so the limit itself would be too little.
+_DATA_SHARE, _DATA_MORE_MB = 2, 512
+
 
 def process_limits(
-    resources: Resources, *, own_account: bool, own_namespace: bool
+    resources: Resources,
+    held_by_kernel: frozenset[str],
+    *,
+    own_account: bool,
+    own_namespace: bool,
 ) -> dict[int, tuple[int, int]]:
     """RLIMIT_* → (soft, hard) for a run: no core dumps, a sane number of open files, of processes.
 
     Args:
         resources: effective limits of the run.
+        held_by_kernel: what a control group holds it to: "memory", "cpu", "pids".
         own_account: no other run's processes have the same user number.
         own_namespace: the run has a user namespace.
     """
@@ -36,16 +52,70 @@ def process_limits(
     }
     if counts_processes(own_account=own_account, own_namespace=own_namespace):
         number = resources.pids + (0 if own_account else _OWN_PROCESSES)
-        highest = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        if highest != resource.RLIM_INFINITY:
-            number = min(number, highest)
-        limits[resource.RLIMIT_NPROC] = (number, number)
+        limits[resource.RLIMIT_NPROC] = _both(number, resource.RLIMIT_NPROC)
+    if "memory" not in held_by_kernel:
+        number = (resources.memory_mb * _DATA_SHARE + _DATA_MORE_MB) << 20
+        limits[resource.RLIMIT_DATA] = _both(number, resource.RLIMIT_DATA)
     return limits
+
+
+def hold(process: int, job: "Job", group: cgroups.Group | None) -> None:
+    """Bring a process that has not begun yet, and all it will start, under its run's limits."""
+    if group is not None:
+        group.join(process)
+    if (chosen := processors(job.resources, job.run_id, group)) is not None:
+        os.sched_setaffinity(process, chosen)
+
+
+def processors(
+    resources: Resources, run_id: str, group: cgroups.Group | None
+) -> tuple[int, ...] | None:
+    """The processors that a run is kept to where no control group limits its time; None for all.
+
+    Different runs get different ones, by their ids.
+    """
+    if group is not None and "cpu" in group.enforces:
+        return None
+    usable = sorted(os.sched_getaffinity(0))
+    count = math.ceil(resources.cpu)
+    if count >= len(usable):
+        return None
+    first = zlib.crc32(run_id.encode()) % len(usable)
+    return tuple((usable * 2)[first : first + count])
+
+
+def missing(resources: Resources, *, own_account: bool, own_namespace: bool) -> list[str]:
+    """What of `resources` the kernel does not hold a run to here, a sentence each."""
+    found = cgroups.available()
+    why = f" ({found.reason})" if found.reason else ""
+    said = []
+    if "memory" not in found.controllers:
+        said.append(
+            f"memory is looked at every 50 ms and the run killed above its {resources.memory_mb} MB;"
+            f" the kernel does not hold it to them{why}"
+        )
+    if "cpu" not in found.controllers and resources.cpu != int(resources.cpu):
+        said.append(
+            f"CPU time is limited to whole processors, {math.ceil(resources.cpu)} in place of"
+            f" {resources.cpu:g}{why}"
+        )
+    if "pids" not in found.controllers and not counts_processes(
+        own_account=own_account, own_namespace=own_namespace
+    ):
+        said.append(f"the number of processes is not limited to {resources.pids}{why}")
+    return said
 
 
 def counts_processes(*, own_account: bool, own_namespace: bool) -> bool:
     """Whether RLIMIT_NPROC would count the processes of one run alone."""
     return own_account or (own_namespace and _kernel() >= _COUNTED_IN_NAMESPACE)
+
+
+def _both(number: int, limit: int) -> tuple[int, int]:
+    highest = resource.getrlimit(limit)[1]
+    if highest != resource.RLIM_INFINITY:
+        number = min(number, highest)
+    return number, number
 
 
 def _kernel() -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 import os
 import stat
 
-from kedge.contract.ownership import DEPTH_LIMIT
+from kedge.contract.ownership import DEPTH_LIMIT, remove
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -19,6 +19,17 @@ def hand_over(folder: str, uid: int, gid: int, *, owned_by: int) -> None:
         _hand_over(descriptor, uid, gid, owned_by, 0)
     finally:
         os.close(descriptor)
+
+
+def remove_of(folder: str, uid: int) -> None:
+    """Remove what belongs to `uid` in `folder`, where everybody may leave something.
+
+    For an account that the next run will have: it must not find what this one kept there.
+    """
+    with os.scandir(folder) as entries:
+        own = [one.path for one in entries if one.stat(follow_symlinks=False).st_uid == uid]
+    for path in own:
+        remove(path)
 
 
 def _hand_over(folder: int, uid: int, gid: int, owned_by: int, depth: int) -> None:

@@ -189,6 +189,11 @@ def bare_plan() -> MountPlan:
     return MountPlan((*_system(), Processes("/proc"), Devices("/dev"), Seal("/")), "/", False)
 
 
+def system_paths() -> tuple[str, ...]:
+    """The host's own files and folders that programs need, shown in every run; some may not be there."""
+    return ("/usr", *(f"/{name}" for name in _SYSTEM_ALIASES), *_SYSTEM_SETTINGS)
+
+
 def _system() -> Iterator[Entry]:
     yield Bind("/usr", "/usr")
     for name in _SYSTEM_ALIASES:

@@ -1,12 +1,14 @@
 """The `process` executor: a program on the host, for machines without namespaces.
 
 The contract is the same: a workspace, an environment made from nothing, no process that outlives its run.
-The isolation is not: the code can read what its account can read and reach the network, and its
-workspace is a real folder at a real path.
+The isolation is the kernel's where it has Landlock: files by an allow-list, TCP, signals; and a filter of
+system calls closes what other sockets there are. The workspace is a real folder at a real path. What is
+not closed anywhere: named Unix sockets, modes and times of files, System V memory, which are as
+open to the code as its account makes them.
 
 Started by root, the program becomes an unprivileged account when such an account can reach everything it
-needs; Kedge's home under a closed `/root` is the usual reason that it cannot, and then it stays root, and
-says so.
+needs; Kedge's home under a closed `/root` is the usual reason that it cannot, and then it stays root, with
+no other privilege than to pass through closed folders, and says so.
 """
 
 import os
@@ -15,9 +17,20 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
-from kedge.executor import guarded, identity, limits, ownership, staging
+from kedge.executor import (
+    guarded,
+    identity,
+    landlock,
+    limits,
+    marks,
+    ownership,
+    seccomp,
+    staging,
+)
 from kedge.executor.base import Executor, Usable
+from kedge.executor.bounds import bounded
 from kedge.executor.program import check_program
+from kedge.executor.reach import reach
 from kedge.executor.variables import program_variables
 from kedge.executor.watch import watch
 from kedge.task.payload import Process, PythonRoot
@@ -28,6 +41,7 @@ if TYPE_CHECKING:
     from kedge.task.resources import Resources
 
 _RUN_FOLDERS = ("in", "out", "scratch")
+_SHARED_MEMORY = "/dev/shm"
 _TMP = ".kedge-tmp"  # beside scratch, where a package's own entries are shown as well
 
 
@@ -36,7 +50,9 @@ class ProcessExecutor(Executor):
 
     kind: ClassVar[str] = "process"
     kind_name: ClassVar[str] = "Process"
-    kind_description: ClassVar[str] = "Runs a program as a process of this machine, not isolated."
+    kind_description: ClassVar[str] = (
+        "Runs a program as a process of this machine, confined by Landlock where the kernel has it."
+    )
     accepts: ClassVar[tuple[type, ...]] = (Process,)
 
     def usable(self, *, fresh: bool = False) -> Usable:  # noqa: ARG002 - nothing is remembered
@@ -48,17 +64,12 @@ class ProcessExecutor(Executor):
         )
 
     def missing(self, resources: "Resources") -> list[str]:
-        """What of `resources` and of isolation is not enforced by this executor."""
+        """What of `resources` and of isolation is not enforced by this executor here."""
         return [
-            "files are not isolated: the code can read and write what its account can",
-            "the network is not closed to the code",
-            f"memory is not limited: the code is told its {resources.memory_mb} MB, not held to them",
-            f"CPU time is not limited: the code is told its {resources.cpu:g} CPUs, not held to them",
-            f"the number of processes is not limited to {resources.pids},"
-            " unless root gave the run an account of its own",
-        ] + [f"disk space is not limited to {resources.disk_mb} MB"] * (
-            resources.disk_mb is not None
-        )
+            *_open_files(),
+            *_open_network(),
+            *limits.missing(resources, own_account=identity.needed(), own_namespace=False),
+        ]
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         folder = job.workspace.folder
@@ -69,16 +80,80 @@ class ProcessExecutor(Executor):
             variables.setdefault("TMPDIR", os.path.join(folder, _TMP))
             _stage(job)
             after.callback(_clear, folder, _show_package(job.workspace))
-            check_program(payload.argv, variables, folder, str, by_others=owner is not None)
+            version = landlock.abi()
+            reached = reach(
+                payload.root,
+                job.workspace,
+                os.path.join(folder, _TMP),
+                paths=job.paths,
+                own_account=account is not None,
+            )
+            check_program(
+                payload.argv,
+                variables,
+                folder,
+                reached.locate if version else str,
+                by_others=owner is not None,
+            )
             if account is not None:
                 _lend(folder, account, after)
+                after.callback(ownership.remove_of, _SHARED_MEMORY, account.uid)
             os.chmod(folder, 0o555)
             after.callback(os.chmod, folder, 0o755)
-            bounds = limits.process_limits(
-                job.resources, own_account=owner is not None, own_namespace=False
+            bounds = after.enter_context(
+                bounded(job, [os.path.join(folder, name) for name in ("out", "scratch", _TMP)])
             )
-            program = guarded.start(payload.argv, variables, folder, bounds, owner)
-            return watch(program, job)
+            program = guarded.start(
+                payload.argv,
+                variables,
+                folder,
+                limits.process_limits(
+                    job.resources,
+                    bounds.held_by_kernel,
+                    own_account=owner is not None,
+                    own_namespace=False,
+                ),
+                owner,
+                mark=marks.of(job.run_id),
+                landlock=reached.ruleset(version, network=job.network) if version else None,
+                filter_program=_filter(network=job.network),
+                entrances=() if bounds.group is None else bounds.group.entrances,
+                processors=limits.processors(job.resources, job.run_id, bounds.group),
+            )
+            return watch(program, job, bounds)
+
+
+def _open_files() -> list[str]:
+    found = landlock.state()
+    if not found.abi:
+        why = f"{found.reason} ({found.hint})"
+        return [f"files are not isolated: the code can read and write what its account can; {why}"]
+    said = [
+        "named Unix sockets, and the modes and times of files, are open to the code as to its account"
+    ]
+    if found.abi < landlock.TRUNCATION:
+        said.append(
+            f"the code can empty any file that its account can write: Landlock is old ({found.hint})"
+        )
+    if found.abi < landlock.RENAMES:
+        said.append(f"the code cannot move files between folders: Landlock is old ({found.hint})")
+    if found.abi < landlock.SIGNALS and not identity.needed():
+        said.append(
+            f"the code can end other processes of its account: Landlock is old ({found.hint})"
+        )
+    return said
+
+
+def _open_network() -> list[str]:
+    if seccomp.supported():
+        return []
+    if landlock.abi() < landlock.TCP:
+        return ["the network is not closed to the code"]
+    return ["of the network, only TCP is closed to the code"]
+
+
+def _filter(*, network: bool) -> bytes | None:
+    return seccomp.guarded_filter(network=network) if seccomp.supported() else None
 
 
 def _account(payload: Process, job: "Job", after: ExitStack) -> identity.Identity | None:
@@ -98,7 +173,8 @@ def _account(payload: Process, job: "Job", after: ExitStack) -> identity.Identit
         why = f"others than root cannot reach {closed[0]}"
     else:
         why = "there are no user numbers for it here"
-    job.on_notice(f"the code runs as root: {why}")
+    held = ", kept to its own files and processes by Landlock" if landlock.abi() else ""
+    job.on_notice(f"the code runs as root{held}: {why}")
     return None
 
 

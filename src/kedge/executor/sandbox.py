@@ -13,6 +13,7 @@ from kedge.contract.ownership import remove
 from kedge.errors import InputError, Unavailable
 from kedge.executor import identity, launch, limits, ownership, plan, probe, staging
 from kedge.executor.base import Executor, Usable
+from kedge.executor.bounds import bounded
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 _MOST_BINDS = 1000
 
 _READ_BY_ALL = 0o004
+
+_WRITABLE = ("out", "scratch", "tmp")
+
+_OWN_PROCESSES = 1  # the first one in the sandbox, which is bubblewrap's
 
 
 class SandboxExecutor(Executor):
@@ -47,17 +52,7 @@ class SandboxExecutor(Executor):
 
     def missing(self, resources: "Resources") -> list[str]:
         """What of `resources` is not enforced by this executor here."""
-        said = [
-            f"memory is not limited: the code is told its {resources.memory_mb} MB, not held to them",
-            f"CPU time is not limited: the code is told its {resources.cpu:g} CPUs, not held to them",
-        ]
-        if resources.disk_mb is not None:
-            said.append(f"disk space is not limited to the {resources.disk_mb} MB asked for")
-        if not limits.counts_processes(own_account=identity.needed(), own_namespace=True):
-            said.append(
-                f"the number of processes is not limited to {resources.pids}: the kernel is old"
-            )
-        return said
+        return limits.missing(resources, own_account=identity.needed(), own_namespace=True)
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         found = probe.look()
@@ -87,6 +82,9 @@ class SandboxExecutor(Executor):
             )
             if account is not None:
                 _lend(folder, account, after)
+            bounds = after.enter_context(
+                bounded(job, [os.path.join(folder, name) for name in _WRITABLE], _OWN_PROCESSES)
+            )
             program = launch.start(
                 bubblewrap,
                 mounts,
@@ -94,16 +92,20 @@ class SandboxExecutor(Executor):
                 variables,
                 account,
                 limits.process_limits(
-                    job.resources, own_account=account is not None, own_namespace=True
+                    job.resources,
+                    bounds.held_by_kernel,
+                    own_account=account is not None,
+                    own_namespace=True,
                 ),
+                join=lambda process: limits.hold(process, job, bounds.group),
             )
-            return watch(program, job)
+            return watch(program, job, bounds)
 
 
 def _lend(folder: str, account: identity.Identity, after: ExitStack) -> None:
     """Give the run what it may write, until the block ends."""
     owner, group = os.geteuid(), os.getegid()
-    for name in ("out", "scratch", "tmp"):
+    for name in _WRITABLE:
         place = os.path.join(folder, name)
         ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
         if name != "tmp":

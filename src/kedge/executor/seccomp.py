@@ -1,6 +1,6 @@
 """The system-call filter: what no function has a use for and every escape begins with.
 
-Built here as classic BPF for `bwrap --seccomp`. Refused calls fail with EPERM, as without privilege;
+Built here as classic BPF, for `bwrap --seccomp` and for the guard of a run without a sandbox. Refused calls fail with EPERM, as without privilege;
 `clone3` with ENOSYS, since its flags lie in memory where a filter cannot look, and libraries then fall
 back to `clone`. Without it, a process that had given up everything got all capabilities back, inside a
 new user namespace, by `unshare -Ur`.
@@ -9,6 +9,7 @@ new user namespace, by `unshare -Ur`.
 import errno
 import os
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kedge.errors import Unavailable
@@ -19,7 +20,10 @@ class _Machine(NamedTuple):
     clone: int
     clone3: int
     socket: int
+    socketpair: int
     ioctl: int
+    setrlimit: int
+    prlimit64: int
     denied: tuple[int, ...]
 
 
@@ -108,9 +112,27 @@ _AARCH64 = {
 }
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, 56, 435, 41, 16, (*_X86_64.values(), *_SINCE_COMMON.values())),
+    "x86_64": _Machine(
+        audit=0xC000003E,
+        clone=56,
+        clone3=435,
+        socket=41,
+        socketpair=53,
+        ioctl=16,
+        setrlimit=160,
+        prlimit64=302,
+        denied=(*_X86_64.values(), *_SINCE_COMMON.values()),
+    ),
     "aarch64": _Machine(
-        0xC00000B7, 220, 435, 198, 29, (*_AARCH64.values(), *_SINCE_COMMON.values())
+        audit=0xC00000B7,
+        clone=220,
+        clone3=435,
+        socket=198,
+        socketpair=199,
+        ioctl=29,
+        setrlimit=164,
+        prlimit64=261,
+        denied=(*_AARCH64.values(), *_SINCE_COMMON.values()),
     ),
 }
 
@@ -121,6 +143,7 @@ _NEW_NAMESPACES = 0x7E020000
 # ioctl requests that type into a terminal on behalf of its owner.
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
+_AF_UNIX = 1
 _AF_VSOCK = 40  # talks to the hypervisor past any network namespace
 
 _X32_BIT = 0x40000000
@@ -131,9 +154,14 @@ _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 
 # struct seccomp_data { int nr; __u32 arch; __u64 ip; __u64 args[6]; }, both machines little-endian; the
 # kernel itself looks only at the low half of the arguments tested here.
-_NUMBER, _ARCH, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
+_NUMBER, _ARCH, _FIRST_ARGUMENT, _SECOND_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 24, 32
+_HIGH_HALF = 4
 
 _Instruction = tuple[int, int, int, int]
+
+_REFUSE: _Instruction = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+
+_RLIMIT_LOCKS = 10  # <asm-generic/resource.h>
 
 
 def supported(machine: str | None = None) -> bool:
@@ -142,11 +170,36 @@ def supported(machine: str | None = None) -> bool:
 
 
 def filter_program(machine: str | None = None) -> bytes:
-    """The filter for this processor, as the array of `struct sock_filter` that the kernel takes.
+    """The sandbox's filter for this processor, as the array of `struct sock_filter` that the kernel takes.
 
     Raises:
         Unavailable: there is no filter for it.
     """
+    return _packed(_instructions(_known(machine)))
+
+
+def guarded_filter(machine: str | None = None, *, network: bool) -> bytes:
+    """The filter for a program that shares the host's namespaces and perhaps its account.
+
+    It may not set limits of other processes, which would be a way to kill them, nor the limit that marks
+    it as this run's (`marks.py`).
+
+    Args:
+        machine: as `os.uname().machine`.
+        network: whether it may make other sockets than those within the machine (AF_UNIX).
+
+    Raises:
+        Unavailable: there is no filter for this processor.
+    """
+    known = _known(machine)
+    more = _limits_of_its_own(known)
+    if not network:
+        for call in (known.socket, known.socketpair):
+            more += _unless(call, _FIRST_ARGUMENT, [(_EQUAL, 1, 0, _AF_UNIX), _REFUSE])
+    return _packed(_instructions(known, more))
+
+
+def _known(machine: str | None) -> _Machine:
     name = machine or os.uname().machine
     known = _MACHINES.get(name)
     if known is None:
@@ -154,33 +207,59 @@ def filter_program(machine: str | None = None) -> bytes:
             f"there is no system-call filter for the processor {name!r}",
             hint=f"filters exist for {' and '.join(_MACHINES)}; use the executor `process`",
         )
-    return b"".join(struct.pack("HBBI", *one) for one in _instructions(known))
+    return known
 
 
-def _instructions(machine: _Machine) -> list[_Instruction]:
-    refuse = (_RETURN, 0, 0, _ERRNO | errno.EPERM)
+def _packed(program: list[_Instruction]) -> bytes:
+    return b"".join(struct.pack("HBBI", *one) for one in program)
+
+
+def _instructions(machine: _Machine, more: Sequence[_Instruction] = ()) -> list[_Instruction]:
+    """What every program is refused, then `more`, which begins and ends with the call's number loaded."""
     number = (_LOAD, 0, 0, _NUMBER)
     program: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_EQUAL, 1, 0, machine.audit),
-        refuse,
+        _REFUSE,
         number,
         (_AT_LEAST, 0, 1, _X32_BIT),
-        refuse,
+        _REFUSE,
         (_EQUAL, 0, 1, machine.clone3),
         (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
     ]
-    program += _unless(machine.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _NEW_NAMESPACES), refuse])
-    program += _unless(machine.socket, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _AF_VSOCK), refuse])
+    program += _unless(machine.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _NEW_NAMESPACES), _REFUSE])
+    program += _unless(machine.socket, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _AF_VSOCK), _REFUSE])
     program += _unless(
         machine.ioctl,
         _SECOND_ARGUMENT,
-        [(_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), refuse],
+        [(_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), _REFUSE],
     )
+    program += more
     for call in machine.denied:
-        program += [(_EQUAL, 0, 1, call), refuse]
+        program += [(_EQUAL, 0, 1, call), _REFUSE]
     program.append((_RETURN, 0, 0, _ALLOW))
     return program
+
+
+def _limits_of_its_own(machine: _Machine) -> list[_Instruction]:
+    """No new limits for another process (by number, so also not for itself), nor RLIMIT_LOCKS for itself."""
+    new_limits = [
+        (_LOAD, 0, 0, _THIRD_ARGUMENT),
+        (_EQUAL, 0, 2, 0),
+        (_LOAD, 0, 0, _THIRD_ARGUMENT + _HIGH_HALF),
+        (_EQUAL, 5, 0, 0),  # it only asks
+    ]
+    of_whom = [
+        (_LOAD, 0, 0, _FIRST_ARGUMENT),
+        (_EQUAL, 0, 2, 0),
+        (_LOAD, 0, 0, _SECOND_ARGUMENT),
+        (_EQUAL, 0, 1, _RLIMIT_LOCKS),
+        _REFUSE,
+    ]
+    return [
+        *_unless(machine.setrlimit, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _RLIMIT_LOCKS), _REFUSE]),
+        *_unless(machine.prlimit64, _FIRST_ARGUMENT, [*new_limits, *of_whom]),
+    ]
 
 
 def _unless(call: int, argument: int, body: list[_Instruction]) -> list[_Instruction]:

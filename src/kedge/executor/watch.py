@@ -14,6 +14,7 @@ from kedge.errors import Lost, StartFailed
 from kedge.executor.job import Ended, Reason, Stream
 
 if TYPE_CHECKING:
+    from kedge.executor.bounds import Bounds
     from kedge.executor.job import Job
 
 TICK_S = 0.05  # half of what is promised, so that a late wake-up still keeps the promise
@@ -61,6 +62,12 @@ class Program(Protocol):
     def kill(self) -> None:
         """SIGKILL to everything it started."""
 
+    def processes(self) -> list[int]:
+        """The host's numbers of its processes that live now."""
+
+    def shared_memory(self) -> str | None:
+        """Its private /dev/shm as seen from here, None when it has none."""
+
     def settle(self) -> Outcome:
         """After its end: see that nothing of it is left, and say how it ended."""
 
@@ -68,23 +75,25 @@ class Program(Protocol):
         """Let go of its descriptors; kills it when it still runs."""
 
 
-def watch(program: Program, job: "Job") -> Ended:
-    """See `program` through to its end.
+def watch(program: Program, job: "Job", bounds: "Bounds") -> Ended:
+    """See `program` through to its end, within its `bounds`.
 
     Raises:
         StartFailed: it turns out that it could not be started.
         Lost: it cannot be killed.
     """
     try:
-        return _Watch(program, job).run()
+        return _Watch(program, job, bounds).run()
     finally:
         program.close()
 
 
 class _Watch:
-    def __init__(self, program: Program, job: "Job") -> None:
+    def __init__(self, program: Program, job: "Job", bounds: "Bounds") -> None:
         self.program = program
         self.job = job
+        self.bounds = bounds
+        self.breach = ""
         self.started = time.monotonic()
         self.next_tick = self.started
         self.reason: Reason = "exited"
@@ -95,6 +104,7 @@ class _Watch:
         self.selector = selectors.DefaultSelector()
 
     def run(self) -> Ended:
+        self.bounds.attend(self.program)
         streams: dict[int, Stream] = {self.program.stdout: "stdout", self.program.stderr: "stderr"}
         with self.selector:
             for descriptor in streams:
@@ -103,6 +113,9 @@ class _Watch:
             self.selector.register(self.program.ended, selectors.EVENT_READ)
             self.selector.register(self.job.cancel.fileno(), selectors.EVENT_READ)
             self.selector.register(self.job.cancel.forced_fileno(), selectors.EVENT_READ)
+            control = self.job.cancel.control_fileno()
+            if control is not None:
+                self.selector.register(control, selectors.EVENT_READ)
             over = False
             while not over:
                 for key, _ in self.selector.select(self._wait()):
@@ -111,6 +124,8 @@ class _Watch:
                             self.selector.unregister(key.fd)
                     elif key.fd == self.program.ended:
                         over = True
+                    elif key.fd == control:
+                        self.job.cancel.look()
                     else:
                         self.selector.unregister(key.fd)
                 self._advance(time.monotonic(), over)
@@ -121,15 +136,20 @@ class _Watch:
         self.job.on_tick()
         if not outcome.started and self.reason == "exited":
             raise _could_not_start(self.tail)
+        used = self.bounds.used()
+        peaks = [peak for peak in (outcome.peak_memory_mb, used.peak_memory_mb) if peak is not None]
         return Ended(
             exit_code=outcome.exit_code,
             signal=outcome.signal,
             reason=self.reason,
             wall_s=wall,
             cpu_s=outcome.cpu_s,
-            peak_memory_mb=outcome.peak_memory_mb,
+            peak_memory_mb=max(peaks, default=None),
             read_bytes=outcome.read_bytes,
             written_bytes=outcome.written_bytes,
+            disk_mb=used.disk_mb,
+            oom_kills=used.oom_kills,
+            breach=self.breach,
         )
 
     def _wait(self) -> float:
@@ -152,12 +172,17 @@ class _Watch:
         if now >= self.next_tick:
             self.next_tick = now + TICK_S
             self.job.on_tick()
+            breach = self.bounds.look(now)
+            if breach is not None and self.killed is None and not over:
+                self._end_as(breach.kind)
+                self.breach = breach.sentence
+                self._kill(now)
         if over:
             return
         cancel = self.job.cancel
         due = any(now >= deadline for deadline in self._deadlines())
         if cancel.forced and self.killed is None:
-            self._end_as("cancelled")
+            self._end_as("abandoned" if cancel.abandoned else "cancelled")
             self._kill(now)
         elif cancel.requested and self.asked is None:
             self._end_as("cancelled")
