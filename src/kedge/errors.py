@@ -147,6 +147,40 @@ class KedgeError(Exception):
             "problems": [problem.to_json() for problem in self.problems],
         }
 
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> "KedgeError":
+        """The error that `to_json` described, in the class of its kind or code."""
+        given: dict[str, Any] = {
+            "where": _where(data["where"]),
+            "hint": data["hint"],
+            "problems": [
+                Problem(entry["message"], _where(entry["where"]), entry["hint"])
+                for entry in data["problems"]
+            ],
+        }
+        if "kind" in data:
+            given |= {
+                "type": data["type"],
+                "traceback": data["traceback"],
+                "run_id": data["run"],
+                "evidence": data["evidence"],
+            }
+            return FAILURES[data["kind"]](data["message"], **given)
+        return _of_code(data["code"])(data["message"], **given)
+
+
+def _where(text: str | None) -> Where | None:
+    return Where(path=text) if text else None
+
+
+def _of_code(code: str) -> type[KedgeError]:
+    waiting: list[type[KedgeError]] = [KedgeError]
+    for found in waiting:
+        if found.code == code:
+            return found
+        waiting += found.__subclasses__()
+    return KedgeError
+
 
 class RequestError(KedgeError):
     """The request was wrong: nothing was started, and asking again the same way fails the same way."""
@@ -274,28 +308,6 @@ class RunFailed(KedgeError):
             "evidence": self.evidence,
             "run": self.run_id,
         }
-
-    @staticmethod
-    def from_json(data: dict[str, Any]) -> "RunFailed":
-        """The error that `to_json` described, in the class of its kind."""
-        problems = [
-            Problem(
-                entry["message"],
-                Where(path=entry["where"]) if entry["where"] else None,
-                entry["hint"],
-            )
-            for entry in data["problems"]
-        ]
-        return FAILURES[data["kind"]](
-            data["message"],
-            type=data["type"],
-            traceback=data["traceback"],
-            run_id=data["run"],
-            evidence=data["evidence"],
-            where=Where(path=data["where"]) if data["where"] else None,
-            hint=data["hint"],
-            problems=problems,
-        )
 
 
 class FunctionError(RunFailed):

@@ -8,10 +8,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from kedge.cli.report import indented, one_line, printable, safe_stderr, say
-from kedge.run.core import Observer
 
 _PLAIN_PROGRESS_S: Final = 1.0  # between two progress lines in a log file
 _QUIET, _NORMAL, _VERBOSE = -1, 0, 1
@@ -57,22 +56,28 @@ class Display:
         if self.verbosity >= _VERBOSE:
             self._say(f"note: {text}")
 
-    def observer(self) -> Observer:
-        """What a run is given to report to."""
-        return Observer(
-            started=self._started,
-            progress=self._progress,
-            output=self._printed,
-            notice=self.notice,
-            detail=self.detail,
-        )
+    def show(self, name: str, payload: Any) -> None:
+        """Whatever a run's observer is told: the name of its call, and what was told."""
+        match name:
+            case "step":
+                self.step(payload)
+            case "started":
+                self._started(payload)
+            case "progress":
+                self._progress(payload)
+            case "output":
+                self._printed(payload[1])
+            case "notice":
+                self.notice(payload)
+            case "detail":
+                self.detail(payload)
 
-    def _started(self, run: Any) -> None:
-        text = f"running {run.function}"
+    def _started(self, run: Mapping[str, Any]) -> None:
+        text = f"running {run['function']}"
         if self._live:
             self._live.show(text)
         elif self.verbosity >= _VERBOSE:
-            say(f"{text} (run {run.id}, {run.executor})")
+            say(f"{text} (run {run['id']}, {run['executor']})")
 
     def _progress(self, event: Mapping[str, Any]) -> None:
         if self.verbosity <= _QUIET:
@@ -87,7 +92,7 @@ class Display:
             self._last = now
             say(f"progress: {indented(progress_text(event))}")
 
-    def _printed(self, _stream: Literal["stdout", "stderr", "kedge"], data: bytes) -> None:
+    def _printed(self, data: bytes) -> None:
         if self.output:
             self._write(data)
 

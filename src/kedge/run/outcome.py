@@ -5,6 +5,8 @@ from typing import Any
 from kedge.errors import (
     ContractError,
     FunctionError,
+    Lost,
+    OutOfDisk,
     OutOfMemory,
     Problem,
     RunCancelled,
@@ -24,6 +26,8 @@ def failure_of(
     problems: list[Problem],
     stderr: str,
     resources: Resources,
+    *,
+    disk_full: bool = False,
 ) -> RunFailed | None:
     """The run's failure, None when it succeeded.
 
@@ -33,8 +37,16 @@ def failure_of(
         problems: what its outputs break of the contract.
         stderr: the last lines of its standard error.
         resources: the limits it ran under.
+        disk_full: whether its disk had no room left at its end.
     """
     evidence: dict[str, Any] = {"exit_code": ended.exit_code, "signal": ended.signal}
+    if ended.reason == "abandoned":
+        return Lost(
+            "the command that waited for the run went away, so the run was ended",
+            hint="run it again, and leave the command running until it ends",
+            evidence=evidence,
+            **_user(reported),
+        )
     if ended.reason == "cancelled":
         return RunCancelled("the run was cancelled", evidence=evidence, **_user(reported))
     if ended.reason == "timeout":
@@ -44,11 +56,28 @@ def failure_of(
             evidence=evidence,
             **_user(reported),
         )
+    if ended.reason == "out_of_disk":
+        return OutOfDisk(
+            f"the run was killed for its use of the disk: {ended.breach}",
+            hint="raise `disk_mb` in resources, make room, or write less",
+            evidence=evidence | {"disk_mb": ended.disk_mb, "killed_by": "kedge"},
+        )
     if ended.reason == "out_of_memory":
-        return OutOfMemory(
-            f"the run was killed at its memory limit of {resources.memory_mb} MiB",
-            hint="raise `memory_mb` in resources, or give --memory",
-            evidence=evidence,
+        evidence |= {"killed_by": "kedge"}
+        return _out_of_memory(ended, resources, ended.breach, reported, evidence)
+    failed = ended.exit_code != 0 or bool(problems)
+    if failed and ended.oom_kills:
+        number = "a process" if ended.oom_kills == 1 else f"{ended.oom_kills} processes"
+        evidence |= {"killed_by": "kernel", "oom_kills": ended.oom_kills}
+        return _out_of_memory(
+            ended, resources, f"the kernel killed {number} of it there", reported, evidence
+        )
+    if failed and disk_full:
+        return OutOfDisk(
+            f"the disk is full, and the run failed{_of_its_own(reported)}",
+            hint="make room on the disk that holds KEDGE_HOME",
+            evidence=evidence | {"disk_mb": ended.disk_mb, "disk_full": True},
+            **_user(reported),
         )
     if ended.exit_code == 0:
         return _of_the_contract(problems, evidence)
@@ -72,6 +101,45 @@ def failure_of(
         hint="`kedge logs last` shows everything it wrote",
         evidence=evidence,
     )
+
+
+def warnings_of(ended: Ended, reported: dict[str, Any] | None, resources: Resources) -> list[str]:
+    """What is odd about a run that succeeded, a sentence each."""
+    said = []
+    if reported is not None:
+        said.append(f"it succeeded and left an error in {reported['source']}: {reported['error']}")
+    if ended.oom_kills:
+        said.append(
+            f"it succeeded although {ended.oom_kills} of its processes were killed"
+            f" at its memory limit of {resources.memory_mb} MiB"
+        )
+    return said
+
+
+def _out_of_memory(
+    ended: Ended,
+    resources: Resources,
+    what: str,
+    reported: dict[str, Any] | None,
+    evidence: dict[str, Any],
+) -> OutOfMemory:
+    peak = ended.peak_memory_mb
+    evidence |= {"limit_mb": resources.memory_mb, "peak_memory_mb": peak}
+    return OutOfMemory(
+        f"the run reached its memory limit of {resources.memory_mb} MiB: {what}"
+        + _of_its_own(reported),
+        hint="raise `memory_mb` in resources, or give --memory",
+        evidence=evidence,
+        **_user(reported),
+    )
+
+
+def _of_its_own(reported: dict[str, Any] | None) -> str:
+    """What the code itself said of its end, as the rest of a sentence."""
+    if reported is None:
+        return ""
+    kind, error = reported.get("type"), reported.get("error")
+    return f"; it ended with {kind}: {error}" if kind else f"; it ended with: {error}"
 
 
 def _of_the_contract(problems: list[Problem], evidence: dict[str, Any]) -> ContractError | None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
+from kedge.contract.ownership import remove
 from kedge.errors import Lost, RunFailed, StoreError, UnknownName, UsageError, nearest
 from kedge.home import folder, home
 from kedge.run import events
@@ -150,7 +151,7 @@ def create(**facts: Any) -> Run:
     'created'
     """
     _known(facts)
-    run = Run(id=_new_id(), status="created", created=now(), holder=lease(), **facts)
+    run = Run(id=new_id(), status="created", created=now(), holder=lease(), **facts)
     columns = {name: _stored(name, getattr(run, name)) for name in _FIELDS if name != "holder"}
     columns |= {name: _text(value) for name, value in asdict(run.holder).items()}
     store = connection()
@@ -212,6 +213,15 @@ def finish(run: Run, failure: RunFailed | None = None, **facts: Any) -> Run:
     """
     _known(facts)
     return _ended(run, failure, facts) or get(run.id)
+
+
+def discard(run: Run) -> None:
+    """Forget a run that was never started; nothing when it was, or had ended."""
+    rows = connection().write(
+        "DELETE FROM runs WHERE id = ? AND status IN ('created', 'preparing')", (run.id,)
+    )
+    if rows:
+        remove(run.folder)
 
 
 def get(name: str) -> Run:
@@ -346,7 +356,8 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """A name that no other run has."""
     return "".join(_ALPHABET[byte & 31] for byte in os.urandom(_ID_LENGTH))
 
 

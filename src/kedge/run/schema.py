@@ -165,7 +165,7 @@ def _artifact_schema() -> dict[str, Any]:
 
 def _measured_schema() -> dict[str, Any]:
     seconds = ("wall_s", "cpu_s", "queued_s", "preparing_s", "starting_s", "collecting_s")
-    others = ("peak_memory_mb", "read_bytes", "written_bytes")
+    others = ("peak_memory_mb", "disk_mb", "read_bytes", "written_bytes")
     return {
         "type": "object",
         "properties": dict.fromkeys((*seconds, *others), _AMOUNT),

@@ -19,6 +19,7 @@ from kedge.middleware import drive
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.ports import Ports
+from kedge.run import record
 from kedge.runtime.python import describe_process
 from kedge.target import LocalTarget
 
@@ -67,7 +68,7 @@ def read(
             os.path.join(place, "workspace"), snapshot, Ports(), Ports(open={}), {}
         )
         job = Job(
-            run_id="describe",
+            run_id=record.new_id(),
             package="",
             function="",
             workspace=made,

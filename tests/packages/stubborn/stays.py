@@ -54,3 +54,39 @@ def escapes() -> int:
         time.sleep(0.01)
     kedge.progress(1, 1, "ready")
     time.sleep(FOREVER)
+
+
+def vanishes(seconds: str) -> None:
+    """Leaves a sleep of `seconds` with nothing of this run in its variables, and ignores every request."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.close(reading)
+            os.execve("/bin/sleep", ["sleep", seconds], {})
+        os._exit(0)
+    os.wait()
+    os.close(writing)
+    os.read(reading, 1)  # ends when the grandchild is a sleep: exec closes the pipe
+    kedge.progress(1, 1, "ready")
+    time.sleep(FOREVER)
+
+
+def writes(seconds: str, files: int) -> int:
+    """Leaves a sleep too, and then files to collect; ends well."""
+    if os.fork() == 0:
+        os.setsid()
+        os.execve("/bin/sleep", ["sleep", seconds], {})
+    folder = kedge.out_path("x").parent.parent / "artifacts"
+    for number in range(files):
+        (folder / f"{number}.txt").write_text("x")
+    return files
+
+
+def floods() -> None:
+    """Writes without end to standard output."""
+    kedge.progress(1, 1, "ready")
+    line = b"x" * 99 + b"\n"
+    while True:
+        os.write(1, line * 100)

@@ -1,22 +1,21 @@
 """`kedge run`: the main job."""
 
 import math
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, override
+from typing import TYPE_CHECKING, Any, Literal, override
 
 import click
 
 from kedge.cli.complete import package_words
 from kedge.cli.display import Display
 from kedge.cli.report import say, write_json, write_text
+from kedge.cli.supervised import supervised
 from kedge.cli.values import read_inputs, split_words, with_pairs
-from kedge.errors import EnvironmentFailed, UsageError
+from kedge.errors import RunFailed, UsageError
 
 if TYPE_CHECKING:
+    from kedge.executor import Cancel
     from kedge.ports import Ports
+    from kedge.run.execution import Observer
 
 
 class _Amount(click.FloatRange):
@@ -76,82 +75,74 @@ def command(
     is one. Values are JSON where they can be, else text: load=1200, diameter="12 mm", mesh=part.med,
     bolt.d=12.
     """
-    from kedge.cli import result as results
-    from kedge.package.source import open_package
-    from kedge.run import core
-    from kedge.run.prepare import prepare
-
     function, pairs = split_words(words)
     overrides = {"timeout": timeout, "cpu": cpu, "memory_mb": memory_mb(memory)}
-    with Display(-1 if quiet else int(verbose)) as display:
+    given = read_inputs(inputs) if inputs is not None else {}
+
+    def work(observer: "Observer", cancel: "Cancel") -> dict[str, Any]:
+        from kedge.cli import result as results
+        from kedge.package.source import open_package
+        from kedge.run import core
+
         core.settle()
         source = open_package(package)
-        if source.function is not None:
-            if function is not None:
-                raise UsageError(
-                    f"both `{source.function}` and `{function}` are named",
-                    hint="name the function once",
-                )
-            function = source.function
-        began = time.monotonic()
+        name = named(source.function, function)
+        mode: Literal["auto", "locked"] = "locked" if locked else "auto"
+        with core.ready(source, name, observer, cancel, mode=mode) as ready:
+            description = ready.prepared.description
+            described = description.function(name)
+            for warning in (*description.warnings, *described.warnings):
+                observer.notice(warning)
+            ports = described.input_ports
+            request = core.Request(
+                function=described.name,
+                values=with_pairs(_like(like, ports) | given, pairs, ports),
+                overrides=overrides,
+                executor=executor,
+                network=network,
+                keep=keep,
+            )
+            result = core.run(ready, request, observer, cancel)
+        if out is not None:
+            results.copy_out(result, out)
+        if result.failure is not None:
+            raise result.failure
+        return {
+            "id": result.run.id,
+            "wall_s": result.run.measured.get("wall_s"),
+            "document": results.document(result) if as_json else None,
+            "text": "" if as_json else results.text(result, described.output_ports),
+        }
+
+    with Display(-1 if quiet else int(verbose)) as display:
         try:
-            prepared = prepare(source, display.step, mode="locked" if locked else "auto")
-        except EnvironmentFailed as error:
-            core.record_unprepared(source, function, error)
+            answer = supervised(work, display.show)
+        except RunFailed as failure:
+            if failure.traceback and quiet and not as_json:  # else it was shown as it was printed
+                say(failure.traceback.rstrip("\n"))
             raise
-        taken = time.monotonic() - began
-        described = prepared.description.function(function)
-        for warning in (*prepared.description.warnings, *described.warnings):
-            display.notice(warning)
-        ports = described.input_ports
-        request = core.Request(
-            function=described.name,
-            values=with_pairs(_values(inputs, like, ports), pairs, ports),
-            overrides=overrides,
-            executor=executor,
-            network=network,
-            keep=keep,
-        )
-        with cancelling() as cancel:
-            result = core.run(source, prepared, request, display.observer(), cancel, taken)
-    if out is not None:
-        results.copy_out(result, out)
-    if result.failure is not None:
-        if (
-            result.failure.traceback and quiet and not as_json
-        ):  # else it was shown as it was printed
-            say(result.failure.traceback.rstrip("\n"))
-        raise result.failure
     if as_json:
-        write_json(results.document(result))
+        write_json(answer["document"])
         return
-    shown = results.text(result, described.output_ports)
-    if shown:
-        write_text(shown)
+    if answer["text"]:
+        write_text(answer["text"])
     if not quiet:
-        wall = result.run.measured.get("wall_s") or 0.0
-        click.echo(f"run {result.run.id}: {wall:.2f} s", err=True)
+        click.echo(f"run {answer['id']}: {answer['wall_s'] or 0.0:.2f} s", err=True)
 
 
-@contextmanager
-def cancelling() -> Iterator[Any]:
-    """A request to stop that Ctrl-C and SIGTERM make; the second one is made with force."""
-    from kedge.executor import Cancel
+def named(of_source: str | None, given: str | None) -> str | None:
+    """The function's name, from `file.py:function` or from the word after the package.
 
-    cancel = Cancel()
-
-    def ask(*_: object) -> None:
-        cancel.request(force=cancel.requested)
-
-    before = {number: signal.signal(number, ask) for number in _STOPPING}
-    try:
-        yield cancel
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    Raises:
+        UsageError: it is named in both places.
+    """
+    if of_source is not None and given is not None:
+        raise UsageError(
+            f"both `{of_source}` and `{given}` are named", hint="name the function once"
+        )
+    return of_source or given
 
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DIGITS = 18  # of an amount of memory: more is no number that anything else here can hold
 
 
@@ -171,18 +162,15 @@ def memory_mb(text: str | None) -> int | None:
     return int(number) * (scale or 1)
 
 
-def _values(inputs: str | None, like: str | None, ports: "Ports") -> dict[str, Any]:
+def _like(like: str | None, ports: "Ports") -> dict[str, Any]:
+    """The inputs of another run, but for secrets: a record has a mask in their place."""
+    if like is None:
+        return {}
     from kedge.ports.shapes import holds_secret
     from kedge.run import record
 
-    values: dict[str, Any] = {}
-    if like is not None:
-        # A record has a secret's mask in its place, which must not be taken for the secret.
-        values |= {
-            name: value
-            for name, value in record.get(like).inputs.items()
-            if not holds_secret(ports.schema_of(name) or {})
-        }
-    if inputs is not None:
-        values |= read_inputs(inputs)
-    return values
+    return {
+        name: value
+        for name, value in record.get(like).inputs.items()
+        if not holds_secret(ports.schema_of(name) or {})
+    }

@@ -1,21 +1,36 @@
-"""`kedge show`: one run's record."""
+"""`kedge show`: one run's record, or what a function's runs needed."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kedge.cli.report import say, table, write_json, write_text
+from kedge.errors import UnknownName
+
+if TYPE_CHECKING:
+    from kedge.run.history import Summary
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", metavar="RUN|FUNCTION")
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record as JSON.")
 def command(run: str, as_json: bool) -> None:
-    """Show one run's record. RUN is an id, the beginning of one, or `last`."""
-    from kedge.run import core, record
+    """Show one run's record, or what a function's runs needed.
+
+    RUN is an id, the beginning of one, or `last`; FUNCTION its name, or package#function.
+    """
+    from kedge.run import core, history, record
 
     core.settle()
-    found = record.get(run)
+    try:
+        found = record.get(run)
+    except UnknownName:
+        package, mark, name = run.rpartition("#")
+        summary = history.summary(name, package if mark else None)
+        if summary is None:
+            raise
+        _show_summary(summary, as_json=as_json)
+        return
     if as_json:
         write_json(found.to_json())
         return
@@ -23,6 +38,23 @@ def command(run: str, as_json: bool) -> None:
     if found.failure and found.failure.get("traceback"):
         say("")
         say(found.failure["traceback"].rstrip("\n"))
+
+
+def _show_summary(summary: "Summary", *, as_json: bool) -> None:
+    if as_json:
+        write_json(summary.to_json())
+        return
+    rows = [["function", f"{summary.package or '?'}#{summary.function}"]]
+    rows += [[f"runs {status}", str(count)] for status, count in summary.counts.items()]
+    if (needs := summary.needs) is not None:
+        rows += [
+            ["looked at", f"the last {needs.runs} that succeeded"],
+            ["wall time", f"{needs.wall_s:.3g} s, at most {needs.wall_most_s:.3g} s"],
+            ["CPU time", f"{needs.cpu_s:.3g} s"],
+            ["memory", f"{needs.memory_mb:.0f} MiB, at most {needs.memory_most_mb:.0f} MiB"],
+            ["tier that would do", needs.tier or "none: give cpu, memory_mb and timeout"],
+        ]
+    write_text(table(rows))
 
 
 def _text(run: Any) -> str:

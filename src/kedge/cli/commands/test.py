@@ -1,26 +1,25 @@
 """`kedge test`: a package's test cases, each a run of its own in the real runtime."""
 
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kedge.cli.commands.run import named
 from kedge.cli.display import Display
 from kedge.cli.report import say, table, write_json, write_text
-from kedge.errors import KedgeError, RunFailed, UsageError
+from kedge.cli.supervised import supervised
+from kedge.errors import KedgeError, RunCancelled, RunFailed, UsageError
 
 if TYPE_CHECKING:
     from kedge.executor import Cancel
-    from kedge.package.source import PackageSource
     from kedge.package.testcases import TestCase
-    from kedge.run.prepare import Prepared
+    from kedge.run.core import Ready
+    from kedge.run.execution import Observer
 
 # Of those above the space, what XML 1.0 and UTF-8 have no place for.
 _NOT_XML = frozenset(map(chr, (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)))
-_POLL_S = 0.1  # how soon a request to stop reaches the cases that run
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,94 +48,78 @@ def command(
     jobs: int | None,
 ) -> int:
     """Run a package's test cases in its real runtime."""
-    from kedge.cli.commands.run import cancelling
-    from kedge.package.manifest import load
-    from kedge.package.source import open_package
-    from kedge.package.testcases import load_cases
-    from kedge.run import core
-    from kedge.run.prepare import prepare
 
-    core.settle()
-    source = open_package(package)
+    def work(observer: "Observer", cancel: "Cancel") -> dict[str, Any]:
+        from kedge.package.manifest import load
+        from kedge.package.source import open_package
+        from kedge.package.testcases import load_cases
+        from kedge.run import core
+
+        core.settle()
+        source = open_package(package)
+        name = named(source.function, function)
+        with core.ready(source, name, observer, cancel) as found:
+            ready = replace(found, entry=None)
+        description = ready.prepared.description
+        if name is not None:
+            description.function(name)
+        cases = load_cases(load(source.root), name)
+        if not cases:
+            raise UsageError(
+                f"`{description.name}` has no test cases",
+                hint="name a JSON file under `testcases:`, or add tests/test_*.json",
+            )
+        outcomes = _run_all(ready, cases, executor, jobs or _cpus(), cancel)
+        if junit is not None:
+            _write_junit(junit, description.name, outcomes)
+        return {
+            "document": _document(outcomes),
+            "text": _table(outcomes),
+            "stopped": cancel.requested,
+        }
+
     with Display() as display:
-        prepared = prepare(source, display.step)
-    name = function or source.function
-    if name is not None:
-        prepared.description.function(name)
-    cases = load_cases(load(source.root), name)
-    if not cases:
-        raise UsageError(
-            f"`{prepared.description.name}` has no test cases",
-            hint="name a JSON file under `testcases:`, or add tests/test_*.json",
-        )
-    with cancelling() as cancel:
-        outcomes = _run_all(source, prepared, cases, executor, jobs or _cpus(), cancel)
-    failed = [outcome for outcome in outcomes if outcome.differences]
-    if junit is not None:
-        _write_junit(junit, prepared.description.name, outcomes)
+        answer = supervised(work, display.show)
+    found = answer["document"]
     if as_json:
-        write_json(_document(outcomes))
+        write_json(found)
     else:
-        write_text(_table(outcomes))
-        for outcome in failed:
-            say(f"{outcome.case.function}, {outcome.case.name}:")
-            for difference in outcome.differences:
+        write_text(answer["text"])
+        for case in found["cases"]:
+            if case["passed"]:
+                continue
+            say(f"{case['function']}, {case['name']}:")
+            for difference in case["differences"]:
                 say(f"  {difference}")
-        say(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
-    if cancel.requested:
-        return 130
-    return 1 if failed else 0
+        say(f"{found['passed']} passed, {found['failed']} failed")
+    if answer["stopped"]:
+        return RunCancelled.exit_code
+    return 1 if found["failed"] else 0
 
 
 def _run_all(
-    source: "PackageSource",
-    prepared: "Prepared",
+    ready: "Ready",
     cases: "list[TestCase]",
     executor: str | None,
     jobs: int,
     cancel: "Cancel",
 ) -> list[Outcome]:
     """Every case, `jobs` at once. A request to stop ends the running ones and starts no more."""
-    from kedge.executor import Cancel
-
-    running: set[Cancel] = set()
-    lock = threading.Lock()
-
-    def one(case: "TestCase") -> Outcome:
-        own = Cancel()
-        with lock:
-            if cancel.requested:
-                own.request()
-            running.add(own)
-        try:
-            return _run_one(source, prepared, case, executor, own)
-        finally:
-            with lock:
-                running.discard(own)
+    from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(jobs, len(cases))) as pool:
-        waiting = [pool.submit(one, case) for case in cases]
-        while wait(waiting, timeout=_POLL_S).not_done:
-            if cancel.requested:
-                with lock:
-                    for own in running:
-                        own.request(force=cancel.forced)
+        waiting = [pool.submit(_run_one, ready, case, executor, cancel) for case in cases]
         return [future.result() for future in waiting]
 
 
-def _run_one(
-    source: "PackageSource",
-    prepared: "Prepared",
-    case: "TestCase",
-    executor: str | None,
-    cancel: "Cancel",
-) -> Outcome:
+def _run_one(ready: "Ready", case: "TestCase", executor: str | None, cancel: "Cancel") -> Outcome:
+    from kedge.executor import Cancel
     from kedge.run.core import Request, run
 
-    function = prepared.description.functions[case.function]
+    function = ready.prepared.description.functions[case.function]
     request = Request(case.function, case.staged(function.input_ports), executor=executor)
     try:
-        result = run(source, prepared, request, cancel=cancel)
+        result = run(ready, request, cancel=Cancel(cancel))
     except KedgeError as error:
         return Outcome(case, _unexpected(case, error, None), 0.0, None)
     wall = result.run.measured.get("wall_s") or 0.0

@@ -1,0 +1,281 @@
+"""Work that outlives a kill of the command that asked for it, to be ended and tidied up at once.
+
+The command forks once, early. The child is the supervisor: in a session of its own, it prepares, runs and
+records. The parent is the face: it shows what it is told and passes on the wish to stop. Between them is
+a socket. When the face is killed the socket ends, and the supervisor ends the run; when the supervisor is
+killed the face settles what it left.
+
+Messages go to the face as `length, marshal.dumps((name, payload))`; to the supervisor as single letters.
+"""
+
+import marshal
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from kedge.errors import KedgeError, Lost, RunFailed
+
+if TYPE_CHECKING:
+    from kedge.executor import Cancel
+    from kedge.run.execution import Observer
+
+Work = Callable[["Observer", "Cancel"], Mapping[str, Any]]
+Show = Callable[[str, Any], None]
+
+_ASK, _KILL = b"t", b"k"
+_LENGTH: Final = struct.Struct("<I")
+_CHUNK: Final = 1 << 18
+_WAITING_BYTES: Final = 4 << 20  # told to a face that is behind, before the supervisor waits for it
+_STALL_S: Final = 0.25  # a face that takes nothing for so long is stopped, or its terminal is
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def supervised(work: Work, show: Show) -> Mapping[str, Any]:
+    """Do `work` in a supervisor and show here what it tells.
+
+    Args:
+        work: called in the supervisor; what it returns is plain data (`marshal`), and so comes back.
+        show: called here with the name of each of an `Observer`'s calls and what was told.
+
+    Raises:
+        KedgeError: what `work` raised; Lost when the supervisor was killed.
+    """
+    face, own = socket.socketpair()
+    # Nothing that was written and not yet flushed may be written twice.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    supervisor = os.fork()
+    if supervisor == 0:
+        face.close()
+        _supervise(own, work)
+    own.close()
+    with face:
+        return _Face(face, supervisor).attend(show)
+
+
+class _Face:
+    """The end of the socket that people see."""
+
+    def __init__(self, connection: socket.socket, supervisor: int) -> None:
+        self._connection = connection
+        self._supervisor = supervisor
+        self._asked = False
+        self._run: str | None = None
+
+    def attend(self, show: Show) -> Mapping[str, Any]:
+        before = {number: signal.signal(number, self._ask) for number in _STOPPING}
+        try:
+            return self._attend(show)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _attend(self, show: Show) -> Mapping[str, Any]:
+        waiting = bytearray()
+        while data := self._connection.recv(_CHUNK):
+            waiting += data
+            while (message := _taken(waiting)) is not None:
+                name, payload = message
+                if name == "answer":
+                    os.waitpid(self._supervisor, 0)
+                    answer: Mapping[str, Any] = payload
+                    return answer
+                if name == "error":
+                    os.waitpid(self._supervisor, 0)
+                    raise KedgeError.from_json(payload)
+                if name == "broken":
+                    os.waitpid(self._supervisor, 0)
+                    raise RuntimeError(f"in the supervisor:\n{payload}")
+                if name == "started":
+                    self._run = payload["id"]
+                show(name, payload)
+        raise self._lost()
+
+    def _ask(self, *_: object) -> None:
+        letter, self._asked = (_KILL if self._asked else _ASK), True
+        try:
+            os.write(self._connection.fileno(), letter)
+        except OSError:
+            return  # it has gone, which the reading will tell
+
+    def _lost(self) -> RunFailed:
+        """The supervisor went away: settle what it left, as any later command would."""
+        _, status = os.waitpid(self._supervisor, 0)
+        how = f"by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "without a word"
+        from kedge.run import core, record
+
+        core.settle()
+        if self._run is not None and (failure := record.get(self._run).failure) is not None:
+            found = KedgeError.from_json(dict(failure))
+            if isinstance(found, RunFailed):
+                return found
+        return Lost(f"Kedge's supervisor was ended {how}", hint="give the command again")
+
+
+def _taken(waiting: bytearray) -> tuple[str, Any] | None:
+    """The first message of what was received, taken from it; None while it is not complete."""
+    if len(waiting) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack_from(waiting)
+    end = _LENGTH.size + length
+    if len(waiting) < end:
+        return None
+    message: tuple[str, Any] = marshal.loads(bytes(waiting[_LENGTH.size : end]))
+    del waiting[:end]
+    return message
+
+
+def _supervise(connection: socket.socket, work: Work) -> NoReturn:
+    """The supervisor's whole life."""
+    code = 1
+    try:
+        os.setsid()
+        for number in _STOPPING:
+            signal.signal(number, signal.SIG_IGN)  # until there is somebody to listen
+        _let_go_of_the_terminal()
+        mouth = _Mouth(connection)
+        try:
+            mouth.tell("answer", _done(mouth, work))
+        except KedgeError as error:
+            mouth.tell("error", error.to_json())
+        except BaseException:  # noqa: BLE001 - a defect of Kedge's, which people must be able to read
+            import traceback
+
+            mouth.tell("broken", traceback.format_exc())
+        mouth.finish()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _done(mouth: "_Mouth", work: Work) -> Mapping[str, Any]:
+    from kedge.executor import Cancel, tell_by_signal
+    from kedge.executor.processes import become_subreaper
+
+    become_subreaper()
+    cancel = Cancel(by_signal=True)
+
+    def asked(*_: object) -> None:
+        cancel.request(force=cancel.requested)
+
+    def look(*_: object) -> None:
+        mouth.hear(cancel)
+        cancel.look()
+
+    signal.signal(signal.SIGIO, look)
+    tell_by_signal(mouth.fileno())
+    for number in _STOPPING:
+        signal.signal(number, asked)
+    look()  # what came before anybody listened
+    return work(mouth.observer(), cancel)
+
+
+def _let_go_of_the_terminal() -> None:
+    """A reader of the face's output must not wait for the supervisor too."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+class _Mouth:
+    """The supervisor's end of the socket. It never keeps the run waiting for a face that is stopped."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._connection.setblocking(False)
+        self._waiting = bytearray()
+        self._stalled = False
+        self._dropped = 0
+        self._gone = False
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def observer(self) -> "Observer":
+        from kedge.run.execution import Observer
+
+        return Observer(
+            step=lambda text: self.tell("step", text),
+            started=lambda run: self.tell(
+                "started", {"id": run.id, "function": run.function, "executor": run.executor}
+            ),
+            progress=lambda event: self.tell("progress", dict(event), may_drop=True),
+            output=lambda stream, data: self.tell("output", (stream, data), may_drop=True),
+            notice=lambda text: self.tell("notice", text),
+            detail=lambda text: self.tell("detail", text),
+        )
+
+    def hear(self, cancel: "Cancel") -> None:
+        """Read what the face wants."""
+        try:
+            letters = self._connection.recv(64, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            letters = b""
+        if not letters:
+            self._gone = True
+            cancel.request(force=True, abandoned=True)
+        else:
+            cancel.request(force=_KILL in letters)
+
+    def tell(self, name: str, payload: Any, *, may_drop: bool = False) -> None:
+        """Pass something on, at once if the face takes it; with `may_drop`, not to one that does not."""
+        if self._gone:
+            return
+        self._flush()
+        if may_drop and len(self._waiting) > _WAITING_BYTES:
+            if not self._stalled:
+                self._wait()
+            if len(self._waiting) > _WAITING_BYTES:
+                self._stalled = True
+                self._dropped += 1
+                return
+        if self._dropped:
+            number, self._dropped = self._dropped, 0
+            self._add(
+                "notice", f"{number} pieces of output or progress are not shown here; see the log"
+            )
+        self._stalled = False
+        self._add(name, payload)
+        self._flush()
+
+    def finish(self) -> None:
+        """Wait until the face has taken everything."""
+        self._connection.setblocking(True)
+        try:
+            self._connection.sendall(self._waiting)
+        except OSError:
+            return
+
+    def _add(self, name: str, payload: Any) -> None:
+        data = marshal.dumps((name, payload))
+        self._waiting += _LENGTH.pack(len(data)) + data
+
+    def _flush(self) -> None:
+        try:
+            while self._waiting:
+                sent = self._connection.send(self._waiting[:_CHUNK])
+                del self._waiting[:sent]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._waiting.clear()
+
+    def _wait(self) -> None:
+        """Give the face the time that one which still reads needs."""
+        import select
+
+        until = time.monotonic() + _STALL_S
+        while len(self._waiting) > _WAITING_BYTES and time.monotonic() < until:
+            _, ready, _ = select.select((), (self._connection,), (), until - time.monotonic())
+            before = len(self._waiting)
+            self._flush()
+            if ready and len(self._waiting) < before:
+                until = time.monotonic() + _STALL_S

@@ -1,0 +1,275 @@
+"""One run while it goes on: staged, executed, collected, its record ended."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kedge.contract import failure, progress, workspace
+from kedge.errors import KedgeError, Lost, OutOfMemory, RunFailed, StartFailed, StoreError
+from kedge.executor import Cancel, Ended, Job, disk_is_full
+from kedge.middleware import drive
+from kedge.ports import mask
+from kedge.run import events, history, record
+from kedge.run.description import Function
+from kedge.run.log import LogWriter, Stream
+from kedge.run.outcome import failure_of, last_lines, warnings_of
+from kedge.task import Task
+
+_STDERR_LINES: Final = 20  # what is kept to explain a program that left no error file
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Who wants to know what happens; every one of these may be left out.
+
+    Args:
+        step: told in words what is being prepared or waited for.
+        started: given the run as soon as it is recorded.
+        progress: given each of the code's events.
+        output: given what the code wrote, as it comes.
+        notice: told what the user should read; `detail` what only some want to know.
+    """
+
+    step: Callable[[str], None] = lambda _: None
+    started: Callable[[record.Run], None] = lambda _: None
+    progress: Callable[[Mapping[str, Any]], None] = lambda _: None
+    output: Callable[[Stream, bytes], None] = lambda _stream, _data: None
+    notice: Callable[[str], None] = lambda _: None
+    detail: Callable[[str], None] = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A run that ended, and its failure if it failed."""
+
+    run: record.Run
+    failure: RunFailed | None
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The outputs by port; a File is its path. Raises the RunFailed of a run that failed."""
+        if self.failure is not None:
+            raise self.failure
+        files = {port: _paths(entry) for port, entry in self.run.output_files.items()}
+        return dict(self.run.outputs) | files
+
+
+class Execution:
+    """One run while it goes on.
+
+    Args:
+        entry: its record, not yet running.
+        task: what is executed.
+        function: whose ports its values are checked against.
+        observer: told what happens, in this thread.
+        cancel: the request to stop.
+        keep: whether its workspace stays as the code left it.
+    """
+
+    def __init__(
+        self,
+        entry: record.Run,
+        task: Task,
+        function: Function,
+        observer: Observer,
+        cancel: Cancel,
+        *,
+        keep: bool,
+    ) -> None:
+        self.entry = entry
+        self.task = task
+        self.function = function
+        self.observer = observer
+        self.cancel = cancel
+        self.keep = keep
+        self.events = events.EventLog(entry.id)
+        self.place = os.path.join(entry.folder, "workspace")
+
+    def run(self, snapshot: str, paths: tuple[str, ...], preparing_s: float) -> Result:
+        """Run it to its end, whatever that is.
+
+        Args:
+            snapshot: folder of the package's snapshot.
+            paths: more host paths that the code may read.
+            preparing_s: seconds that preparing took, for the record.
+        """
+        self.observer.started(self.entry)
+        try:
+            log = LogWriter(os.path.join(self.entry.folder, "log"))
+        except StoreError as error:
+            record.finish(self.entry, StartFailed(error.message, hint=error.hint))
+            raise
+        measured: dict[str, float | None] = {"preparing_s": preparing_s}
+        found = workspace.Collected()
+        wrong: RunFailed | None
+        try:
+            made = workspace.prepare(
+                self.place,
+                snapshot,
+                self.function.input_ports,
+                self.function.output_ports,
+                self.task.values,
+            )
+            try:
+                wrong, found = self._through(made, paths, log, measured)
+            finally:
+                if not self.keep:
+                    workspace.remove(self.place)
+        except RunFailed as error:
+            wrong = error
+        except KedgeError as error:
+            wrong = StartFailed(error.message, where=error.where, hint=error.hint)
+        except BaseException as error:
+            lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
+            record.finish(self.entry, lost)
+            raise
+        finally:
+            log.close()
+            self.cancel.deafen()
+        if log.problem:
+            found.warnings.append(log.problem)
+        return self._ended(wrong, found, measured)
+
+    def _through(
+        self,
+        made: workspace.Workspace,
+        paths: tuple[str, ...],
+        log: LogWriter,
+        measured: dict[str, float | None],
+    ) -> tuple[RunFailed | None, workspace.Collected]:
+        """Execute and collect: the failure if there was one, and what the code left."""
+        began = time.monotonic()
+        ended = self._execute(made, paths, log)
+        measured |= _measured(ended)
+        measured["starting_s"] = max(0.0, time.monotonic() - began - ended.wall_s)
+        collecting = time.monotonic()
+        full = disk_is_full(made.folder)  # before anything is removed
+        reported = failure.read(made)
+        warnings = self._changed_inputs()
+        found = workspace.collect(made, self.function.output_ports, self.entry.folder, answers=True)
+        measured["collecting_s"] = time.monotonic() - collecting
+        wrong = failure_of(
+            ended,
+            reported,
+            found.problems,
+            last_lines(log.tail("stderr", _STDERR_LINES)),
+            self.task.resources,
+            disk_full=full,
+        )
+        if wrong is None:
+            found.warnings.extend(warnings_of(ended, reported, self.task.resources))
+        elif isinstance(wrong, OutOfMemory):
+            history.add_needs(wrong, self.entry.package, self.function.name)
+        found.warnings.extend(warnings)
+        if self.keep:
+            found.warnings.append(f"the workspace is kept in {made.folder}")
+        return wrong, found
+
+    def _execute(self, made: workspace.Workspace, paths: tuple[str, ...], log: LogWriter) -> Ended:
+        payload = drive(self.task.runtime.setup_runtime(self.task))
+        reader = progress.Reader(os.path.join(made.folder, "out", "progress.jsonl"))
+
+        def on_output(stream: Stream, data: bytes) -> None:
+            log.write(stream, data)
+            self.observer.output(stream, data)
+
+        def on_progress(found: list[dict[str, Any]]) -> None:
+            for event in found:
+                self.events.add(events.PROGRESS, event)
+                self.observer.progress(event)
+            self.events.flush()
+
+        def on_tick() -> None:
+            log.flush_partial()
+            on_progress(reader.poll())
+
+        job = Job(
+            run_id=self.entry.id,
+            package=self.entry.package or "",
+            function=self.function.name,
+            workspace=made,
+            resources=self.task.resources,
+            network=self.task.network,
+            paths=paths,
+            on_output=on_output,
+            on_tick=on_tick,
+            cancel=self.cancel,
+            on_notice=self.observer.notice,
+        )
+        self.entry = record.update(self.entry, status="running")
+        self.events.add("started")
+        try:
+            ended: Ended = drive(self.task.target.place(self.task.executor, payload, job))
+        finally:
+            on_progress(reader.finish())
+        if reader.skipped:
+            log.write("kedge", b"%d progress lines were no events\n" % reader.skipped)
+        return ended
+
+    def _changed_inputs(self) -> list[str]:
+        return [
+            f"the input file `{entry['path']}` changed while the run went on"
+            for entry in self.entry.input_files
+            if file_facts(entry["port"], entry["path"]) != dict(entry)
+        ]
+
+    def _ended(
+        self,
+        wrong: RunFailed | None,
+        found: workspace.Collected,
+        measured: Mapping[str, float | None],
+    ) -> Result:
+        self.entry = record.finish(
+            self.entry,
+            wrong,
+            outputs=mask(self.function.output_ports, found.data),
+            output_files={port: _sized(paths) for port, paths in found.files.items()},
+            artifacts=found.artifacts,
+            measured=measured,
+            warnings=(*self.entry.warnings, *found.warnings),
+        )
+        self.events.add("ended", {"status": self.entry.status, "kind": self.entry.failure_kind})
+        self.events.flush()
+        for warning in found.warnings:
+            self.observer.notice(warning)
+        if wrong is not None:
+            wrong.run_id = self.entry.id
+        return Result(self.entry, wrong)
+
+
+def file_facts(port: str, path: str) -> dict[str, Any]:
+    """What is recorded of an input file: enough to notice that it changed."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return {"port": port, "path": path}
+    return {
+        "port": port,
+        "path": path,
+        "size": info.st_size,
+        "mtime_ns": info.st_mtime_ns,
+        "inode": info.st_ino,
+    }
+
+
+def _measured(ended: Ended) -> dict[str, float | None]:
+    return {
+        "wall_s": ended.wall_s,
+        "cpu_s": ended.cpu_s,
+        "peak_memory_mb": ended.peak_memory_mb,
+        "disk_mb": ended.disk_mb,
+        "read_bytes": ended.read_bytes,
+        "written_bytes": ended.written_bytes,
+    }
+
+
+def _sized(paths: str | list[str]) -> Any:
+    if isinstance(paths, list):
+        return [_sized(path) for path in paths]
+    return {"path": paths, "size": os.path.getsize(paths)}
+
+
+def _paths(entry: Any) -> Any:
+    return [one["path"] for one in entry] if isinstance(entry, list) else entry["path"]
