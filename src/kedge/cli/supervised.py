@@ -2,8 +2,8 @@
 
 The command forks once, early. The child is the supervisor: in a session of its own, it prepares, runs and
 records. The parent is the face: it shows what it is told and passes on the wish to stop. Between them is
-a socket. When the face is killed the socket ends, and the supervisor ends the run; when the supervisor is
-killed the face settles what it left.
+a pipe each way. When the face is killed its pipe ends, and the supervisor ends the run; when the
+supervisor is killed the face settles what it left.
 
 Messages go to the face as `length, marshal.dumps((name, payload))`; to the supervisor as single letters.
 """
@@ -11,7 +11,6 @@ Messages go to the face as `length, marshal.dumps((name, payload))`; to the supe
 import marshal
 import os
 import signal
-import socket
 import struct
 import sys
 import time
@@ -45,24 +44,31 @@ def supervised(work: Work, show: Show) -> Mapping[str, Any]:
     Raises:
         KedgeError: what `work` raised; Lost when the supervisor was killed.
     """
-    face, own = socket.socketpair()
+    wishes, wishing = os.pipe()
+    told, telling = os.pipe()
     # Nothing that was written and not yet flushed may be written twice.
     sys.stdout.flush()
     sys.stderr.flush()
     supervisor = os.fork()
     if supervisor == 0:
-        face.close()
-        _supervise(own, work)
-    own.close()
-    with face:
-        return _Face(face, supervisor).attend(show)
+        os.close(wishing)
+        os.close(told)
+        _supervise(_Mouth(wishes, telling), work)
+    os.close(wishes)
+    os.close(telling)
+    try:
+        return _Face(told, wishing, supervisor).attend(show)
+    finally:
+        os.close(told)
+        os.close(wishing)
 
 
 class _Face:
-    """The end of the socket that people see."""
+    """The side that people see: reads from `told`, and wishes into `wishing`."""
 
-    def __init__(self, connection: socket.socket, supervisor: int) -> None:
-        self._connection = connection
+    def __init__(self, told: int, wishing: int, supervisor: int) -> None:
+        self._told = told
+        self._wishing = wishing
         self._supervisor = supervisor
         self._asked = False
         self._run: str | None = None
@@ -77,7 +83,7 @@ class _Face:
 
     def _attend(self, show: Show) -> Mapping[str, Any]:
         waiting = bytearray()
-        while data := self._connection.recv(_CHUNK):
+        while data := os.read(self._told, _CHUNK):
             waiting += data
             while (message := _taken(waiting)) is not None:
                 name, payload = message
@@ -99,7 +105,7 @@ class _Face:
     def _ask(self, *_: object) -> None:
         letter, self._asked = (_KILL if self._asked else _ASK), True
         try:
-            os.write(self._connection.fileno(), letter)
+            os.write(self._wishing, letter)
         except OSError:
             return  # it has gone, which the reading will tell
 
@@ -130,7 +136,7 @@ def _taken(waiting: bytearray) -> tuple[str, Any] | None:
     return message
 
 
-def _supervise(connection: socket.socket, work: Work) -> NoReturn:
+def _supervise(mouth: "_Mouth", work: Work) -> NoReturn:
     """The supervisor's whole life."""
     code = 1
     try:
@@ -138,7 +144,6 @@ def _supervise(connection: socket.socket, work: Work) -> NoReturn:
         for number in _STOPPING:
             signal.signal(number, signal.SIG_IGN)  # until there is somebody to listen
         _let_go_of_the_terminal()
-        mouth = _Mouth(connection)
         try:
             mouth.tell("answer", _done(mouth, work))
         except KedgeError as error:
@@ -168,7 +173,7 @@ def _done(mouth: "_Mouth", work: Work) -> Mapping[str, Any]:
         cancel.look()
 
     signal.signal(signal.SIGIO, look)
-    tell_by_signal(mouth.fileno())
+    tell_by_signal(mouth.wishes)
     for number in _STOPPING:
         signal.signal(number, asked)
     look()  # what came before anybody listened
@@ -184,18 +189,17 @@ def _let_go_of_the_terminal() -> None:
 
 
 class _Mouth:
-    """The supervisor's end of the socket. It never keeps the run waiting for a face that is stopped."""
+    """The supervisor's side. It never keeps the run waiting for a face that is stopped."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._connection.setblocking(False)
+    def __init__(self, wishes: int, telling: int) -> None:
+        self.wishes = wishes
+        self._telling = telling
         self._waiting = bytearray()
         self._stalled = False
         self._dropped = 0
         self._gone = False
-
-    def fileno(self) -> int:
-        return self._connection.fileno()
+        os.set_blocking(wishes, False)
+        os.set_blocking(telling, False)
 
     def observer(self) -> "Observer":
         from kedge.run.execution import Observer
@@ -214,11 +218,9 @@ class _Mouth:
     def hear(self, cancel: "Cancel") -> None:
         """Read what the face wants."""
         try:
-            letters = self._connection.recv(64, socket.MSG_DONTWAIT)
+            letters = os.read(self.wishes, 64)
         except BlockingIOError:
             return
-        except OSError:
-            letters = b""
         if not letters:
             self._gone = True
             cancel.request(force=True, abandoned=True)
@@ -248,11 +250,8 @@ class _Mouth:
 
     def finish(self) -> None:
         """Wait until the face has taken everything."""
-        self._connection.setblocking(True)
-        try:
-            self._connection.sendall(self._waiting)
-        except OSError:
-            return
+        os.set_blocking(self._telling, True)
+        self._flush()
 
     def _add(self, name: str, payload: Any) -> None:
         data = marshal.dumps((name, payload))
@@ -261,7 +260,7 @@ class _Mouth:
     def _flush(self) -> None:
         try:
             while self._waiting:
-                sent = self._connection.send(self._waiting[:_CHUNK])
+                sent = os.write(self._telling, self._waiting[:_CHUNK])
                 del self._waiting[:sent]
         except BlockingIOError:
             return
@@ -274,7 +273,7 @@ class _Mouth:
 
         until = time.monotonic() + _STALL_S
         while len(self._waiting) > _WAITING_BYTES and time.monotonic() < until:
-            _, ready, _ = select.select((), (self._connection,), (), until - time.monotonic())
+            _, ready, _ = select.select((), (self._telling,), (), until - time.monotonic())
             before = len(self._waiting)
             self._flush()
             if ready and len(self._waiting) < before:
