@@ -261,7 +261,7 @@ def documented_options(name: str) -> set[str]:
             commands = first or commands
             if f"`{name}`" in commands:
                 rows.append(second)
-    return {option for row in rows for option in re.findall(r"`(--?[a-z]+)", row)}
+    return {option for row in rows for option in re.findall(r"`(--?[a-z-]+)", row)}
 
 
 def test_the_reference_lists_every_setting_with_its_default() -> None:

@@ -379,7 +379,8 @@ def test_two_runs_of_root_at_once_cannot_meddle_with_each_other(somebody) -> Non
     for name in ("", "in", "out", "scratch"):
         (folder / name).mkdir()
     job = Job(
-        *("r1", "p", "f", Workspace(str(folder), None), Resources(1, 64)), on_output=run_another
+        *("0123456789ab", "p", "f", Workspace(str(folder), None), Resources(1, 64)),
+        on_output=run_another,
     )
     payload = Process(("sh", "-c", "id -u; sleep 0.1"))
     assert drive(choose("sandbox").executor.execute(payload, job)).exit_code == 0

@@ -464,7 +464,9 @@ def test_without_landlock_files_are_open_and_that_is_said(person, monkeypatch) -
 
 
 def start(argv, **more):
-    return guarded.start(argv, {"PATH": "/usr/bin:/bin"}, "/", {}, None, **more)
+    return guarded.start(
+        guarded.Specification(argv, {"PATH": "/usr/bin:/bin"}, "/", {}, None, **more)
+    )
 
 
 def test_only_the_runs_own_are_killed(marker) -> None:
@@ -494,7 +496,7 @@ def test_only_the_runs_own_are_killed(marker) -> None:
 
 def test_a_listener_that_fails_after_the_guard_was_killed_leaves_nothing(marker) -> None:
     seconds, living = marker
-    one = start(("setsid", "sleep", seconds), mark=marks.of("one"))
+    one = start(("sh", "-c", f"setsid sleep {seconds} & sleep 1000"), mark=marks.of("one"))
     wait_until(lambda: len(living()) == 1)
     os.kill(one._guard, signal.SIGKILL)
     one.close()

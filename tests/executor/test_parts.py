@@ -10,7 +10,7 @@ import pytest
 
 from kedge.contract.variables import contract_variables
 from kedge.errors import InputError, TaskError, Unavailable
-from kedge.executor import Cancel, Job, choose, executors
+from kedge.executor import Cancel, Job, cgroups, choose, executors
 from kedge.executor import probe as probing
 from kedge.executor.identity import claimed, needed
 from kedge.executor.ownership import hand_over
@@ -220,10 +220,18 @@ def test_a_payload_that_does_not_fit_is_refused() -> None:
         drive(executor.execute("ls", Job("r", "p", "f", None, Resources(1, 1))))  # type: ignore[arg-type]
 
 
-def test_what_is_not_enforced_is_said() -> None:
-    asked = Resources(2, 1024, pids=7, disk_mb=50)
+def test_what_the_kernel_does_not_hold_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = cgroups.Available(None, frozenset(), "there are no control groups", "mount them")
+    monkeypatch.setattr(cgroups, "available", lambda: none)
+    asked = Resources(1.5, 1024, pids=7)
     for kind in ("sandbox", "process"):
         said = " ".join(executors.get(kind)().missing(asked))
         assert "1024 MB" in said
-        assert "2 CPUs" in said
-        assert "50 MB" in said
+        assert "2 in place of 1.5" in said
+        assert "there are no control groups" in said
+
+
+def test_what_control_groups_hold_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = cgroups.Available(2, frozenset(("memory", "cpu", "pids")), "", "")
+    monkeypatch.setattr(cgroups, "available", lambda: every)
+    assert executors.get("sandbox")().missing(Resources(1.5, 1024, pids=7)) == []

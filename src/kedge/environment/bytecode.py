@@ -52,11 +52,8 @@ def link_known(interpreter: Interpreter, folder: str) -> bool:
     site = os.path.join(folder, interpreter.purelib)
     complete = True
     for one in _distributions(interpreter, site):
-        if os.path.isdir(one.store):
-            paths = [path for path, _ in one.files]
-            compiler.link(one.store, site, paths, interpreter.cache_tag)
-        else:
-            complete = False
+        paths = [path for path, _ in one.files]
+        complete &= compiler.link(one.store, site, paths, interpreter.cache_tag)
     if complete:
         mark(folder)
     return complete

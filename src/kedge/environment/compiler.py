@@ -56,10 +56,27 @@ def compiled(source: bytes, name: str) -> bytes:
     )
 
 
-def link(store: str, root: str, paths: list[str], tag: str) -> int:
-    """Give the sources of `root` their compiled files from `store`; how many there are."""
+def link(store: str, root: str, paths: list[str], tag: str) -> bool:
+    """Give the sources of `root` their compiled files from `store`; whether that is there."""
+    import fcntl
+
+    try:
+        descriptor = os.open(store, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)  # no clean-up takes it away meanwhile
+        if not os.path.isdir(store):
+            return False
+        link_all(store, root, paths, tag)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def link_all(store: str, root: str, paths: list[str], tag: str) -> None:
+    """Link what there is in `store` for the sources at `paths` in `root`."""
     made: set[str] = set()
-    number = 0
     for path in paths:
         name = target(path, tag)
         destination = os.path.join(root, name)
@@ -75,8 +92,6 @@ def link(store: str, root: str, paths: list[str], tag: str) -> int:
             continue  # a source that this Python cannot compile
         except OSError:  # another file system, or one without hard links
             copy(os.path.join(store, name), destination)
-        number += 1
-    return number
 
 
 def copy(source: str, destination: str) -> None:
@@ -130,8 +145,9 @@ def work(job: dict[str, Any]) -> None:
     unfinished: list[tuple[dict[str, Any], str, int]] = []
     for folder in job["folders"]:
         store = folder["store"]
-        if store is not None and os.path.isdir(store):
-            link(store, folder["root"], [path for path, _ in folder["files"]], tag)
+        if store is not None and link(
+            store, folder["root"], [path for path, _ in folder["files"]], tag
+        ):
             continue
         into = folder["root"]
         if store is not None:
@@ -143,11 +159,13 @@ def work(job: dict[str, Any]) -> None:
         run(tasks, tag, job["workers"])
         for folder, into, _ in unfinished:
             os.chmod(into, 0o755)
+            paths = [path for path, _ in folder["files"]]
             try:
                 os.rename(into, folder["store"])
-            except OSError:
-                pass  # another environment's process was first with the same content
-            link(folder["store"], folder["root"], [path for path, _ in folder["files"]], tag)
+            except OSError:  # another environment's process was first with the same content
+                link(folder["store"], folder["root"], paths, tag)
+            else:  # this process still has the lock that `link` would wait for
+                link_all(folder["store"], folder["root"], paths, tag)
     finally:
         for _, into, descriptor in unfinished:
             shutil.rmtree(into, ignore_errors=True)
@@ -162,11 +180,18 @@ def temporary_beside(store: str) -> tuple[str, int]:
     parent = os.path.dirname(store)
     os.makedirs(parent, mode=0o700, exist_ok=True)
     path = os.path.join(parent, f"{TEMPORARY}{os.getpid()}-{os.path.basename(store)[:16]}")
-    shutil.rmtree(path, ignore_errors=True)
-    os.mkdir(path)
-    descriptor = os.open(path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return path, descriptor
+    while True:
+        shutil.rmtree(path, ignore_errors=True)
+        os.mkdir(path)
+        # Between these calls a sweep may have taken the folder for a left-over one.
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.exists(path):
+            return path, descriptor
+        os.close(descriptor)
 
 
 def run(tasks: list[Task], tag: str, workers: int) -> None:

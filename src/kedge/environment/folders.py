@@ -103,8 +103,11 @@ def temporary(parent: str) -> Iterator[str]:
     while True:
         path = os.path.join(parent, TEMPORARY + os.urandom(8).hex())
         os.mkdir(path, 0o700)
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        # Between these two calls a sweep may have taken the folder for a left-over one.
+        # Between these calls a sweep may have taken the folder for a left-over one.
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         if lock_now(descriptor) and os.path.exists(path):
             break
         os.close(descriptor)

@@ -22,6 +22,7 @@ from kedge.environment import bytecode, folders
 from kedge.environment.interpreters import Interpreter
 from kedge.environment.lock import Lock
 from kedge.errors import EnvironmentFailed, Where
+from kedge.package import holding
 
 LAYOUT: Final = 1  # part of every digest: another number makes every environment anew
 TIMEOUT: Final = 3600.0  # seconds to build one: gigabytes over a slow line
@@ -58,11 +59,16 @@ class PythonEnvironment:
 
 
 def find(interpreter: Interpreter, lock: Lock) -> PythonEnvironment | None:
-    """The environment of `lock` on `interpreter` if it is there; costs a digest and two `stat`s."""
+    """The environment of `lock` on `interpreter` if it is there, kept from clean-ups from now on.
+
+    Costs a digest and a handful of system calls.
+    """
     name = environment_digest(interpreter, lock)
     folder = os.path.join(home.home(), _FOLDER, name)
     python = os.path.join(folder, "bin", "python")
     if not os.path.exists(python):  # follows the link: the interpreter is there as well
+        return None
+    if not holding.hold(folder):
         return None
     visible = (*interpreter.visible, folder)
     return PythonEnvironment(name, folder, python, visible, compiled=bytecode.is_finished(folder))
@@ -182,6 +188,7 @@ def _build(
         # One that lost its interpreter or was damaged stands in the way; out of it, then away.
         if os.path.lexists(folder):
             os.rename(folder, os.path.join(temporary, "old"))
+        holding.hold(made)  # before a clean-up can see it
         os.rename(made, folder)
 
 

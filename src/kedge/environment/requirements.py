@@ -17,6 +17,7 @@ FORMAT: Final = 1  # of the declaration's digest: another number makes every loc
 MAX_BYTES: Final = (
     1 << 20
 )  # of one requirements file: the largest lock files in use are a tenth of it
+_SHOWN: Final = 200  # characters of a line that a message shows
 _OPTIONS_OF_KEDGE: Final = ("--require-hashes", "--prefer-binary", "--only-binary")
 _INDEX_OPTIONS: Final = (
     "-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--no-index", "--trusted-host",
@@ -243,6 +244,7 @@ def _is_attached(content: str, option: str) -> bool:
 
 
 def _option(found: _Found, option: str, content: str, where: Where) -> None:
+    option, content = option[:_SHOWN], content[:_SHOWN]
     if option in ("-e", "--editable"):
         found.refuse(
             f"`{content}` is an editable install, which runs the build code of a folder",
@@ -289,28 +291,29 @@ def _placed(problem: tuple[str, str], where: Where) -> tuple[str, Where, str]:
 def _text(found: _Found, name: str, at: Where) -> str:
     """The text of a file inside the package; what keeps it from being read is noted, and then empty."""
     message, hint = "", "name a file inside the package, relative to its root"
+    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
     path = "" if "\0" in name else os.path.realpath(os.path.join(found.root, name))
     if not name.strip() or "\0" in name:
-        message = f"`{name}` is not the name of a file"
+        message = f"`{shown}` is not the name of a file"
     elif "://" in name:
         message, hint = (
-            f"`{name}` is an address, not a file of the package",
+            f"`{shown}` is an address, not a file of the package",
             "keep a copy of it inside",
         )
     elif os.path.commonpath([path, found.root]) != found.root:
-        message = f"`{name}` is outside the package"
+        message = f"`{shown}` is outside the package"
     elif not os.path.isfile(path):
-        message, hint = f"`{name}` is not there", "create it, or correct the name"
+        message, hint = f"`{shown}` is not there", "create it, or correct the name"
     elif os.path.getsize(path) > MAX_BYTES:
-        message, hint = f"`{name}` is larger than {MAX_BYTES} bytes", "is it a requirements file?"
+        message, hint = f"`{shown}` is larger than {MAX_BYTES} bytes", "is it a requirements file?"
     else:
         try:
             with open(path, "rb") as file:
                 return file.read().decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            message, hint = f"`{name}` is not UTF-8 text: {error.reason}", "save it as UTF-8"
+            message, hint = f"`{shown}` is not UTF-8 text: {error.reason}", "save it as UTF-8"
         except OSError as error:
-            message, hint = f"`{name}` cannot be read: {error.strerror}", "give it read permission"
+            message, hint = f"`{shown}` cannot be read: {error.strerror}", "give it read permission"
     found.refuse(message, at, hint)
     return ""
 

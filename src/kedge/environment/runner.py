@@ -7,6 +7,7 @@ from kedge import contract, digest, home
 from kedge.environment import folders
 from kedge.environment.interpreters import Interpreter
 from kedge.errors import EnvironmentFailed
+from kedge.package import holding
 
 NAME: Final = "runner.pyc"
 TIMEOUT: Final = 60.0  # seconds to compile one file, on a machine that is very busy
@@ -33,9 +34,17 @@ def runner_for(interpreter: Interpreter) -> str:
         source = file.read()
     name = f"{digest.of_bytes(source)[:32]}-{interpreter.cache_tag}-{interpreter.version}"
     path = os.path.join(home.home(), "runners", name, NAME)
-    if os.path.exists(path):
-        return path
-    data = _compiled(interpreter, source)
+    while not (os.path.exists(path) and holding.hold(os.path.dirname(path))):
+        _make(path, _compiled(interpreter, source))
+    return path
+
+
+def source_path() -> str:
+    """The runner's source."""
+    return os.path.join(contract.__path__[0], "runner.py")
+
+
+def _make(path: str, data: bytes) -> None:
     parent = os.path.dirname(os.path.dirname(path))
     with folders.writing("the compiled runner"), folders.temporary(parent) as temporary:
         made = os.path.join(temporary, NAME)
@@ -48,12 +57,6 @@ def runner_for(interpreter: Interpreter) -> str:
         except OSError:
             if not os.path.exists(path):  # else another process was first with the same content
                 raise
-    return path
-
-
-def source_path() -> str:
-    """The runner's source."""
-    return os.path.join(contract.__path__[0], "runner.py")
 
 
 def _compiled(interpreter: Interpreter, source: bytes) -> bytes:

@@ -52,8 +52,9 @@ def arguments(
     texts: Mapping[str, int],
     *,
     as_root: bool,
+    terminal: bool = False,
 ) -> list[str]:
-    """The options by which bubblewrap makes `plan`.
+    """The options by which bubblewrap makes `plan`, in a new session unless it is for a `terminal`.
 
     `texts` are the descriptors from which it will read the generated files, by their path.
     """
@@ -68,7 +69,9 @@ def arguments(
         found += ["--unshare-user", "--uid", str(USER_ID), "--gid", str(USER_ID)]
         if "--disable-userns" in bubblewrap.options:
             found.append("--disable-userns")
-    found += ["--hostname", "kedge", "--die-with-parent", "--new-session", "--clearenv"]
+    found += ["--hostname", "kedge", "--die-with-parent", "--clearenv"]
+    if not terminal:
+        found.append("--new-session")
     for name, value in variables.items():
         found += ["--setenv", name, value]
     for entry in plan.entries:

@@ -36,8 +36,11 @@ def choose(kind: str = AUTO) -> Choice:
     state = sandbox.usable()
     if state.ok:
         return Choice(sandbox)
-    return Choice(
-        executors.get("process")(),
-        f"running without a sandbox, so the code can see this machine's files and network:"
-        f" {state.reason} ({state.hint})",
+    from kedge.executor import landlock
+
+    weaker = (
+        "running without namespaces; Landlock keeps the code to its own files"
+        if landlock.abi()
+        else "running without a sandbox, so the code can see this machine's files"
     )
+    return Choice(executors.get("process")(), f"{weaker}: {state.reason} ({state.hint})")

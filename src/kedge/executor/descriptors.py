@@ -49,3 +49,12 @@ def inheritable() -> list[int]:
         except OSError:  # the one that listed the folder
             continue
     return found
+
+
+def streams(stdout: int, stderr: int) -> list[tuple[int, ...] | tuple[int, int, str, int, int]]:
+    """What gives a program that is spawned no input, and these descriptors for what it writes."""
+    return [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+    ]

@@ -29,7 +29,7 @@ TYPE_CHECKING = False  # as typing's, which is not imported
 if TYPE_CHECKING:
     from typing import Any
 
-_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 
 # <linux/landlock.h>; the numbers are the same on every processor.
@@ -52,7 +52,7 @@ def main(control: int, report: int, spec_file: int) -> None:
     """Start what the specification says, then obey until it has ended."""
     for descriptor in (control, report, spec_file):
         os.set_inheritable(descriptor, False)
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     with os.fdopen(spec_file, "rb") as file:
         spec = marshal.load(file)
     woken, wake = os.pipe()
@@ -66,8 +66,8 @@ def main(control: int, report: int, spec_file: int) -> None:
         return
     _silence()
     _tell(report, "started")
-    status = _obey(control, woken, program)
-    killed = _kill_all(program)
+    status = obey(control, woken, program)
+    killed = kill_all(program)
     status = killed if status is None else status
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     _tell(
@@ -92,7 +92,7 @@ def _start(spec: "dict[str, Any]", report: int) -> tuple[int, int]:
             _become(spec)
             if not os.read(waiting, 1):
                 os._exit(127)  # the guard is gone already
-            _execute(spec["argv"], spec["env"])
+            execute(spec["argv"], spec["env"])
         except OSError as error:
             os.write(tell, str(error.errno).encode())
         finally:
@@ -107,7 +107,7 @@ def _start(spec: "dict[str, Any]", report: int) -> tuple[int, int]:
     return program, int(reason or 0)
 
 
-def _execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
+def execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
     # Not os.execvpe, which imports: the account may not be able to read Kedge's own interpreter.
     places = env.get("PATH", "").split(":") if "/" not in argv[0] else [""]
     for place in places:
@@ -126,10 +126,10 @@ def _become(spec: "dict[str, Any]") -> None:
     if spec["account"] is not None:
         for stream in (1, 2):  # else it could not open /dev/stdout again
             os.fchown(stream, spec["account"], spec["account"])
-    _give_up(spec)
+    give_up(spec)
 
 
-def _give_up(spec: "dict[str, Any]") -> None:
+def give_up(spec: "dict[str, Any]") -> None:
     """Come under every limit of `spec`, and let go of every right that it does not leave."""
     for entrance in spec.get("entrances") or ():
         _write(entrance, b"0")
@@ -147,7 +147,7 @@ def _give_up(spec: "dict[str, Any]") -> None:
         os.setresuid(account, account, account)
     elif os.geteuid() == 0:
         _drop_capabilities()
-    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if rules is not None:
         _call(_LANDLOCK_RESTRICT_SELF, rules, 0)
         os.close(rules)
@@ -206,7 +206,7 @@ def _silence() -> None:
     os.dup2(nothing, 2)
 
 
-def _obey(control: int, woken: int, program: int) -> int | None:
+def obey(control: int, woken: int, program: int) -> int | None:
     """Wait for the program's end, or for the order to make one; its wait status, None if it still runs."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -238,7 +238,7 @@ def _ask_group(program: int) -> None:
             return
 
 
-def _kill_all(program: int) -> int | None:
+def kill_all(program: int) -> int | None:
     """Kill until there is nobody left; the program's wait status when it was among them."""
     status = None
     while True:
@@ -302,7 +302,7 @@ def _since(before: dict[str, int] | None, name: str) -> int:
     return -1 if before is None or after is None else after[name] - before[name]
 
 
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int) -> None:
     _checked(_LIBC.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))))
 
 

@@ -6,12 +6,12 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any, final
+from dataclasses import asdict, dataclass
+from typing import final
 
 from kedge.errors import Lost, StartFailed
 from kedge.executor import marks, processes
-from kedge.executor.descriptors import Descriptors, inheritable
+from kedge.executor.descriptors import Descriptors, inheritable, streams
 from kedge.executor.landlock import Ruleset
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
@@ -24,20 +24,9 @@ _START_PATIENCE_S = 30.0
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 
 
-def start(
-    argv: tuple[str, ...],
-    variables: Mapping[str, str],
-    folder: str,
-    limits: Mapping[int, tuple[int, int]],
-    account: int | None,
-    *,
-    mark: int | None = None,
-    landlock: Ruleset | None = None,
-    filter_program: bytes | None = None,
-    entrances: tuple[str, ...] = (),
-    processors: tuple[int, ...] | None = None,
-) -> "Guarded":
-    """Start `argv` in `folder`, in a session of its own.
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a guard is to do.
 
     Args:
         argv: the program and its arguments.
@@ -51,64 +40,57 @@ def start(
         entrances: the files by which it comes into its control groups, written to before it becomes
             `account`.
         processors: the numbers of those it may use, None for all.
+    """
+
+    argv: tuple[str, ...]
+    variables: Mapping[str, str]
+    folder: str
+    limits: Mapping[int, tuple[int, int]]
+    account: int | None
+    mark: int | None = None
+    landlock: Ruleset | None = None
+    filter_program: bytes | None = None
+    entrances: tuple[str, ...] = ()
+    processors: tuple[int, ...] | None = None
+
+    def marshalled(self) -> bytes:
+        """The form in which a guard reads it."""
+        marked = {} if self.mark is None else {marks.RLIMIT_LOCKS: (self.mark, self.mark)}
+        return marshal.dumps(
+            {
+                "argv": self.argv,
+                "env": dict(self.variables),
+                "folder": self.folder,
+                "limits": {**self.limits, **marked},
+                "account": self.account,
+                "entrances": self.entrances,
+                "processors": self.processors,
+                "landlock": None if self.landlock is None else asdict(self.landlock),
+                "filter": self.filter_program,
+            }
+        )
+
+
+def start(spec: Specification) -> "Guarded":
+    """Start a program under a guard, in a session of its own.
 
     Raises:
         StartFailed: the program could not be started.
     """
-    spec = specification(
-        argv,
-        variables,
-        folder,
-        limits,
-        account,
-        mark=mark,
-        landlock=landlock,
-        filter_program=filter_program,
-        entrances=entrances,
-        processors=processors,
-    )
     mine = Descriptors()
     try:
-        return _start(mine, spec, mark)
+        return _start(mine, spec)
     except BaseException:
         mine.close()
         raise
 
 
-def specification(
-    argv: tuple[str, ...],
-    variables: Mapping[str, str],
-    folder: str,
-    limits: Mapping[int, tuple[int, int]],
-    account: int | None,
-    *,
-    mark: int | None = None,
-    landlock: Ruleset | None = None,
-    filter_program: bytes | None = None,
-    entrances: tuple[str, ...] = (),
-    processors: tuple[int, ...] | None = None,
-) -> dict[str, Any]:
-    """What a guard is told, to be marshalled; the arguments are those of `start`."""
-    marked = {} if mark is None else {marks.RLIMIT_LOCKS: (mark, mark)}
-    return {
-        "argv": argv,
-        "env": dict(variables),
-        "folder": folder,
-        "limits": {**limits, **marked},
-        "account": account,
-        "entrances": entrances,
-        "processors": processors,
-        "landlock": None if landlock is None else asdict(landlock),
-        "filter": filter_program,
-    }
-
-
-def _start(mine: Descriptors, spec: dict[str, Any], mark: int | None) -> "Guarded":
+def _start(mine: Descriptors, spec: Specification) -> "Guarded":
     stdout, stdout_end = mine.pipe()
     stderr, stderr_end = mine.pipe()
     control_end, control = mine.pipe()
     report, report_end = mine.pipe()
-    theirs = (control_end, report_end, mine.memory(marshal.dumps(spec)))
+    theirs = (control_end, report_end, mine.memory(spec.marshalled()))
     first = max(theirs) + 1
     places = {descriptor: first + index for index, descriptor in enumerate(theirs)}
     guard = os.posix_spawn(
@@ -117,9 +99,7 @@ def _start(mine: Descriptors, spec: dict[str, Any], mark: int | None) -> "Guarde
         os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
         file_actions=[
             *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, stdout_end, 1),
-            (os.POSIX_SPAWN_DUP2, stderr_end, 2),
+            *streams(stdout_end, stderr_end),
             *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
         ],
         setsid=True,
@@ -128,9 +108,9 @@ def _start(mine: Descriptors, spec: dict[str, Any], mark: int | None) -> "Guarde
     mine.close(stdout_end, stderr_end, *theirs)
     # While the guard gets ready. Should it be killed, its orphans come to this process.
     processes.become_subreaper()
-    program = Guarded(mine, guard, stdout, stderr, control, report, mark)
+    program = Guarded(mine, guard, stdout, stderr, control, report, spec.mark)
     try:
-        program.await_start(spec["argv"][0])
+        program.await_start(spec.argv[0])
     except BaseException:
         program.close()
         raise

@@ -10,7 +10,7 @@ from typing import Any, final
 from kedge.errors import Lost, StartFailed
 from kedge.executor import processes, seccomp
 from kedge.executor.bubblewrap import Bubblewrap, arguments, becoming
-from kedge.executor.descriptors import Descriptors, inheritable
+from kedge.executor.descriptors import Descriptors, inheritable, streams
 from kedge.executor.identity import Identity
 from kedge.executor.plan import MountPlan, Text
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
@@ -22,7 +22,10 @@ LEAVE_S = 0.02  # ten times what it takes to bury a few processes; a fork bomb i
 Limits = Mapping[int, tuple[int, int]]
 
 # Python ignores SIGPIPE and SIGXFSZ, and ignored signals are inherited.
-_INHERITED_SIGNALS = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INHERITED_SIGNALS = (
+    *(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    *(signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+)
 
 # What shells report for a program that died of a signal, for signals that programs do not exit with by
 # choice: 130 and 143 are the exits of programs that ended well after SIGINT and SIGTERM.
@@ -41,6 +44,7 @@ def start(
     limits: Limits,
     *,
     join: Callable[[int], None] = lambda _: None,
+    terminal: bool = False,
 ) -> "Sandboxed":
     """Start `argv` in a sandbox made from `plan`.
 
@@ -56,6 +60,8 @@ def start(
         limits: RLIMIT_* → (soft, hard) of everything inside.
         join: called with the first process of the sandbox while it is held back, to bring it, and with
             it all that it will start, under further limits.
+        terminal: whether it has the streams and the session of this process, as somebody's shell, in place
+            of pipes and a session of its own.
 
     Raises:
         StartFailed: bubblewrap itself could not be started.
@@ -65,7 +71,13 @@ def start(
     mine = Descriptors()
     try:
         program, hold = _start(
-            mine, bubblewrap, plan, argv, variables, as_root=identity is not None
+            mine,
+            bubblewrap,
+            plan,
+            argv,
+            variables,
+            as_root=identity is not None,
+            terminal=terminal,
         )
     except BaseException:
         mine.close()
@@ -86,10 +98,11 @@ def _start(
     variables: Mapping[str, str],
     *,
     as_root: bool,
+    terminal: bool,
 ) -> tuple["Sandboxed", int]:
     """The program, held back until `release` is called with the descriptor that comes with it."""
-    stdout, stdout_end = mine.pipe()
-    stderr, stderr_end = mine.pipe()
+    stdout, stdout_end = (-1, -1) if terminal else mine.pipe()
+    stderr, stderr_end = (-1, -1) if terminal else mine.pipe()
     status, status_end = mine.pipe()
     hold_end, hold = mine.pipe()
     rules = mine.memory(seccomp.filter_program())
@@ -110,6 +123,7 @@ def _start(
             variables,
             {path: places[descriptor] for path, descriptor in texts.items()},
             as_root=as_root,
+            terminal=terminal,
         ),
         *("--seccomp", str(places[rules])),
         *("--json-status-fd", str(places[status_end])),
@@ -125,12 +139,10 @@ def _start(
             file_actions=[
                 # A descriptor of the caller's is a way out of the sandbox, or a secret.
                 *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, stdout_end, 1),
-                (os.POSIX_SPAWN_DUP2, stderr_end, 2),
+                *(() if terminal else streams(stdout_end, stderr_end)),
                 *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
             ],
-            setsid=True,
+            setsid=not terminal,
             setsigmask=(),
             setsigdef=_INHERITED_SIGNALS,
         )
@@ -139,7 +151,7 @@ def _start(
             f"{bubblewrap.path!r} could not be started: {error.strerror}",
             hint="check the installation of bubblewrap, and that the arguments are not too long",
         ) from error
-    mine.close(stdout_end, stderr_end, *theirs)
+    mine.close(*(() if terminal else (stdout_end, stderr_end)), *theirs)
     return Sandboxed(mine, outer, stdout, stderr, status), hold
 
 

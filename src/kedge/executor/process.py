@@ -28,7 +28,7 @@ from kedge.executor import (
     staging,
 )
 from kedge.executor.base import Executor, Usable
-from kedge.executor.bounds import bounded
+from kedge.executor.bounds import Bounds, bounded
 from kedge.executor.program import check_program
 from kedge.executor.reach import reach
 from kedge.executor.variables import program_variables
@@ -72,55 +72,75 @@ class ProcessExecutor(Executor):
         ]
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
-        folder = job.workspace.folder
         with ExitStack() as after:
-            account = _account(payload, job, after)
-            owner = account.uid if account else None
-            variables = program_variables(payload, job, folder)
-            variables.setdefault("TMPDIR", os.path.join(folder, _TMP))
-            _stage(job)
-            after.callback(_clear, folder, _show_package(job.workspace))
-            version = landlock.abi()
-            reached = reach(
-                payload.root,
-                job.workspace,
-                os.path.join(folder, _TMP),
-                paths=job.paths,
-                own_account=account is not None,
-            )
-            check_program(
-                payload.argv,
-                variables,
-                folder,
-                reached.locate if version else str,
-                by_others=owner is not None,
-            )
-            if account is not None:
-                _lend(folder, account, after)
-                after.callback(ownership.remove_of, _SHARED_MEMORY, account.uid)
-            os.chmod(folder, 0o555)
-            after.callback(os.chmod, folder, 0o755)
-            bounds = after.enter_context(
-                bounded(job, [os.path.join(folder, name) for name in ("out", "scratch", _TMP)])
-            )
-            program = guarded.start(
-                payload.argv,
-                variables,
-                folder,
-                limits.process_limits(
-                    job.resources,
-                    bounds.held_by_kernel,
-                    own_account=owner is not None,
-                    own_namespace=False,
-                ),
-                owner,
-                mark=marks.of(job.run_id),
-                landlock=reached.ruleset(version, network=job.network) if version else None,
-                filter_program=_filter(network=job.network),
-                entrances=() if bounds.group is None else bounds.group.entrances,
-                processors=limits.processors(job.resources, job.run_id, bounds.group),
-            )
-            return watch(program, job, bounds)
+            bounds = after.enter_context(bounded(job, writable(job)))
+            spec = specification(payload, job, bounds, after)
+            return watch(guarded.start(spec), job, bounds)
+
+
+def specification(
+    payload: Process, job: "Job", bounds: Bounds, after: ExitStack
+) -> guarded.Specification:
+    """Make ready what a program without a sandbox finds, and say what its guard is to do.
+
+    Args:
+        payload: the program.
+        job: its surroundings.
+        bounds: what it is held to.
+        after: told how to tidy up once it has ended.
+
+    Raises:
+        StartFailed, InputError: the program, or an input, cannot be had.
+    """
+    folder = job.workspace.folder
+    account = _account(payload, job, after)
+    owner = account.uid if account else None
+    variables = program_variables(payload, job, folder)
+    variables.setdefault("TMPDIR", os.path.join(folder, _TMP))
+    _stage(job)
+    after.callback(_clear, folder, _show_package(job.workspace))
+    version = landlock.abi()
+    reached = reach(
+        payload.root,
+        job.workspace,
+        os.path.join(folder, _TMP),
+        paths=job.paths,
+        own_account=account is not None,
+    )
+    check_program(
+        payload.argv,
+        variables,
+        folder,
+        reached.locate if version else str,
+        by_others=owner is not None,
+    )
+    if account is not None:
+        _lend(job, account, after)
+        after.callback(ownership.remove_of, _SHARED_MEMORY, account.uid)
+    os.chmod(folder, 0o555)
+    after.callback(os.chmod, folder, 0o755)
+    return guarded.Specification(
+        argv=payload.argv,
+        variables=variables,
+        folder=folder,
+        limits=limits.process_limits(
+            job.resources,
+            bounds.held_by_kernel,
+            own_account=owner is not None,
+            own_namespace=False,
+        ),
+        account=owner,
+        mark=marks.of(job.run_id),
+        landlock=reached.ruleset(version, network=job.network) if version else None,
+        filter_program=_filter(network=job.network),
+        entrances=() if bounds.group is None else bounds.group.entrances,
+        processors=limits.processors(job.resources, job.run_id, bounds.group),
+    )
+
+
+def writable(job: "Job") -> list[str]:
+    """The folders on disk that a program without a sandbox can write to."""
+    return [os.path.join(job.workspace.folder, name) for name in ("out", "scratch", _TMP)]
 
 
 def _open_files() -> list[str]:
@@ -191,12 +211,11 @@ def _reachable(path: str) -> bool:
     return True
 
 
-def _lend(folder: str, account: identity.Identity, after: ExitStack) -> None:
+def _lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
     owner, group = os.geteuid(), os.getegid()
-    for name in ("out", "scratch", _TMP):
-        place = os.path.join(folder, name)
+    for place in writable(job):
         ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
-        if name != _TMP:
+        if os.path.basename(place) != _TMP:
             after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
 
 

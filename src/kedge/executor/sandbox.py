@@ -13,7 +13,7 @@ from kedge.contract.ownership import remove
 from kedge.errors import InputError, Unavailable
 from kedge.executor import identity, launch, limits, ownership, plan, probe, staging
 from kedge.executor.base import Executor, Usable
-from kedge.executor.bounds import bounded
+from kedge.executor.bounds import Bounds, bounded
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
@@ -30,9 +30,9 @@ _MOST_BINDS = 1000
 
 _READ_BY_ALL = 0o004
 
-_WRITABLE = ("out", "scratch", "tmp")
+_TMP = "tmp"
 
-_OWN_PROCESSES = 1  # the first one in the sandbox, which is bubblewrap's
+OWN_PROCESSES = 1  # the first one in the sandbox, which is bubblewrap's
 
 
 class SandboxExecutor(Executor):
@@ -55,60 +55,81 @@ class SandboxExecutor(Executor):
         return limits.missing(resources, own_account=identity.needed(), own_namespace=True)
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
-        found = probe.look()
-        bubblewrap = found.bubblewrap
-        if bubblewrap is None:
-            raise Unavailable(f"the sandbox does not work here: {found.reason}", hint=found.hint)
         with ExitStack() as after:
-            account = after.enter_context(identity.claimed()) if identity.needed() else None
-            folder = job.workspace.folder
-            private_tmp = os.path.join(folder, "tmp")
-            os.mkdir(private_tmp, 0o700)
-            after.callback(remove, private_tmp)
-            workspace = _staged(job, account)
-            mounts = plan.make_plan(
-                payload.root,
-                workspace,
-                private_tmp,
-                uid=account.uid if account else USER_ID,
-                gid=account.gid if account else USER_ID,
-                memory_mb=job.resources.memory_mb,
-                network=job.network,
-                paths=job.paths,
-            )
-            variables = program_variables(payload, job, plan.WORKSPACE)
-            check_program(
-                payload.argv, variables, mounts.folder, mounts.locate, by_others=account is not None
-            )
-            if account is not None:
-                _lend(folder, account, after)
-            bounds = after.enter_context(
-                bounded(job, [os.path.join(folder, name) for name in _WRITABLE], _OWN_PROCESSES)
-            )
-            program = launch.start(
-                bubblewrap,
-                mounts,
-                payload.argv,
-                variables,
-                account,
-                limits.process_limits(
-                    job.resources,
-                    bounds.held_by_kernel,
-                    own_account=account is not None,
-                    own_namespace=True,
-                ),
-                join=lambda process: limits.hold(process, job, bounds.group),
-            )
+            bounds = after.enter_context(bounded(job, writable(job), OWN_PROCESSES))
+            program = start(payload, job, bounds, after)
             return watch(program, job, bounds)
 
 
-def _lend(folder: str, account: identity.Identity, after: ExitStack) -> None:
+def start(
+    payload: Process, job: "Job", bounds: Bounds, after: ExitStack, *, terminal: bool = False
+) -> launch.Sandboxed:
+    """Start a program in a sandbox made for it.
+
+    Args:
+        payload: the program.
+        job: its surroundings.
+        bounds: what it is held to.
+        after: told how to tidy up once it has ended.
+        terminal: whether it has this process's own streams and session.
+
+    Raises:
+        Unavailable: there are no sandboxes here.
+        StartFailed, InputError: the program, or an input, cannot be had.
+    """
+    found = probe.look()
+    bubblewrap = found.bubblewrap
+    if bubblewrap is None:
+        raise Unavailable(f"the sandbox does not work here: {found.reason}", hint=found.hint)
+    account = after.enter_context(identity.claimed()) if identity.needed() else None
+    folder = job.workspace.folder
+    private_tmp = os.path.join(folder, _TMP)
+    os.mkdir(private_tmp, 0o700)
+    after.callback(remove, private_tmp)
+    mounts = plan.make_plan(
+        payload.root,
+        _staged(job, account),
+        private_tmp,
+        uid=account.uid if account else USER_ID,
+        gid=account.gid if account else USER_ID,
+        memory_mb=job.resources.memory_mb,
+        network=job.network,
+        paths=job.paths,
+    )
+    variables = program_variables(payload, job, plan.WORKSPACE)
+    check_program(
+        payload.argv, variables, mounts.folder, mounts.locate, by_others=account is not None
+    )
+    if account is not None:
+        _lend(job, account, after)
+    return launch.start(
+        bubblewrap,
+        mounts,
+        payload.argv,
+        variables,
+        account,
+        limits.process_limits(
+            job.resources,
+            bounds.held_by_kernel,
+            own_account=account is not None,
+            own_namespace=True,
+        ),
+        join=lambda process: limits.hold(process, job, bounds.group),
+        terminal=terminal,
+    )
+
+
+def writable(job: "Job") -> list[str]:
+    """The folders on disk that a sandboxed program can write to."""
+    return [os.path.join(job.workspace.folder, name) for name in ("out", "scratch", _TMP)]
+
+
+def _lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
     """Give the run what it may write, until the block ends."""
     owner, group = os.geteuid(), os.getegid()
-    for name in _WRITABLE:
-        place = os.path.join(folder, name)
+    for place in writable(job):
         ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
-        if name != "tmp":
+        if os.path.basename(place) != _TMP:
             after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
 
 

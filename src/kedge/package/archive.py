@@ -11,7 +11,7 @@ from typing import Final
 
 from kedge.errors import PackageError, Problem, StoreError, Where
 from kedge.home import folder
-from kedge.package import index
+from kedge.package import holding, index
 from kedge.package.copying import SourceError, hashed
 from kedge.package.reading import shown
 from kedge.package.staging import new_folder, publish
@@ -41,11 +41,13 @@ def unpacked(path: str) -> str:
     try:
         digest = _digest(os.path.realpath(path))
         target = os.path.join(parent, digest)
-        if os.path.isdir(target):
+        if holding.hold(target):
             return target
         with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
             plan = _plan(archive, shown(path))
-            return _extract(archive, plan, parent, digest, shown(path))
+            made = _extract(archive, plan, parent, digest, shown(path))
+            holding.hold(made)
+            return made
     except SourceError as error:
         raise _refused(shown(path), f"cannot be read: {error.strerror}") from None
     except (

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from kedge.package.document import shortened
+
 # Where nothing is said, floats are equal when only the last digits differ: another processor or library
 # version rounds differently, and that is no failure.
 REL_TOL: Final = 1e-9
@@ -42,7 +44,7 @@ def _differences(expected: Any, actual: Any, tolerance: float | None, path: str)
             return [_differs(path, expected, actual)]
         found: list[str] = []
         for key, value in expected.items():
-            inner = f"{path}.{key}" if path else str(key)
+            inner = f"{path}.{shortened(str(key))}" if path else shortened(str(key))
             if key in actual:
                 found += _differences(value, actual[key], tolerance, inner)
             else:

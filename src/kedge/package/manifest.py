@@ -29,6 +29,7 @@ from kedge.package.toml_source import read_toml
 from kedge.package.wording import problems_of, refusal, unknown_key
 from kedge.package.yaml_source import read_yaml
 from kedge.ports import Ports
+from kedge.ports.wording import first_problems
 
 _HEAD: Final = tuple(PackageBlock.model_fields)
 _BODY: Final = tuple(BodyBlock.model_fields)
@@ -143,7 +144,7 @@ def check(
 
 def _refuse(document: Document, problems: list[Problem]) -> None:
     if problems:
-        raise ManifestError.of(by_place(problems), document.file)
+        raise ManifestError.of(first_problems(by_place(problems)), document.file)
 
 
 def _model(document: Document) -> tuple[PackageBlock, Path, BodyBlock, list[Problem]]:
@@ -172,11 +173,11 @@ def _model(document: Document) -> tuple[PackageBlock, Path, BodyBlock, list[Prob
             where = document.where(("functions",))
             hint = "add one: functions: {size: {handler: bolts:size}}"
             problems.append(Problem("`functions` is empty", where, hint))
-    warnings = [
+    warnings = first_problems(
         unknown_key(document, (key,), _TOP, "the manifest")
         for key in given
         if key not in _TOP and not key.startswith(_OWN_PREFIX)
-    ]
+    )
     _point_at_misspellings(problems, warnings)
     _refuse(document, problems)
     assert isinstance(head, PackageBlock)
@@ -189,7 +190,7 @@ def _point_at_misspellings(problems: list[Problem], warnings: list[Problem]) -> 
     for problem in problems:
         missing = problem.message.split("`")[1] if " is missing in " in problem.message else ""
         for warning in warnings:
-            misspelt = warning.message.split("`")[1]
+            misspelt = warning.message.split("`")[1] if "`" in warning.message else ""
             if missing and nearest(misspelt, (missing,)):
                 problem.hint = f"is `{misspelt}` on line {warning.where.line if warning.where else '?'} meant to be it?"
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from kedge.errors import PackageError, StoreError, Where
 from kedge.home import folder
-from kedge.package import index
+from kedge.package import holding, index
 from kedge.package.stamps import any_racy, is_racy
 
 _HEADER: Final = (
@@ -22,6 +22,8 @@ _HEADER: Final = (
 )
 _FOLDERS: Final = ("in", "out", "scratch")
 _COMPILED: Final = "__pycache__"
+# Whose lock says that a snapshot is in use; `writable` needs that of the snapshot itself.
+HELD_BY: Final = "in"
 # A package that changes each time it is read (a log being written) is taken as it is after this many.
 _ATTEMPTS: Final = 4
 
@@ -70,13 +72,15 @@ def snapshot(root: str) -> Snapshot:
     known = index.read(real)
     if known is not None and index.unchanged(real, known) and known.boot == index.boot():
         path = os.path.join(folder("snapshots"), known.digest)
-        if os.path.isdir(path):
+        if holding.hold(path, HELD_BY):
             return Snapshot(known.digest, path, known.warnings)
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _Taking(real, known, last=False).snapshot()
+            taken = _Taking(real, known, last=False).snapshot()
         except _StaleError:
             continue
+        if holding.hold(taken.folder, HELD_BY):  # else a clean-up was quicker
+            return taken
     return _Taking(real, known, last=True).snapshot()
 
 
@@ -123,12 +127,17 @@ def writable(path: str) -> Iterator[None]:
 def is_whole(path: str, digest: str) -> bool:
     """Whether the snapshot at `path` holds what `digest` says, read byte for byte."""
     try:
-        return digest_of(_entries_in(path)) == digest
+        return digest_of(entries_in(path)) == digest
     except OSError:
         return False
 
 
-def _entries_in(path: str) -> Iterable[Entry]:
+def entries_in(path: str) -> Iterable[Entry]:
+    """What the digest of the snapshot at `path` covers, read byte for byte.
+
+    Raises:
+        OSError: it cannot be read, or is not there.
+    """
     from kedge.package.copying import hashed
 
     waiting = [""]
@@ -221,6 +230,7 @@ class _Taking:
                 digest = digest_of(
                     self._entries()
                 )  # of the copies: they were hashed as they were made
+                holding.hold(draft, HELD_BY)
                 return digest, publish(draft, digest)
         except OSError as error:
             raise StoreError(

@@ -14,6 +14,7 @@ from kedge.package.document import Document, Path, described, dotted
 from kedge.package.models import BodyBlock, FunctionBlock, PackageBlock
 from kedge.package.resources import contradicts, half_over_tier
 from kedge.ports import Ports, check_port_name, declared_ports, schema_ports
+from kedge.ports.wording import MOST_PROBLEMS
 
 _HANDLER: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _CONTAINERS: Final = ("dockerfile", "image")
@@ -33,6 +34,8 @@ def function_names(document: Document, functions: Mapping[str, Any]) -> list[Pro
     attributes: dict[str, str] = {}
     for name in functions:
         where = document.where(("functions", name), key=True)
+        if len(problems) > MOST_PROBLEMS:
+            break
         if refusal := names.function_name(name):
             expected, hint = refusal
             message = f"`{dotted((name,))}` cannot be a function's name, expected {expected}"
@@ -186,7 +189,8 @@ def port_types(document: Document, body: BodyBlock) -> tuple[FunctionPorts, list
                 else schema_ports(schema, direction)
             )
             sides.append(ports)
-            problems += [_at_port(document, path, problem) for problem in wrong]
+            if len(problems) <= MOST_PROBLEMS:
+                problems += [_at_port(document, path, problem) for problem in wrong]
         found[name] = (sides[0], sides[1])
     return found, problems
 
@@ -243,6 +247,8 @@ def modules_exist(document: Document, body: BodyBlock, root: str) -> list[Proble
         module = (function.handler or "").partition(":")[0]
         if not module or _module_there(root, module):
             continue
+        if len(problems) > MOST_PROBLEMS:
+            break
         known = modules(root) if known is None else known
         close = nearest(module, known)
         hint = f"did you mean `{close}:{(function.handler or '').partition(':')[2]}`?"

@@ -73,9 +73,12 @@ def _locked(parent: str) -> tuple[str, int]:
     while True:
         folder = os.path.join(parent, f"{_PREFIX}{secrets.token_hex(8)}")
         os.mkdir(folder, 0o700)
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
         # Between mkdir and flock somebody may have taken it for an abandoned one.
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.stat(folder).st_ino == os.fstat(lock).st_ino:
                 return folder, lock

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from kedge.errors import Problem, nearest
 from kedge.package.document import Document, Path, described, dotted, shortened
 from kedge.package.models import REFUSED
+from kedge.ports.wording import first_problems
 
 _EXPECTED: Final[Mapping[str, str]] = {
     "string_type": "a text",
@@ -50,7 +51,7 @@ def problems_of(
         document: where the data was read from.
         path: of the data in the document.
     """
-    return [_problem(details, model, document, path) for details in error.errors()]
+    return first_problems(_problem(details, model, document, path) for details in error.errors())
 
 
 def unknown_key(document: Document, path: Path, known: Iterable[str], owner: str) -> Problem:

@@ -9,7 +9,7 @@ from kedge.ports.model import Ports
 from kedge.ports.names import check_port_name
 from kedge.ports.shapes import kind_of, present
 from kedge.ports.values import Coercion
-from kedge.ports.wording import expected, shown
+from kedge.ports.wording import MOST_PROBLEMS, expected, first_problems, shown
 
 
 def check_inputs(ports: Ports, values: object) -> tuple[dict[str, Any], list[Problem]]:
@@ -28,6 +28,8 @@ def check_inputs(ports: Ports, values: object) -> tuple[dict[str, Any], list[Pro
     found: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, value in values.items():
+        if len(problems) > MOST_PROBLEMS:
+            break
         schema = ports.schema_of(name) if isinstance(name, str) else None
         if schema is None:
             problems.append(_unknown(ports, name))
@@ -40,7 +42,7 @@ def check_inputs(ports: Ports, values: object) -> tuple[dict[str, Any], list[Pro
         if name in ports.required and name not in values:
             message = f"`{name}` is missing; {expected(schema)} is expected"
             problems.append(Problem(message, Where(path=name), _missing_hint(schema, name)))
-    return found, problems
+    return found, first_problems(problems)
 
 
 def check_outputs(

@@ -11,7 +11,7 @@ from kedge.ports.names import check_port_name, name_problems
 from kedge.ports.sentences import findings
 from kedge.ports.shapes import form, holds_secret, kind_of, nominal, present
 from kedge.ports.values import Coercion
-from kedge.ports.wording import shown
+from kedge.ports.wording import MOST_PROBLEMS, first_problems, shown
 
 type Direction = Literal["in", "out"]
 
@@ -40,6 +40,8 @@ def declared_ports(raw: object, direction: Direction) -> tuple[Ports, list[Probl
     for name, port in raw.items():
         if check_port_name(name):
             continue
+        if len(problems) > MOST_PROBLEMS:
+            break
         reader = _Port(name, direction)
         schema = reader.read(port)
         problems += reader.problems
@@ -50,7 +52,9 @@ def declared_ports(raw: object, direction: Direction) -> tuple[Ports, list[Probl
             required.add(name)
         if reader.decided:
             decided.add(name)
-    return Ports(properties, frozenset(required), None, frozenset(decided)), problems
+    return Ports(properties, frozenset(required), None, frozenset(decided)), first_problems(
+        problems
+    )
 
 
 class _Port:

@@ -42,7 +42,7 @@ from kedge.errors import Problem, TypeExpressionError, Where
 from kedge.ports.catalogue import Schema
 from kedge.ports.shapes import kind_of
 from kedge.ports.type_text import DEEPEST, Budget, TypeText, struct_of
-from kedge.ports.wording import shown
+from kedge.ports.wording import is_unicode, shown
 
 
 def parse_type(expression: object) -> Schema:
@@ -109,6 +109,8 @@ class _Expression:
         if not isinstance(name, str):
             message = f"the field name `{name!r}` is not text"
             _refuse(message, "quote it: YAML reads on, off, yes, no and numbers as values", path)
+        if not is_unicode(name):
+            _refuse(f"the field name {name!a} is not valid Unicode", "write it as UTF-8", path)
         plain = name.removesuffix("?")
         inside = f"{path}.{name}" if path else name
         if not plain or plain in found:

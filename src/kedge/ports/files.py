@@ -8,6 +8,7 @@ from kedge.errors import Problem, Where, nearest
 from kedge.ports.catalogue import Schema
 from kedge.ports.shapes import Kind, extensions_of, nominal, present
 
+_LONGEST: Final = 1000  # characters of a path that a message shows: real ones are shorter
 _MOST_NEIGHBOURS: Final = 2000  # names looked through for a misspelt one
 
 _SPECIAL: Final = (
@@ -108,8 +109,9 @@ def array_reason(schema: Schema, path: str) -> str | None:
 
 
 def printable(path: str) -> str:
-    """A path as it can be printed: bytes that are no text are escaped."""
-    return path if path.isprintable() else ascii(path)[1:-1]
+    """A path as it can be printed: bytes that are no text are escaped, one without end is cut."""
+    shown = path if path.isprintable() else ascii(path)[1:-1]
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
 
 
 def _came(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from kedge.ports.catalogue import Schema
+from kedge.ports.wording import shown
 
 _DEEPEST: Final = 48  # levels of schema in schema
 _MOST: Final = 20_000  # nodes: far above any real port, far below what takes a second
@@ -50,7 +51,7 @@ class Standalone:
         if isinstance(raw, bool):
             return raw
         if not isinstance(raw, dict):
-            raise UnusableSchemaError(f"`{raw!r:.40}` is not a schema")
+            raise UnusableSchemaError(f"{shown(raw)} is not a schema")
         if "$dynamicRef" in raw or "$recursiveRef" in raw:
             raise UnusableSchemaError("`$dynamicRef` is not supported")
         if "$ref" in raw:
@@ -77,7 +78,7 @@ class Standalone:
         reference = raw["$ref"]
         if not isinstance(reference, str) or not reference.startswith("#"):
             raise UnusableSchemaError(
-                f"the reference `{reference!s:.60}` leads out of the document: nothing is fetched"
+                f"the reference {shown(reference)} leads out of the document: nothing is fetched"
             )
         target = self.found(reference)
         beside = {key: value for key, value in raw.items() if key != "$ref"}
@@ -134,7 +135,7 @@ class Standalone:
                 return [self.data(one, depth + 1) for one in value]
             case dict() if all(isinstance(key, str) for key in value):
                 return {key: self.data(one, depth + 1) for key, one in value.items()}
-        raise UnusableSchemaError(f"`{value!r:.40}` is not JSON")
+        raise UnusableSchemaError(f"{shown(value)} is not JSON")
 
     def spend(self, depth: int) -> None:
         self.nodes += 1

@@ -19,7 +19,7 @@ from kedge.ports.sentences import findings, validator
 from kedge.ports.shapes import form, kind_of, nominal
 from kedge.ports.text import format_type
 from kedge.ports.values import Coercion
-from kedge.ports.wording import shown
+from kedge.ports.wording import MOST_PROBLEMS, first_problems, shown
 
 _TOP: Final = frozenset(
     (
@@ -39,7 +39,7 @@ def schema_ports(raw: object, direction: Direction) -> tuple[Ports, list[Problem
     """
     reader = _Reader(raw, direction)
     ports = reader.read()
-    return ports, reader.problems
+    return ports, first_problems(reader.problems)
 
 
 def signature_ports(
@@ -91,6 +91,8 @@ class _Reader:
         documents = Standalone(dict(raw))
         ports: dict[str, Schema] = {}
         for name, schema in properties.items():
+            if len(self.problems) > MOST_PROBLEMS:
+                break
             if (
                 not check_port_name(name)
                 and (port := self.port(documents, schema, f"properties.{name}")) is not None
@@ -284,7 +286,7 @@ class _Reader:
             message = f"`x-extensions` is {shown(given)}"
             self.wrong(f"{path}.x-extensions", message, "write a list: [pdf, png]")
             return
-        schema["x-extensions"] = list(dict.fromkeys(one.removeprefix(".").lower() for one in given))
+        schema["x-extensions"] = list(dict.fromkeys(one.lstrip(".").lower() for one in given))
 
     def wrong(self, path: str, message: str, hint: str) -> None:
         self.problems.append(Problem(message, Where(path=path), hint))

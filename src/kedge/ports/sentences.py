@@ -1,15 +1,19 @@
 """The schema validator, and its findings as sentences about the port."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge.errors import Problem, Where, nearest
 from kedge.ports.plain import plainly_valid
 from kedge.ports.shapes import field_schemas, holds_secret, present, unit_of
-from kedge.ports.wording import Place, expected, listed, path_text, shown
+from kedge.ports.wording import Place, expected, first_problems, listed, path_text, shown
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
+
+_LARGE: Final = (
+    10_000  # parts of a value: were each of them wrong, all would be said in half a second
+)
 
 _BOUNDS: Final = {
     "minimum": "at least",
@@ -17,6 +21,11 @@ _BOUNDS: Final = {
     "exclusiveMinimum": "more than",
     "exclusiveMaximum": "less than",
 }
+_EXPECTED_FORMATS: Final = (
+    "date",
+    "date-time",
+    "duration",
+)  # which `expected` says with an example
 _SIZES: Final = {
     "minItems": ("items", "at least"),
     "maxItems": ("items", "at most"),
@@ -52,12 +61,37 @@ def findings(schema: Any, value: Any, place: Place, failed: set[Place]) -> list[
     if plainly_valid(schema, value):
         return []
     hidden = holds_secret(schema)
-    problems: list[Problem] = []
-    for error in validator(schema).iter_errors(value):
-        for problem, where in _explained(error, schema, place, hidden):
-            if not any(where[: len(known)] == known for known in failed):
-                problems.append(problem)
-    return problems
+    return first_problems(
+        problem
+        for error in _errors(schema, value)
+        for problem, where in _explained(error, schema, place, hidden)
+        if not any(where[: len(known)] == known for known in failed)
+    )
+
+
+def _errors(schema: Any, value: Any) -> "Iterable[ValidationError]":
+    """What the validator finds; of a large value the first alone, for it makes all of them at once."""
+    from jsonschema_rs import ValidationError
+
+    judge = validator(schema)
+    if not _is_large(value):
+        return judge.iter_errors(value)
+    try:
+        judge.validate(value)
+    except ValidationError as error:
+        return [error]
+    return []
+
+
+def _is_large(value: Any) -> bool:
+    waiting, parts = [value], 0
+    while waiting and parts <= _LARGE:
+        held = waiting.pop()
+        if isinstance(held, list | dict):
+            parts += len(held)
+            if parts <= _LARGE:
+                waiting += held.values() if isinstance(held, dict) else held
+    return parts > _LARGE
 
 
 def _explained(
@@ -128,6 +162,8 @@ def _sentence(
         return f"is {what}; a multiple of {step} is expected", f"give a multiple of {step}"
     if keyword == "pattern":
         return f"is {what}, which does not match `{facts['pattern']}`", "give text of that form"
+    if keyword == "format" and at.get("format") not in _EXPECTED_FORMATS:
+        return f"is {what}; text of the form `{facts['format']}` is expected", "correct it"
     if keyword in ("type", "format", "anyOf", "oneOf", "const"):
         return f"is {what}; {expected(at)} is expected", _type_hint(at, came)
     if hidden:

@@ -16,6 +16,7 @@ from kedge.ports.catalogue import (
     named,
 )
 from kedge.ports.shapes import kind_of, same_json
+from kedge.ports.wording import is_unicode
 
 DEEPEST: Final = 24  # nesting: beyond what a person reads
 _LONGEST: Final = 4000  # characters: beyond what a person writes
@@ -66,6 +67,8 @@ class TypeText:
     def read(self) -> Schema:
         if len(self.text) > _LONGEST:
             raise self.wrong(0, f"it is longer than {_LONGEST} characters", "use a smaller type")
+        if not is_unicode(self.text):
+            raise self.wrong(0, "it is text that is not valid Unicode", "write it as UTF-8")
         if not self.text.strip():
             raise TypeExpressionError(
                 "the type is empty",
@@ -174,9 +177,12 @@ class TypeText:
         while True:
             self.blanks()
             start = self.at
-            while (character := self.peek()) and (character.isalnum() or character in "._+-"):
+            # What has no lower case of one letter (`İ`) could not be written again as it is kept.
+            while (character := self.peek()) and (
+                character.lower().isalnum() or character in "._+-"
+            ):
                 self.at += 1
-            extension = self.text[start : self.at].removeprefix(".").lower()
+            extension = self.text[start : self.at].lstrip(".").lower()
             if not extension:
                 raise self.missing(
                     start, "an extension", "write `File[pdf]`, or `File` for any file"
@@ -208,6 +214,9 @@ class TypeText:
                 raise self.wrong(
                     start, "the quoted text does not end", 'close it with `"`'
                 ) from None
+            if not is_unicode(value):
+                message = "the quoted text holds half a character"
+                raise self.wrong(start, message, r"remove the unpaired `\ud…` escape")
             self.at = start + length
             return value
         if self.next("'"):

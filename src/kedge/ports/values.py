@@ -21,7 +21,7 @@ from kedge.ports.shapes import (
     nominal,
     unit_of,
 )
-from kedge.ports.wording import Place, expected, path_text, shown
+from kedge.ports.wording import MOST_PROBLEMS, Place, expected, is_unicode, path_text, shown
 
 _DEEPEST: Final = (
     100  # levels: beyond it parsers refuse, and a list that contains itself has no end
@@ -30,6 +30,10 @@ _WITH_UNIT: Final = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S.*?)?\s*", re.ASCII
 )
 _LONGEST_NUMBER: Final = 120  # characters of a number with its unit
+
+
+class _EnoughError(Exception):
+    """As many problems of one value as anybody reads: a list of a million wrong elements has no more."""
 
 
 class Coercion:
@@ -51,6 +55,9 @@ class Coercion:
             return self.inner(schema, value, place)
         except RecursionError:
             return self.wrong(place, "is nested too deeply", "use flatter data", value)
+        except _EnoughError:
+            self.failed.add(place)
+            return value
 
     def inner(self, schema: Any, value: Any, place: Place) -> Any:
         if len(place) > _DEEPEST:
@@ -121,8 +128,9 @@ class Coercion:
         return value
 
     def text(self, schema: Any, kind: str, value: str, place: Place) -> Any:
-        if not _is_unicode(value):
-            return self.wrong(place, "is text that is not valid Unicode", "give it as UTF-8", value)
+        if not is_unicode(value):
+            self.wrong(place, "is text that is not valid Unicode", "give it as UTF-8", value)
+            return ""  # the validator cannot be shown such text, and the rest of the value can
         if kind in ("date", "date-time", "duration"):
             from kedge.ports.moments import iso_text
 
@@ -175,16 +183,14 @@ class Coercion:
         what = expected(schema) if nominal(schema) else f"{noun(port)} in {wanted}"
         name = path_text(place)
         message = f"`{value}` is {noun(came)}; `{name}` is {what}"
-        self.failed.add(place)
-        self.problems.append(
-            Problem(message, Where(path=name), f"give it in {wanted} or a unit of the same kind")
-        )
+        hint = f"give it in {wanted} or a unit of the same kind"
+        self.note(place, Problem(message, Where(path=name), hint))
         return value
 
     def object(self, schema: Any, kind: str, value: Mapping[Any, Any], place: Place) -> Any:
         found: dict[str, Any] = {}
         for key, entry in value.items():
-            if not isinstance(key, str) or not _is_unicode(key):
+            if not isinstance(key, str) or not is_unicode(key):
                 self.wrong(
                     place, f"has the key `{key!a:.60}`, which is not text", "quote it", value
                 )
@@ -206,7 +212,7 @@ class Coercion:
 
         for schema in found:
             attempt = Coercion({}, from_people=self.from_people)
-            read = attempt.inner(schema, value, place)
+            read = attempt.read(schema, value, place)
             if not attempt.problems and is_valid(schema, read):
                 return read
         return self.single({}, value, place)
@@ -215,9 +221,14 @@ class Coercion:
         name = path_text(place)
         if self.hidden:
             message, hint = "is a value that is not shown, of the wrong kind", "see the port's type"
-        self.failed.add(place)
-        self.problems.append(Problem(f"`{name}` {message}", Where(path=name), hint))
+        self.note(place, Problem(f"`{name}` {message}", Where(path=name), hint))
         return value
+
+    def note(self, place: Place, problem: Problem) -> None:
+        self.failed.add(place)
+        self.problems.append(problem)
+        if len(self.problems) > MOST_PROBLEMS:
+            raise _EnoughError
 
 
 def in_unit(number: str, unit: str, target: str) -> float:
@@ -260,11 +271,3 @@ def _text_hint(unit: str | None, match: re.Match[str] | None, value: str) -> str
             else f"write {match[1]} without quotes"
         )
     return "this port has no unit: give the number alone"
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

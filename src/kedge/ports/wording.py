@@ -1,8 +1,11 @@
 """Words for people: what a port expects, what came instead, and where."""
 
+import itertools
 import json
+from collections.abc import Iterable
 from typing import Any, Final
 
+from kedge.errors import Problem
 from kedge.ports.catalogue import QUANTITIES
 from kedge.ports.shapes import (
     alternatives,
@@ -17,6 +20,7 @@ from kedge.ports.text import format_type
 
 type Place = tuple[str | int, ...]
 
+MOST_PROBLEMS: Final = 100  # that are told: enough to see what is wrong, and looked for in a moment
 _LONGEST: Final = 60  # characters of a value shown in a sentence
 _MOST: Final = 12  # choices or keys named in a sentence
 
@@ -92,6 +96,27 @@ def shown(value: Any) -> str:
         case _:
             return f"a Python `{type(value).__name__}`"
     return text
+
+
+def first_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """As many problems as anybody reads, the last of them saying that there are more.
+
+    No more than those are asked of `problems`.
+    """
+    found = list(itertools.islice(problems, MOST_PROBLEMS + 1))
+    if len(found) > MOST_PROBLEMS:
+        message = f"there are more problems than these {MOST_PROBLEMS}"
+        found[MOST_PROBLEMS:] = [Problem(message, found[-1].where, "mend these first")]
+    return found
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written down: half a character (a lone surrogate) cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def listed(choices: list[Any]) -> str:

@@ -36,6 +36,7 @@ __all__ = [
     "ready",
     "run",
     "settle",
+    "task_of",
 ]
 
 _CARRIED: Final = ("file", "folder", "array", "table")  # kinds of port whose value is one path
@@ -189,7 +190,7 @@ def run(
     warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
     if limits.gpu:
         warnings.append(f"{limits.gpu} GPUs are asked for, and this version of Kedge gives none")
-    task = _task(prepared, function, request, inputs, limits, chosen.executor)
+    task = task_of(prepared, function, request, inputs, limits, chosen.executor)
     for warning in warnings:
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
@@ -245,7 +246,7 @@ def _stopped(cancel: Cancel) -> RunFailed:
     return RunCancelled("interrupted before anything was run", hint="give the command again")
 
 
-def _task(
+def task_of(
     prepared: Prepared,
     function: Function,
     request: Request,
@@ -253,6 +254,7 @@ def _task(
     limits: Resources,
     executor: Executor,
 ) -> Task:
+    """The task that binds a function to checked inputs, limits and an executor."""
     kinds = {name: kind_of(schema) for name, schema in function.input_ports.properties.items()}
     outputs = function.output_ports
     runtime = PythonRuntime(

@@ -4,16 +4,16 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kedge.errors import InputError, Problem, Where
+from kedge.errors import InputError, Problem, StoreError, Where
 
-_PREFIX: Final = "KEDGE_SECRET_"
+PREFIX: Final = "KEDGE_SECRET_"
 
 
 def filled(env: Mapping[str, Any]) -> dict[str, str]:
-    """The variables as texts; `{"secret": NAME}` becomes the value of `KEDGE_SECRET_NAME`.
+    """The variables as texts; `{"secret": NAME}` becomes what `KEDGE_SECRET_NAME` or the store has.
 
     Raises:
-        InputError: secrets that are not set, all of them.
+        InputError: secrets that are not set or cannot be read, all of them.
     """
     found: dict[str, str] = {}
     problems: list[Problem] = []
@@ -21,18 +21,29 @@ def filled(env: Mapping[str, Any]) -> dict[str, str]:
         if isinstance(value, str):
             found[name] = value
             continue
-        variable = _PREFIX + value["secret"]
-        secret = os.environ.get(variable)
-        if secret is None:
+        secret = value["secret"]
+        where = Where(path=f"env.{name}")
+        try:
+            text = _value(secret)
+        except StoreError as error:
             problems.append(
-                Problem(
-                    f"the secret `{value['secret']}` is not set",
-                    Where(path=f"env.{name}"),
-                    f"set the variable {variable}",
-                )
+                Problem(f"the secret `{secret}` cannot be read: {error.message}", where, error.hint)
             )
+            continue
+        if text is None:
+            hint = f"keep it with `kedge secret set {secret}`, or set the variable {PREFIX}{secret}"
+            problems.append(Problem(f"the secret `{secret}` is not set", where, hint))
         else:
-            found[name] = secret
+            found[name] = text
     if problems:
         raise InputError.of(problems, "the package's variables")
     return found
+
+
+def _value(name: str) -> str | None:
+    given = os.environ.get(PREFIX + name)
+    if given is not None:
+        return given
+    from kedge.run import secret_store
+
+    return secret_store.value(name)
