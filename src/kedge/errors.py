@@ -149,7 +149,10 @@ class KedgeError(Exception):
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> "KedgeError":
-        """The error that `to_json` described, in the class of its kind or code."""
+        """The error that `to_json` described, in the class of its kind or code.
+
+        Of a code that nothing imported here has, `data` may say the `exit_code`.
+        """
         given: dict[str, Any] = {
             "where": _where(data["where"]),
             "hint": data["hint"],
@@ -166,20 +169,21 @@ class KedgeError(Exception):
                 "evidence": data["evidence"],
             }
             return FAILURES[data["kind"]](data["message"], **given)
-        return _of_code(data["code"])(data["message"], **given)
+        return _of_code(data["code"], data.get("exit_code"))(data["message"], **given)
 
 
 def _where(text: str | None) -> Where | None:
     return Where(path=text) if text else None
 
 
-def _of_code(code: str) -> type[KedgeError]:
+def _of_code(code: str, exit_code: int | None) -> type[KedgeError]:
     waiting: list[type[KedgeError]] = [KedgeError]
     for found in waiting:
         if found.code == code:
             return found
         waiting += found.__subclasses__()
-    return KedgeError
+    facts = {"code": code, "exit_code": exit_code or KedgeError.exit_code}
+    return type("KedgeError", (KedgeError,), facts)
 
 
 class RequestError(KedgeError):

@@ -147,7 +147,7 @@ def _supervise(mouth: "_Mouth", work: Work) -> NoReturn:
         try:
             mouth.tell("answer", _done(mouth, work))
         except KedgeError as error:
-            mouth.tell("error", error.to_json())
+            mouth.tell("error", error.to_json() | {"exit_code": error.exit_code})
         except BaseException:  # noqa: BLE001 - a defect of Kedge's, which people must be able to read
             import traceback
 
