@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kedge.cli.report import one_line, printable, table
+from kedge.cli.text import one_line, printable, table
 
 CODE = r"""
 from pathlib import Path

@@ -54,7 +54,7 @@ class Run:
         self.face = kedge.start(*words)
         self.id = ""
         for raw in self.face.stderr:
-            line = raw.decode()
+            line = raw.decode(errors="replace")
             if line.startswith("running "):
                 self.id = line.partition("(run ")[2].partition(",")[0]
             if line.startswith("progress: 1/1 ready"):

@@ -3,6 +3,20 @@
 Only this room prints and exits; everything below raises and returns.
 """
 
-from kedge.cli.app import main
+import sys
+from typing import Final
 
-__all__ = ["main"]
+SUPERVISED: Final = ("run", "test", "map")  # what runs functions: see `supervised`
+
+
+def main() -> None:
+    """Run the command line of this process and exit; `kedge.cli.app.main` says how."""
+    if sys.argv[1:2] and sys.argv[1] in SUPERVISED:
+        from kedge.cli.streams import open_closed_streams
+        from kedge.cli.supervised import begin
+
+        open_closed_streams()
+        begin()
+    from kedge.cli.app import main
+
+    main()

@@ -10,6 +10,7 @@ from typing import Any, override
 import click
 
 from kedge.cli.report import ReaderGoneError, wants_json, write_error
+from kedge.cli.streams import open_closed_streams
 from kedge.errors import KedgeError
 from kedge.version import __version__
 
@@ -93,7 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: the words after `kedge`; those of this process when not given.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    _open_closed_streams()
+    open_closed_streams()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not ignored, as under nohup
             signal.signal(number, signal.default_int_handler)  # nothing is left half-made
@@ -149,16 +150,6 @@ def _refused(error: OSError) -> KedgeError:
     if path and path.startswith(home()):
         return StoreError(message, hint="set KEDGE_HOME to a folder that you can write to")
     return Unavailable(message, hint="look whether it is there and whether you may use it")
-
-
-def _open_closed_streams() -> None:
-    """Give a standard stream that the caller closed the null device.
-
-    Else its number goes to the next file that is opened, and what is printed goes into that file.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _drop_output() -> None:

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import CompletionItem
 
-from kedge.cli.report import printable
+from kedge.cli.text import printable
 
 
 def package_words(

@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kedge.cli.report import indented, one_line, printable, safe_stderr, say
+from kedge.cli.report import safe_stderr, say
+from kedge.cli.text import indented, one_line, printable
 
 _PLAIN_PROGRESS_S: Final = 1.0  # between two progress lines in a log file
 _QUIET, _NORMAL, _VERBOSE = -1, 0, 1
@@ -31,6 +32,7 @@ class Display:
         self.output = output and verbosity > _QUIET
         self._live = _Live() if verbosity > _QUIET and _is_terminal() else None
         self._last = 0.0
+        self._begun_line = False  # whether what the code printed last had no newline yet
 
     def __enter__(self) -> "Display":
         return self
@@ -44,7 +46,7 @@ class Display:
         if self._live:
             self._live.show(text)
         elif self.verbosity > _QUIET:
-            say(f"preparing: {indented(text)}")
+            self._line(f"preparing: {indented(text)}")
 
     def notice(self, text: str) -> None:
         """A sentence that the user should read."""
@@ -77,7 +79,7 @@ class Display:
         if self._live:
             self._live.show(text)
         elif self.verbosity >= _VERBOSE:
-            say(f"{text} (run {run['id']}, {run['executor']})")
+            self._line(f"{text} (run {run['id']}, {run['executor']})")
 
     def _progress(self, event: Mapping[str, Any]) -> None:
         if self.verbosity <= _QUIET:
@@ -90,7 +92,7 @@ class Display:
         done = step is not None and step == total
         if now - self._last >= _PLAIN_PROGRESS_S or done:
             self._last = now
-            say(f"progress: {indented(progress_text(event))}")
+            self._line(f"progress: {indented(progress_text(event))}")
 
     def _printed(self, data: bytes) -> None:
         if self.output:
@@ -100,12 +102,20 @@ class Display:
         if self._live:
             self._live.print(printable(indented(text)).encode())
         else:
-            say(indented(text))
+            self._line(indented(text))
+
+    def _line(self, text: str) -> None:
+        """A line of Kedge's own, never behind what the code has begun to print."""
+        if self._begun_line:
+            self._begun_line = False
+            say("")
+        say(text)
 
     def _write(self, data: bytes) -> None:
         if self._live:
             self._live.print(data)
         else:
+            self._begun_line = not data.endswith(b"\n")
             safe_stderr(data)
 
 

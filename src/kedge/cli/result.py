@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kedge import digest
-from kedge.cli.report import table
+from kedge.cli.text import table
 from kedge.errors import UsageError
 from kedge.ports import Ports
 from kedge.run.core import Result

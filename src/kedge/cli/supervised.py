@@ -1,11 +1,12 @@
 """Work that outlives a kill of the command that asked for it, to be ended and tidied up at once.
 
-The command forks once, early. The child is the supervisor: in a session of its own, it prepares, runs and
+The command forks once, before it has loaded what only one of the two needs. The child is the supervisor: in a session of its own, it prepares, runs and
 records. The parent is the face: it shows what it is told and passes on the wish to stop. Between them is
 a pipe each way. When the face is killed its pipe ends, and the supervisor ends the run; when the
 supervisor is killed the face settles what it left.
 
-Messages go to the face as `length, marshal.dumps((name, payload))`; to the supervisor as single letters.
+Messages are `length, marshal.dumps((name, payload))`. The supervisor gets one, what it is to do, and then
+single letters.
 """
 
 import marshal
@@ -15,6 +16,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from kedge.errors import KedgeError, Lost, RunFailed
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from kedge.executor import Cancel
     from kedge.run.execution import Observer
 
-Work = Callable[["Observer", "Cancel"], Mapping[str, Any]]
 Show = Callable[[str, Any], None]
 
 _ASK, _KILL = b"t", b"k"
@@ -34,16 +35,15 @@ _STALL_S: Final = 0.25  # a face that takes nothing for so long is stopped, or i
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def supervised(work: Work, show: Show) -> Mapping[str, Any]:
-    """Do `work` in a supervisor and show here what it tells.
+# Loaded by the supervisor while its face still reads the command line.
+_READY_MADE: Final = ("kedge.run.core", "kedge.executor.sandbox", "kedge.executor.bounds")
 
-    Args:
-        work: called in the supervisor; what it returns is plain data (`marshal`), and so comes back.
-        show: called here with the name of each of an `Observer`'s calls and what was told.
+_begun: "_Face | None" = None
 
-    Raises:
-        KedgeError: what `work` raised; Lost when the supervisor was killed.
-    """
+
+def begin() -> None:
+    """Fork the supervisor of this process, which then makes itself ready for `supervised`."""
+    global _begun
     wishes, wishing = os.pipe()
     told, telling = os.pipe()
     # Nothing that was written and not yet flushed may be written twice.
@@ -53,14 +53,32 @@ def supervised(work: Work, show: Show) -> Mapping[str, Any]:
     if supervisor == 0:
         os.close(wishing)
         os.close(told)
-        _supervise(_Mouth(wishes, telling), work)
+        _supervise(_Mouth(wishes, telling))
     os.close(wishes)
     os.close(telling)
+    _begun = _Face(told, wishing, supervisor)
+
+
+def supervised(command: str, given: Mapping[str, Any], show: Show) -> Mapping[str, Any]:
+    """Have the supervisor do the work of a command, and show here what it tells.
+
+    Args:
+        command: a module of `kedge.cli.work`, whose `work` is called in the supervisor.
+        given: its keyword arguments, plain data (`marshal`); what it returns is plain data too.
+        show: called here with the name of each of an `Observer`'s calls and what was told.
+
+    Raises:
+        KedgeError: what the work raised; Lost when the supervisor was killed.
+    """
+    global _begun
+    if _begun is None:
+        begin()
+    face, _begun = _begun, None
+    assert face is not None
     try:
-        return _Face(told, wishing, supervisor).attend(show)
+        return face.attend(command, given, show)
     finally:
-        os.close(told)
-        os.close(wishing)
+        face.close()
 
 
 class _Face:
@@ -73,13 +91,24 @@ class _Face:
         self._asked = False
         self._run: str | None = None
 
-    def attend(self, show: Show) -> Mapping[str, Any]:
+    def attend(self, command: str, given: Mapping[str, Any], show: Show) -> Mapping[str, Any]:
+        """Say what is to be done, and show what comes back until it is done."""
+        order = memoryview(_message(command, given))
         before = {number: signal.signal(number, self._ask) for number in _STOPPING}
         try:
+            while order:
+                order = order[os.write(self._wishing, order) :]
             return self._attend(show)
+        except BrokenPipeError:
+            raise self._lost() from None
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def close(self) -> None:
+        """Let go of the supervisor."""
+        os.close(self._told)
+        os.close(self._wishing)
 
     def _attend(self, show: Show) -> Mapping[str, Any]:
         waiting = bytearray()
@@ -123,6 +152,11 @@ class _Face:
         return Lost(f"Kedge's supervisor was ended {how}", hint="give the command again")
 
 
+def _message(name: str, payload: Any) -> bytes:
+    data = marshal.dumps((name, payload))
+    return _LENGTH.pack(len(data)) + data
+
+
 def _taken(waiting: bytearray) -> tuple[str, Any] | None:
     """The first message of what was received, taken from it; None while it is not complete."""
     if len(waiting) < _LENGTH.size:
@@ -136,7 +170,7 @@ def _taken(waiting: bytearray) -> tuple[str, Any] | None:
     return message
 
 
-def _supervise(mouth: "_Mouth", work: Work) -> NoReturn:
+def _supervise(mouth: "_Mouth") -> NoReturn:
     """The supervisor's whole life."""
     code = 1
     try:
@@ -145,7 +179,11 @@ def _supervise(mouth: "_Mouth", work: Work) -> NoReturn:
             signal.signal(number, signal.SIG_IGN)  # until there is somebody to listen
         _let_go_of_the_terminal()
         try:
-            mouth.tell("answer", _done(mouth, work))
+            for module in _READY_MADE:
+                import_module(module)
+            order = mouth.order()
+            if order is not None:
+                mouth.tell("answer", _done(mouth, *order))
         except KedgeError as error:
             mouth.tell("error", error.to_json() | {"exit_code": error.exit_code})
         except BaseException:  # noqa: BLE001 - a defect of Kedge's, which people must be able to read
@@ -158,7 +196,7 @@ def _supervise(mouth: "_Mouth", work: Work) -> NoReturn:
         os._exit(code)
 
 
-def _done(mouth: "_Mouth", work: Work) -> Mapping[str, Any]:
+def _done(mouth: "_Mouth", command: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
     from kedge.executor import Cancel, tell_by_signal
     from kedge.executor.processes import become_subreaper
 
@@ -177,7 +215,9 @@ def _done(mouth: "_Mouth", work: Work) -> Mapping[str, Any]:
     for number in _STOPPING:
         signal.signal(number, asked)
     look()  # what came before anybody listened
-    return work(mouth.observer(), cancel)
+    module = import_module(f"kedge.cli.work.{command}")
+    answer: Mapping[str, Any] = module.work(mouth.observer(), cancel, **given)
+    return answer
 
 
 def _let_go_of_the_terminal() -> None:
@@ -198,8 +238,22 @@ class _Mouth:
         self._stalled = False
         self._dropped = 0
         self._gone = False
-        os.set_blocking(wishes, False)
         os.set_blocking(telling, False)
+
+    def order(self) -> tuple[str, Any] | None:
+        """What is to be done; None when the face went away without a word."""
+        waiting = bytearray()
+        while (order := _taken(waiting)) is None:
+            # Not more than the order: letters may follow.
+            wanted = _LENGTH.size - len(waiting)
+            if wanted <= 0:
+                wanted = _LENGTH.size + _LENGTH.unpack_from(waiting)[0] - len(waiting)
+            data = os.read(self.wishes, wanted)
+            if not data:
+                return None
+            waiting += data
+        os.set_blocking(self.wishes, False)
+        return order
 
     def observer(self) -> "Observer":
         from kedge.run.execution import Observer
@@ -254,8 +308,7 @@ class _Mouth:
         self._flush()
 
     def _add(self, name: str, payload: Any) -> None:
-        data = marshal.dumps((name, payload))
-        self._waiting += _LENGTH.pack(len(data)) + data
+        self._waiting += _message(name, payload)
 
     def _flush(self) -> None:
         try:

@@ -31,6 +31,19 @@ def split_words(words: Sequence[str]) -> tuple[str | None, list[tuple[str, str]]
     return function, pairs
 
 
+def named(of_source: str | None, given: str | None) -> str | None:
+    """The function's name, from `file.py:function` or from the word after the package.
+
+    Raises:
+        UsageError: it is named in both places.
+    """
+    if of_source is not None and given is not None:
+        raise UsageError(
+            f"both `{of_source}` and `{given}` are named", hint="name the function once"
+        )
+    return of_source or given
+
+
 def read_inputs(path: str) -> dict[str, Any]:
     """The values in a JSON file; `-` is standard input.
 

@@ -3,7 +3,8 @@
 import click
 
 from kedge.cli.display import Display
-from kedge.cli.report import table, write_json, write_text
+from kedge.cli.report import write_json, write_text
+from kedge.cli.text import table
 
 
 @click.command("build")

@@ -3,7 +3,8 @@
 import click
 
 from kedge.cli.display import Display
-from kedge.cli.report import indented, say, write_json, write_text
+from kedge.cli.report import say, write_json, write_text
+from kedge.cli.text import indented
 from kedge.errors import ManifestError
 
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kedge.cli.report import say, table, write_json, write_text
+from kedge.cli.report import say, write_json, write_text
+from kedge.cli.text import table
 
 if TYPE_CHECKING:
     from kedge.run.compare import Difference

@@ -2,7 +2,8 @@
 
 import click
 
-from kedge.cli.report import indented, table, write_json, write_text
+from kedge.cli.report import write_json, write_text
+from kedge.cli.text import indented, table
 
 
 @click.command("doctor")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kedge.cli.report import say, table, write_json, write_text
+from kedge.cli.report import say, write_json, write_text
+from kedge.cli.text import table
 from kedge.errors import StoreError, UsageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from kedge.cli.display import Display
-from kedge.cli.report import indented, say, table, write_json, write_text
+from kedge.cli.report import say, write_json, write_text
+from kedge.cli.text import indented, table
 from kedge.run.description import Description, Function
 
 

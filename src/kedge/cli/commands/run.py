@@ -1,7 +1,7 @@
 """`kedge run`: the main job."""
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, override
+from typing import Any, override
 
 import click
 
@@ -9,13 +9,8 @@ from kedge.cli.complete import package_words
 from kedge.cli.display import Display
 from kedge.cli.report import say, write_json, write_text
 from kedge.cli.supervised import supervised
-from kedge.cli.values import read_inputs, split_words, with_pairs
+from kedge.cli.values import read_inputs, split_words
 from kedge.errors import RunFailed, UsageError
-
-if TYPE_CHECKING:
-    from kedge.executor import Cancel
-    from kedge.ports import Ports
-    from kedge.run.execution import Observer
 
 
 class _Amount(click.FloatRange):
@@ -79,44 +74,23 @@ def command(
     overrides = {"timeout": timeout, "cpu": cpu, "memory_mb": memory_mb(memory)}
     given = read_inputs(inputs) if inputs is not None else {}
 
-    def work(observer: "Observer", cancel: "Cancel") -> dict[str, Any]:
-        from kedge.cli import result as results
-        from kedge.package.source import open_package
-        from kedge.run import core
-
-        core.settle()
-        source = open_package(package)
-        name = named(source.function, function)
-        mode: Literal["auto", "locked"] = "locked" if locked else "auto"
-        with core.ready(source, name, observer, cancel, mode=mode) as ready:
-            description = ready.prepared.description
-            described = description.function(name)
-            for warning in (*description.warnings, *described.warnings):
-                observer.notice(warning)
-            ports = described.input_ports
-            request = core.Request(
-                function=described.name,
-                values=with_pairs(_like(like, ports) | given, pairs, ports),
-                overrides=overrides,
-                executor=executor,
-                network=network,
-                keep=keep,
-            )
-            result = core.run(ready, request, observer, cancel)
-        if out is not None:
-            results.copy_out(result, out)
-        if result.failure is not None:
-            raise result.failure
-        return {
-            "id": result.run.id,
-            "wall_s": result.run.measured.get("wall_s"),
-            "document": results.document(result) if as_json else None,
-            "text": "" if as_json else results.text(result, described.output_ports),
-        }
-
+    asked = {
+        "package": package,
+        "function": function,
+        "pairs": pairs,
+        "given": given,
+        "like": like,
+        "overrides": overrides,
+        "executor": executor,
+        "network": network,
+        "locked": locked,
+        "keep": keep,
+        "out": out,
+        "as_json": as_json,
+    }
     with Display(-1 if quiet else int(verbose)) as display:
         try:
-            answer = supervised(work, display.show)
+            answer = supervised("run", asked, display.show)
         except RunFailed as failure:
             if failure.traceback and quiet and not as_json:  # else it was shown as it was printed
                 say(failure.traceback.rstrip("\n"))
@@ -128,19 +102,6 @@ def command(
         write_text(answer["text"])
     if not quiet:
         click.echo(f"run {answer['id']}: {answer['wall_s'] or 0.0:.2f} s", err=True)
-
-
-def named(of_source: str | None, given: str | None) -> str | None:
-    """The function's name, from `file.py:function` or from the word after the package.
-
-    Raises:
-        UsageError: it is named in both places.
-    """
-    if of_source is not None and given is not None:
-        raise UsageError(
-            f"both `{of_source}` and `{given}` are named", hint="name the function once"
-        )
-    return of_source or given
 
 
 _DIGITS = 18  # of an amount of memory: more is no number that anything else here can hold
@@ -160,17 +121,3 @@ def memory_mb(text: str | None) -> int | None:
     if not good or int(number) == 0:
         raise UsageError(f"`{text[:40]}` is no amount of memory", hint="write 512, 512M or 2G")
     return int(number) * (scale or 1)
-
-
-def _like(like: str | None, ports: "Ports") -> dict[str, Any]:
-    """The inputs of another run, but for secrets: a record has a mask in their place."""
-    if like is None:
-        return {}
-    from kedge.ports.shapes import holds_secret
-    from kedge.run import record
-
-    return {
-        name: value
-        for name, value in record.get(like).inputs.items()
-        if not holds_secret(ports.schema_of(name) or {})
-    }

@@ -5,7 +5,8 @@ from typing import Final
 
 import click
 
-from kedge.cli.report import say, table, write_json, write_text
+from kedge.cli.report import say, write_json, write_text
+from kedge.cli.text import table
 from kedge.errors import UsageError
 
 _READ: Final = 1 << 20  # bytes of a value that are looked at: far above what one may have
