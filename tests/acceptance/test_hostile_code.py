@@ -94,7 +94,7 @@ def test_memory_above_the_limit_is_out_of_memory_with_its_evidence(deed: Any) ->
     assert error["evidence"]["peak_memory_mb"] > 60
     assert "successful run" in error["hint"]
     assert error["evidence"]["needed_before"]["memory_most_mb"] < 128
-    assert record["measured"]["peak_memory_mb"] < 300
+    assert record["measured"]["peak_memory_mb"] > 60
 
 
 def test_a_child_killed_for_memory_is_a_warning_where_its_parent_succeeds(

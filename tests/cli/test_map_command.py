@@ -305,9 +305,9 @@ def test_ctrl_c_cancels_what_runs_and_the_same_command_goes_on(
     cases.write_text("width\n1\n100\n2\n3\n")
     command = ("map", package, "slow", "--inputs", cases, "--out", out, "-j", 1)
     running = kedge.start(*command)
-    until_started(kedge, package, 1)
     while len(rows(out) if out.exists() else []) < 1:
         time.sleep(0.02)
+    until_started(kedge, package, 1)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 130, said
@@ -328,6 +328,9 @@ def test_a_kill_leaves_a_table_that_can_be_read_and_what_succeeded_is_not_run_ag
     while len(rows(out) if out.exists() else []) < 2:
         time.sleep(0.02)
     until_started(kedge_alone, package, 1)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    for process in map(int, children):  # first its supervisor, which would write one more row
+        os.kill(process, signal.SIGKILL)
     running.kill()
     running.communicate()
     assert [row["result"] for row in rows(out)] == ["1.0", "2.0"]
@@ -403,3 +406,21 @@ def test_progress_is_a_live_line_on_a_terminal(
     os.close(master)
     assert running.wait() == 1
     assert b"running area" in said and b"(2/2)" in said and b"1 failed" in said
+
+
+def test_rows_that_differ_in_a_secret_alone_are_not_taken_for_one_another(
+    kedge: Any, tmp_path: Path, out: Path
+) -> None:
+    (tmp_path / "m.py").write_text(
+        "def f(x: float, token: str) -> str:\n"
+        "    if token == 'bad':\n        raise ValueError('bad')\n    return f'of {token}'\n"
+    )
+    (tmp_path / "kedge.yml").write_text(
+        'name: tokens\nruntime: {kind: python, version: "3.12"}\n'
+        'functions: {f: {handler: "m:f", inputs: {x: Float, token: Secret}}}\n'
+    )
+    table = tmp_path / "cases.csv"
+    table.write_text("x,token\n1,bad\n1,good\n")
+    for _ in range(2):
+        kedge("map", tmp_path, "f", "--inputs", table, "--out", out, code=1)
+        assert [row["result"] for row in rows(out)] == ["", "of good"]

@@ -131,9 +131,9 @@ def test_ctrl_c_while_test_cases_run_ends_them_all(kedge: Any, tmp_path: Path) -
         'functions: {f: {handler: "stays:sleeps", testcases: cases.json}}\n'
     )
     (tmp_path / "cases.json").write_text(
-        '[{"name": "a", "inputs": {}}, {"name": "b", "inputs": {}}]'
+        json.dumps([{"name": f"case {number}", "inputs": {}} for number in range(12)])
     )
-    process = kedge.start("test", tmp_path, "--json")
+    process = kedge.start("test", tmp_path, "--json", "-j", "2")
 
     def going() -> list[str]:
         listed = kedge("runs", "--package", "cases", "--status", "running", "--json").json
@@ -146,6 +146,7 @@ def test_ctrl_c_while_test_cases_run_ends_them_all(kedge: Any, tmp_path: Path) -
     process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert going() == []
+    assert len(kedge("runs", "--package", "cases", "--json").json) <= 2  # the others were not begun
 
 
 def test_ctrl_c_while_preparing_leaves_nothing_behind(

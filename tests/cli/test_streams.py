@@ -68,7 +68,9 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback(kedge: Any) 
     with open("/dev/full", "wb") as full:
         ended = subprocess.run([*kedge.words, "schema", "run"], stdout=full, stderr=subprocess.PIPE)
     assert ended.returncode == 3
-    assert ended.stderr.startswith(b"error[store]: No space left on device")
+    assert ended.stderr.startswith(
+        b"error[unavailable]: standard output cannot be written: No space left"
+    )
     assert b"Traceback" not in ended.stderr
     assert b"Exception ignored" not in ended.stderr
 

@@ -81,6 +81,14 @@ def children(process: int) -> list[int]:
     ]
 
 
+def lives(process: int) -> bool:
+    """Whether a process runs, and is not one that ended and waits for whoever has it now."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_a_killed_face_ends_its_run_at_once(kedge: Any, executor: str) -> None:
     run = Run(kedge, "--executor", executor)
@@ -94,9 +102,7 @@ def test_a_killed_face_ends_its_run_at_once(kedge: Any, executor: str) -> None:
     record = run.record()
     assert record["failure_kind"] == "lost"
     assert "went away" in record["failure"]["message"]
-    assert not os.path.exists(f"/proc/{run.supervisor}/cmdline") or within(
-        10, lambda: not os.path.exists(f"/proc/{run.supervisor}/cmdline")
-    )
+    assert within(10, lambda: not lives(run.supervisor))
     run.end()
 
 
@@ -236,3 +242,75 @@ def test_nothing_is_written_twice_when_output_was_not_yet_flushed(kedge: Any) ->
         check=True,
     )
     assert done.stdout.count(b"result") == 1
+
+
+def test_a_hang_up_that_is_ignored_stops_nothing(kedge: Any) -> None:
+    words = [*kedge.words, "run", str(STUBBORN), "tidies", "-v"]
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    for raw in process.stderr:
+        if raw.startswith(b"progress: 1/1 ready"):
+            break
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130
+    # Asked once, gently: a hang-up that counted would have made the second a kill without grace.
+    run = kedge("show", "last", "--json").json
+    assert (run["function"], list(run["artifacts"])) == ("tidies", ["partial.txt"]), err
+
+
+def test_whoever_ignores_its_children_can_start_a_run(kedge: Any) -> None:
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
+        "os.execv(sys.executable, [sys.executable, '-m', 'kedge', *sys.argv[1:]])"
+    )
+    words = ["run", str(STUBBORN), "writes", "seconds=0", "files=1", "--json"]
+    done = subprocess.run(
+        [kedge.words[0], "-c", code, *words], capture_output=True, check=True, timeout=LIMIT_S
+    )
+    assert json.loads(done.stdout)["result"] == 1
+
+
+def test_what_was_printed_before_a_silence_is_shown_during_it(kedge: Any, tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text(
+        "import sys, time, kedge\n"
+        "def f() -> int:\n"
+        "    kedge.progress(1, 1, 'ready')\n"
+        "    time.sleep(1)\n"
+        "    sys.stdout.write('x' * 400_000 + 'end\\n')\n"
+        "    sys.stdout.flush()\n"
+        "    time.sleep(3600)\n"
+    )
+    process = kedge.start("run", tmp_path / "f.py")
+    for raw in process.stderr:
+        if raw.startswith(b"progress: 1/1 ready"):
+            break
+    os.kill(process.pid, signal.SIGSTOP)
+    (run,) = kedge("runs", "--status", "running", "--package", "f", "--json").json
+    log = Path(run["folder"]) / "log"
+    assert within(LIMIT_S, lambda: log.stat().st_size > 400_000)
+    os.kill(process.pid, signal.SIGCONT)
+    for raw in process.stderr:  # comes while the code is silent, or never
+        if raw.endswith(b"end\n"):
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=LIMIT_S)
+
+
+def test_a_full_standard_output_is_said_so_on_the_other_stream(kedge: Any) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*kedge.words, "run", str(STUBBORN), "writes", "seconds=0", "files=1", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert b"error[unavailable]: standard output cannot be written: No space left" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -322,23 +322,42 @@ def test_a_folder_closed_to_us_hides_only_itself(tmp_path: Path) -> None:
     watch.close()
 
 
-def test_folders_too_deep_to_be_measured_end_the_run(tmp_path: Path) -> None:
-    def nest(levels: int) -> None:
-        folder = os.open(tmp_path, os.O_RDONLY)
-        for _ in range(levels):
-            if not os.access("d", os.F_OK, dir_fd=folder):
-                os.mkdir("d", dir_fd=folder)
-            deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
-            os.close(folder)
-            folder = deeper
+def test_what_is_hidden_in_folders_too_deep_to_be_measured_ends_the_run(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(DEPTH_LIMIT + 50):
+        os.mkdir("d", dir_fd=folder)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=folder)
         os.close(folder)
-
-    nest(DEPTH_LIMIT - 1)
-    assert over(tmp_path, 100) is None
-    nest(DEPTH_LIMIT + 50)
-    found = over(tmp_path, 100)
+        folder = deeper
+    assert over(tmp_path, 100) is None  # deep alone is no wrong
+    watch = DiskWatch([str(tmp_path)], 4)
+    hidden = os.open("hidden", os.O_WRONLY | os.O_CREAT, dir_fd=folder)
+    os.close(folder)
+    os.write(hidden, os.urandom(16 << 20))
+    os.fsync(hidden)
+    os.close(hidden)
+    found = settled(watch)
     assert found is not None
     assert "deep" in found.sentence
+
+
+def test_what_is_hidden_in_a_closed_folder_ends_the_run(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    tmp_path.chmod(0o755)
+    watch = DiskWatch([str(tmp_path)], 4)
+    write(closed / "hidden", 16)
+    closed.chmod(0)
+    was = os.geteuid()
+    if was == 0:
+        os.seteuid(ORDINARY)
+    try:
+        found = settled(watch)
+    finally:
+        os.seteuid(was)
+        closed.chmod(0o700)
+    assert found is not None
+    assert "closed" in found.sentence
 
 
 def test_nothing_is_walked_until_the_run_could_be_to_blame(tmp_path: Path) -> None:

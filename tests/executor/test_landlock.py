@@ -15,7 +15,7 @@ import time
 import pytest
 
 from kedge.errors import StartFailed, UsageError
-from kedge.executor import guarded, landlock, marks, processes
+from kedge.executor import guarded, identity, landlock, marks, processes
 from kedge.executor.process import ProcessExecutor
 from kedge.executor.reach import reach
 from kedge.task import HostRoot, Resources
@@ -344,8 +344,8 @@ def test_an_environment_in_a_folder_of_its_own_works(somebody) -> None:
 # --- root
 
 
-def test_root_that_stays_root_keeps_its_files_and_no_other_privilege(somebody) -> None:
-    somebody.base.chmod(0o700)
+def test_root_that_stays_root_keeps_its_files_and_no_other_privilege(somebody, monkeypatch) -> None:
+    monkeypatch.setattr(identity, "needed", lambda: False)
     said = tried(
         somebody,
         "status = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
@@ -360,8 +360,8 @@ def test_root_that_stays_root_keeps_its_files_and_no_other_privilege(somebody) -
     assert said[2:] == ["EACCES", "EACCES", "EPERM", "EPERM", "EACCES", "{}"]
 
 
-def test_terminals_of_others_are_out_of_reach_of_the_same_account(somebody) -> None:
-    somebody.base.chmod(0o700)
+def test_terminals_of_others_are_out_of_reach_of_the_same_account(somebody, monkeypatch) -> None:
+    monkeypatch.setattr(identity, "needed", lambda: False)
     said = tried(somebody, "said = [attempt(os.listdir, '/dev/pts'), attempt(os.openpty)]")
     assert said == ["EACCES", "EACCES"]
 
@@ -386,15 +386,19 @@ def test_an_account_of_its_own_has_terminals_and_leaves_no_shared_memory(make_pe
 
 WITHOUT = """
 import runpy, sys
-from kedge.executor import landlock
+from kedge.executor import identity, landlock
 landlock.abi = lambda: 0
+identity.needed = lambda: False
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def without_landlock(person, argv, **request):
-    """What comes of executing `argv` as `person`, in a program for which the kernel has no Landlock."""
+    """What comes of executing `argv` as `person`, in a program for which the kernel has no Landlock.
+
+    Root stays root there, so that a guard is of the same account as what it guards.
+    """
     place = person.base.parent / "without.py"
     place.write_text(WITHOUT)
     place.chmod(0o644)
@@ -431,7 +435,6 @@ time.sleep(%s)
 @pytest.mark.parametrize("last", ["0", "1000"])
 def test_who_kills_its_guard_is_found_by_the_one_who_started_it(person, marker, last) -> None:
     seconds, living = marker
-    person.base.chmod(0o700)  # root stays root, so that its guard is of the same account
     code = ESCAPE % (seconds, last)
     answer = without_landlock(
         person, ["/usr/bin/python3", "-I", "-S", "-c", code], resources={"timeout": 1, "grace": 0.1}
@@ -441,9 +444,9 @@ def test_who_kills_its_guard_is_found_by_the_one_who_started_it(person, marker, 
     assert os.path.isdir(answer["workspace"])
 
 
-def test_with_landlock_the_guard_is_not_killed(person, marker) -> None:
+def test_with_landlock_the_guard_is_not_killed(person, marker, monkeypatch) -> None:
     seconds, living = marker
-    person.base.chmod(0o700)
+    monkeypatch.setattr(identity, "needed", lambda: False)
     answer = person.python(ESCAPE % (seconds, "0"), kind="process")
     assert "PermissionError" in answer["stderr"]
     assert answer["ended"]["exit_code"] == 1

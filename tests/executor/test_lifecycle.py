@@ -1,12 +1,15 @@
 """From a program's start to the end of everything it started, in and outside of the sandbox."""
 
 import json
+import os
 import signal
 import struct
 import subprocess
 import threading
 
 import pytest
+
+from kedge.executor import cgroups, clear
 
 KINDS = ("sandbox", "process")
 
@@ -223,6 +226,7 @@ def test_a_killed_caller_takes_its_run_along(person, kind, marker) -> None:
         "argv": ["/usr/bin/python3", "-I", "-S", "-c", STUBBORN % (seconds, "")],
         "kind": kind,
         "announce": True,
+        "run_id": (run_id := os.urandom(6).hex()),
     }
     with subprocess.Popen(
         person.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -235,6 +239,8 @@ def test_a_killed_caller_takes_its_run_along(person, kind, marker) -> None:
         assert living()
         caller.kill()
     wait_until(lambda: not living())
+    clear(run_id)
+    assert run_id not in cgroups.named()
 
 
 def wait_until(condition, seconds: float = 20) -> None:

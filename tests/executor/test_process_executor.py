@@ -1,8 +1,12 @@
 """What is particular to runs without a sandbox: a real folder, copies, and who they run as."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
+
+from kedge.executor import identity
 
 
 def test_the_workspace_is_a_real_folder_with_the_package_linked_into_it(person) -> None:
@@ -51,14 +55,65 @@ def test_a_run_of_roots_is_somebody_else_when_that_can_work(person) -> None:
     assert answer["notices"] == []
 
 
-def test_a_run_of_roots_that_cannot_be_somebody_else_says_so(somebody) -> None:
+CLOSED = """
+import errno
+import os
+from pathlib import Path
+said = {"uid": os.getuid(), "wrote": open("out/x", "w").write("1")}
+for name, deed in {
+    "mode": lambda: os.chmod("{base}/secret", 0o666),
+    "read": lambda: open("{base}/secret").read(),
+    "own": lambda: os.chown("out/x", 0, 0),
+}.items():
+    try:
+        said[name] = deed()
+    except OSError as error:
+        said[name] = error.errno
+"""
+
+
+def test_where_everything_is_closed_to_others_root_still_becomes_somebody_else(somebody) -> None:
+    (somebody.base / "secret").write_text("x")
+    (somebody.base / "secret").chmod(0o600)
     somebody.base.chmod(0o700)
+    said = somebody.told(CLOSED, kind="process")
+    if somebody.is_root:
+        assert said["uid"] >= 1_900_000_000
+    refused = (errno.EACCES, errno.EPERM)
+    assert said["wrote"] == 1
+    assert said["read"] in refused
+    assert said["own"] in refused or not somebody.is_root
+    assert said["mode"] in refused or not somebody.is_root
+    assert (somebody.base / "secret").stat().st_mode & 0o777 == 0o600 or not somebody.is_root
+
+
+def test_root_that_has_no_numbers_to_give_says_so(somebody, monkeypatch) -> None:
+    monkeypatch.setattr(identity, "needed", lambda: False)
     answer = somebody.python("import os; print(os.getuid())", kind="process")
     assert int(answer["stdout"]) == answer["uid"]
     if somebody.is_root:
         [notice] = answer["notices"]
         assert notice.startswith("the code runs as root, kept to its own files and processes by")
-        assert "others than root cannot reach " in notice
+
+
+def test_what_would_outlive_it_in_the_kernel_is_refused(person) -> None:
+    code = (
+        "import ctypes\n"
+        "libc = ctypes.CDLL(None, use_errno=True)\n"
+        "said = [libc.shmget(0, 4096, 0o1600), ctypes.get_errno()]"
+    )
+    assert person.told(code, kind="process") == [-1, errno.EPERM]
+
+
+def test_shared_memory_of_a_killed_run_is_not_the_next_ones(somebody) -> None:
+    if not somebody.is_root:
+        return  # it is the account's own, and stays so
+    first = somebody.told("import os; said = os.getuid()", kind="process")
+    left = Path("/dev/shm") / f"kedge-test-{os.getpid()}"
+    left.write_text("secret")
+    os.chown(left, first, first)
+    somebody.python("pass", kind="process")
+    assert not left.exists()
 
 
 def test_no_privilege_can_be_gained(person) -> None:

@@ -72,7 +72,7 @@ def test_each_ending_is_one_kind_of_failure(
     kind: str | None,
     words: str,
 ) -> None:
-    failure = failure_of(ended(**facts), reported, problems, stderr, LIMITS)
+    failure = failure_of(ended(**facts), reported, problems, stderr, LIMITS, run_id="r")
     if kind is None:
         assert failure is None
         return
@@ -84,14 +84,14 @@ def test_each_ending_is_one_kind_of_failure(
 
 def test_the_users_exception_is_kept_with_the_failure() -> None:
     for reason in ("exited", "timeout", "cancelled"):
-        failure = failure_of(ended(exit_code=1, reason=reason), RAISED, [], "", LIMITS)
+        failure = failure_of(ended(exit_code=1, reason=reason), RAISED, [], "", LIMITS, run_id="r")
         assert failure is not None
         assert (failure.type, failure.traceback) == ("SolverError", "Traceback …")
 
 
 def test_a_hint_in_the_message_becomes_the_hint() -> None:
     reported = {"error": "x\nhint: try y", "type": "E"}
-    failure = failure_of(ended(exit_code=1), reported, [], "", LIMITS)
+    failure = failure_of(ended(exit_code=1), reported, [], "", LIMITS, run_id="r")
     assert failure is not None
     assert (failure.message, failure.hint) == ("E: x", "try y")
 

@@ -9,7 +9,7 @@ from typing import Any, override
 
 import click
 
-from kedge.cli.report import ReaderGoneError, wants_json, write_error
+from kedge.cli.report import OutputRefused, ReaderGoneError, wants_json, write_error
 from kedge.cli.streams import open_closed_streams
 from kedge.errors import KedgeError
 from kedge.version import __version__
@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     words = sys.argv[1:] if arguments is None else arguments
     open_closed_streams()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # not ignored, as under nohup
             signal.signal(number, signal.default_int_handler)  # nothing is left half-made
     sys.exit(_exit_code(words))
@@ -106,7 +106,8 @@ def _exit_code(words: list[str]) -> int:
         result: Any = app.main(args=words, prog_name="kedge", standalone_mode=False)
         sys.stdout.flush()
     except KedgeError as error:
-        write_error(error, as_json=wants_json(words))
+        as_json = wants_json(words) and not isinstance(error, OutputRefused)
+        write_error(error, as_json=as_json)
         return error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)

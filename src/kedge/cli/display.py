@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from kedge.cli.report import safe_stderr, say
@@ -137,7 +138,10 @@ def _is_terminal() -> bool:
 
 
 class _Live:
-    """The live line: a spinner, what is going on, a bar when there is a total, the time it takes."""
+    """The live line: a spinner, what is going on, a bar when there is a total, the time it takes.
+
+    A terminal that was closed is no error: the run still has its grace period.
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -161,27 +165,30 @@ class _Live:
 
     def show(self, text: str) -> None:
         self._what = one_line(text)
-        self._progress.reset(self._task, total=None)
-        self._progress.update(self._task, description=self._what)
+        with suppress(OSError):
+            self._progress.reset(self._task, total=None)
+            self._progress.update(self._task, description=self._what)
 
     def progress(self, step: Any, total: Any, message: Any) -> None:
         good = all(isinstance(one, (int, float)) for one in (step, total))
         text = f"{self._what}: {one_line(str(message))}" if message is not None else self._what
         if good:
             text += f" ({step}/{total})"
-        self._progress.update(
-            self._task,
-            description=text,
-            completed=step if good else 0,
-            total=total if good and total else None,
-        )
+        with suppress(OSError):
+            self._progress.update(
+                self._task,
+                description=text,
+                completed=step if good else 0,
+                total=total if good and total else None,
+            )
 
     def print(self, data: bytes) -> None:
         from rich.text import Text
 
-        self._progress.console.print(
-            Text(data.decode("utf-8", "replace").removesuffix("\n")), soft_wrap=True
-        )
+        text = Text(data.decode("utf-8", "replace").removesuffix("\n"))
+        with suppress(OSError):
+            self._progress.console.print(text, soft_wrap=True)
 
     def close(self) -> None:
-        self._progress.stop()
+        with suppress(OSError):
+            self._progress.stop()

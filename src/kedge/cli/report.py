@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from kedge.cli.text import ACTING, indented, printable
-from kedge.errors import KedgeError, Problem, RunFailed, UsageError
+from kedge.errors import KedgeError, Problem, RunFailed, Unavailable, UsageError
 
 
 class ReaderGoneError(Exception):
@@ -15,6 +15,10 @@ class ReaderGoneError(Exception):
 
     In place of BrokenPipeError, which click answers itself, as if the command had failed.
     """
+
+
+class OutputRefused(Unavailable):
+    """Standard output takes nothing: neither the answer nor, in JSON, what was wrong."""
 
 
 def wants_json(words: list[str]) -> bool:
@@ -45,6 +49,11 @@ def write_bytes(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
         raise ReaderGoneError from error
+    except OSError as error:
+        raise OutputRefused(
+            f"standard output cannot be written: {error.strerror}",
+            hint="what was to be printed is on record: `kedge show last`",
+        ) from error
 
 
 def say(text: str) -> None:

@@ -31,6 +31,7 @@ _ASK, _KILL = b"t", b"k"
 _LENGTH: Final = struct.Struct("<I")
 _CHUNK: Final = 1 << 18
 _WAITING_BYTES: Final = 4 << 20  # told to a face that is behind, before the supervisor waits for it
+_PATIENT: Final = 2  # requests to stop that are passed on, the second with force
 _STALL_S: Final = 0.25  # a face that takes nothing for so long is stopped, or its terminal is
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -49,11 +50,13 @@ def begin() -> None:
     # Nothing that was written and not yet flushed may be written twice.
     sys.stdout.flush()
     sys.stderr.flush()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)  # the terminal's are the face's
     supervisor = os.fork()
     if supervisor == 0:
         os.close(wishing)
         os.close(told)
-        _supervise(_Mouth(wishes, telling))
+        _supervise(_Mouth(wishes, telling), before)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(wishes)
     os.close(telling)
     _begun = _Face(told, wishing, supervisor)
@@ -88,13 +91,17 @@ class _Face:
         self._told = told
         self._wishing = wishing
         self._supervisor = supervisor
-        self._asked = False
+        self._asked = 0
         self._run: str | None = None
 
     def attend(self, command: str, given: Mapping[str, Any], show: Show) -> Mapping[str, Any]:
         """Say what is to be done, and show what comes back until it is done."""
         order = memoryview(_message(command, given))
-        before = {number: signal.signal(number, self._ask) for number in _STOPPING}
+        before = {
+            number: signal.signal(number, self._ask)
+            for number in _STOPPING
+            if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
+        }
         try:
             while order:
                 order = order[os.write(self._wishing, order) :]
@@ -132,9 +139,11 @@ class _Face:
         raise self._lost()
 
     def _ask(self, *_: object) -> None:
-        letter, self._asked = (_KILL if self._asked else _ASK), True
+        self._asked += 1
+        if self._asked > _PATIENT:
+            raise KeyboardInterrupt  # whatever the supervisor is at: it ends when this side is closed
         try:
-            os.write(self._wishing, letter)
+            os.write(self._wishing, _ASK if self._asked == 1 else _KILL)
         except OSError:
             return  # it has gone, which the reading will tell
 
@@ -145,11 +154,19 @@ class _Face:
         from kedge.run import core, record
 
         core.settle()
-        if self._run is not None and (failure := record.get(self._run).failure) is not None:
-            found = KedgeError.from_json(dict(failure))
+        what = f"Kedge's supervisor was ended {how}"
+        if self._run is None:
+            return Lost(what, hint="give the command again")
+        run = record.get(self._run)
+        if run.failure is not None:
+            found = KedgeError.from_json(dict(run.failure))
             if isinstance(found, RunFailed):
                 return found
-        return Lost(f"Kedge's supervisor was ended {how}", hint="give the command again")
+        return Lost(
+            f"{what} after run `{run.id}` had {run.status}",
+            hint=f"`kedge show {run.id}` shows its results",
+            run_id=run.id,
+        )
 
 
 def _message(name: str, payload: Any) -> bytes:
@@ -170,13 +187,14 @@ def _taken(waiting: bytearray) -> tuple[str, Any] | None:
     return message
 
 
-def _supervise(mouth: "_Mouth") -> NoReturn:
+def _supervise(mouth: "_Mouth", signals: set[signal.Signals | int]) -> NoReturn:
     """The supervisor's whole life."""
     code = 1
     try:
         os.setsid()
         for number in _STOPPING:
             signal.signal(number, signal.SIG_IGN)  # until there is somebody to listen
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         _let_go_of_the_terminal()
         try:
             for module in _READY_MADE:
@@ -197,7 +215,7 @@ def _supervise(mouth: "_Mouth") -> NoReturn:
 
 
 def _done(mouth: "_Mouth", command: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    from kedge.executor import Cancel, tell_by_signal
+    from kedge.executor import Cancel, Stopped, tell_by_signal
     from kedge.executor.processes import become_subreaper
 
     become_subreaper()
@@ -216,7 +234,12 @@ def _done(mouth: "_Mouth", command: str, given: Mapping[str, Any]) -> Mapping[st
         signal.signal(number, asked)
     look()  # what came before anybody listened
     module = import_module(f"kedge.cli.work.{command}")
-    answer: Mapping[str, Any] = module.work(mouth.observer(), cancel, **given)
+    try:
+        answer: Mapping[str, Any] = module.work(mouth.observer(), cancel, **given)
+    except Stopped:
+        from kedge.run.execution import stopped
+
+        raise stopped(cancel) from None
     return answer
 
 
@@ -267,6 +290,7 @@ class _Mouth:
             output=lambda stream, data: self.tell("output", (stream, data), may_drop=True),
             notice=lambda text: self.tell("notice", text),
             detail=lambda text: self.tell("detail", text),
+            tick=self._flush,
         )
 
     def hear(self, cancel: "Cancel") -> None:

@@ -41,8 +41,11 @@ class Breach:
 class Used:
     """What a program used: MiB at most, of memory and of disk, None when that is unknown.
 
-    `oom_kills` is how many of its processes the kernel killed at its memory limit.
+    `cpu_s` is seconds of CPU as its group counts them; `oom_kills` how many of its processes the kernel
+    killed at its memory limit.
     """
+
+    cpu_s: float | None
 
     peak_memory_mb: float | None
     disk_mb: float | None
@@ -58,18 +61,24 @@ class Bounds:
         self._limit_mb = job.resources.memory_mb
         self._peak: float | None = None
         self._program: Attended | None = None
-        self._disk = DiskWatch(folders, job.resources.disk_mb, self._processes)
+        self._folders = folders
+        self._disk_mb = job.resources.disk_mb
+        self._disk: DiskWatch | None = None
         self._memory = MemorySum(self._processes, self._shared_memory, self._limit_mb)
 
     def attend(self, program: Attended) -> None:
-        """Look at `program` from now on."""
+        """Look at `program` from now on; what it can write to is there by now."""
         self._program = program
+        self._disk = DiskWatch(self._folders, self._disk_mb, self._processes)
 
     def look(self, now: float) -> Breach | None:
         """What it did too much of, if anything; called every tick with the monotonic clock."""
-        if (over := self._disk.look(now)) is not None:
-            return Breach("out_of_disk", over.sentence)
-        used = self._used_memory(now)
+        try:
+            if self._disk is not None and (over := self._disk.look(now)) is not None:
+                return Breach("out_of_disk", over.sentence)
+            used = self._used_memory(now)
+        except OSError:  # this process has no descriptor left, say: the next look may do better
+            return None
         if used is None:
             return None
         self._peak = max(used, self._peak or 0.0)
@@ -83,14 +92,16 @@ class Bounds:
         """What it used in all; asked once it has ended."""
         usage = self.group.usage() if self.group is not None else None
         return Used(
+            cpu_s=usage.cpu_s if usage is not None else None,
             peak_memory_mb=self._peak,
-            disk_mb=self._disk.used_mb(),
+            disk_mb=self._disk.used_mb() if self._disk is not None else None,
             oom_kills=(usage.oom_kills or 0) if usage is not None else 0,
         )
 
     def close(self) -> None:
         """End what is left in the group, and stop looking."""
-        self._disk.close()
+        if self._disk is not None:
+            self._disk.close()
         if self.group is not None:
             self.group.remove()
 

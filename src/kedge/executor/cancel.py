@@ -34,7 +34,7 @@ class Cancel:
 
     __slots__ = (
         *("__weakref__", "_asked", "_by_signal", "_children", "_control", "_forced"),
-        *("_interrupted", "abandoned", "forced", "requested"),
+        *("_held", "_interrupted", "abandoned", "forced", "requested"),
     )
 
     def __init__(self, parent: "Cancel | None" = None, *, by_signal: bool = False) -> None:
@@ -44,6 +44,7 @@ class Cancel:
         self._by_signal = by_signal
         self._children: weakref.WeakSet[Cancel] = weakref.WeakSet()
         self._interrupted: int | None = None
+        self._held = False
         self.requested = False
         self.forced = False
         self.abandoned = False
@@ -66,11 +67,9 @@ class Cancel:
         if force and not self.forced:
             self.forced = True
             os.write(self._forced[1], b"1")
-        for child in tuple(self._children):
+        for child in self._living_children():
             child.request(force, abandoned=abandoned)
-        if self._interrupted == threading.get_ident():
-            self._interrupted = None  # once: what tidies up after it is left in peace
-            raise Stopped
+        self._interrupt()
 
     def fileno(self) -> int:
         """A descriptor that is readable once a stop was asked for."""
@@ -134,6 +133,29 @@ class Cancel:
             self._interrupted = None
         if self.requested:
             raise Stopped
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Within `interrupting`, a block that is not ended half-way: a request ends it when it is done."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self.requested:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._interrupted == threading.get_ident() and not self._held:
+            self._interrupted = None  # once: what tidies up after it is left in peace
+            raise Stopped
+
+    def _living_children(self) -> "tuple[Cancel, ...]":
+        while True:
+            try:
+                return tuple(self._children)
+            except RuntimeError:  # another thread made one meanwhile
+                continue
 
     def __del__(self) -> None:
         if getattr(self, "_control", None) is not None:

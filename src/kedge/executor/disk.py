@@ -5,6 +5,7 @@ when so much of it is gone that the run could be to blame, and beside the watch 
 files take 0.3 s. Free space alone tells nothing about a run, since others write to the same disk.
 """
 
+import errno
 import os
 import stat
 import time
@@ -72,6 +73,7 @@ class DiskWatch:
         self._walk: _Walk | None = None
         self._work: Aside[_Found] = Aside()
         self._before = self._room() if self._held else None  # free when last walked
+        self._first = self._before.free if self._before is not None else 0
         self._used = 0
         self._measured = False
         self._last_walk: float | None = None
@@ -119,7 +121,7 @@ class DiskWatch:
         self._walk = None
         self._used, self._measured = found.bytes, True
         self._not_before = now + found.cost_s / SHARE
-        return _judged(found, self._limit, room)
+        return _judged(found, self._limit, self._first, room)
 
     def _is_due(self, now: float, room: "_Room") -> bool:
         if self._walk is not None or self._before is None or self._last_walk is None:
@@ -184,12 +186,18 @@ class _Room:
         return max(self.free - later.free, (self.inodes - later.inodes) * ENTRY_BYTES)
 
 
-def _judged(found: "_Found", limit: int | None, room: _Room) -> Over | None:
+def _judged(found: "_Found", limit: int | None, first: int, room: _Room) -> Over | None:
+    """What is wrong with what was found, if anything; `first` is how much was free at the beginning."""
     used_mb, free_mb = found.bytes / _MIB, room.available / _MIB
-    if found.too_deep:
+    lost = (first - room.free) / _MIB
+    if limit is not None:
+        suspicious = lost > limit / _MIB
+    else:
+        suspicious = lost > NOTEWORTHY_MB and room.available < room.reserve()
+    if found.hidden and suspicious:
         sentence = (
-            f"it put folders in folders more than {DEPTH_LIMIT} deep, "
-            "where what it uses of the disk cannot be measured"
+            f"it hid what it uses of the disk (folders that are closed, or nested more than {DEPTH_LIMIT}"
+            f" deep, or processes that are closed), and the disk has lost {_size(lost)} meanwhile"
         )
     elif limit is not None and found.bytes > limit:
         more = "" if found.whole else "more than "
@@ -213,11 +221,14 @@ def _size(mb: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a walk found. `whole` is False when it ended early; `cost_s` is seconds of CPU."""
+    """What a walk found. `whole` is False when it ended early; `cost_s` is seconds of CPU.
+
+    `hidden` says that there was something that could not be looked into.
+    """
 
     bytes: int
     whole: bool
-    too_deep: bool
+    hidden: bool
     cost_s: float
 
 
@@ -247,7 +258,7 @@ class _Walk:
         self._processes = processes
         self._enough = enough
         self._bytes = 0
-        self._too_deep = False
+        self._hidden = False
         self._seen: set[tuple[int, int]] = set()
         self._devices: set[int] = set()
 
@@ -265,20 +276,21 @@ class _Walk:
                     os.close(folder)
             self._count_unlinked(self._processes())
             whole = True
-        return _Found(self._bytes, whole, self._too_deep, time.thread_time() - begun)
+        return _Found(self._bytes, whole, self._hidden, time.thread_time() - begun)
 
     def _count_folder(self, folder: int, depth: int) -> None:
         if not self._count(os.fstat(folder)):
             return
         inside = self._count_entries(folder)
         if depth == DEPTH_LIMIT:
-            self._too_deep = self._too_deep or bool(inside)
+            self._hidden = self._hidden or bool(inside)
             return
         for name in inside:
             try:
                 descriptor = open_folder(name, folder)
-            except RefusedError:
-                continue  # gone, replaced by something else, or closed to us
+            except RefusedError as refused:
+                self._hidden |= not refused.missing  # closed to us; or replaced by something else
+                continue
             try:
                 self._count_folder(descriptor, depth + 1)
             finally:
@@ -297,8 +309,8 @@ class _Walk:
                             self._count(entry.stat(follow_symlinks=False))
                     except OSError:
                         continue
-        except OSError:
-            pass
+        except OSError as error:
+            self._hidden |= error.errno == errno.EACCES
         return inside
 
     def _count_unlinked(self, processes: Iterable[int]) -> None:
@@ -307,7 +319,8 @@ class _Walk:
             folder = f"/proc/{process}/fd"
             try:
                 names = os.listdir(folder)
-            except OSError:
+            except OSError as error:
+                self._hidden |= error.errno == errno.EACCES  # it made itself undumpable
                 continue
             for name in names:
                 try:

@@ -15,6 +15,7 @@ Every import counts here, once for each run: `json` and `typing` would take long
 """
 
 import ctypes
+import errno
 import marshal
 import os
 import resource
@@ -39,7 +40,9 @@ _OF_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15  # execute, write, read
 
 # <linux/capability.h>. The one that root keeps: files of its own may lie behind folders of others.
 _CAPABILITY_VERSION_3 = 0x20080522
-_CAP_DAC_OVERRIDE = 1
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+_PR_SET_KEEPCAPS = 8
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -93,8 +96,9 @@ def _start(spec: "dict[str, Any]", report: int) -> tuple[int, int]:
             if not os.read(waiting, 1):
                 os._exit(127)  # the guard is gone already
             execute(spec["argv"], spec["env"])
-        except OSError as error:
-            os.write(tell, str(error.errno).encode())
+        except BaseException as error:  # noqa: BLE001 - a limit that is refused is a ValueError
+            number = error.errno if isinstance(error, OSError) else errno.EPERM
+            os.write(tell, str(number).encode())
         finally:
             os._exit(127)
     # First of all: a program of the same account may kill its guard before anything else is said.
@@ -142,11 +146,21 @@ def give_up(spec: "dict[str, Any]") -> None:
     rules = _ruleset(spec["landlock"]) if spec.get("landlock") else None
     account = spec["account"]
     if account is not None:
+        if spec.get("reads_closed"):
+            prctl(_PR_SET_KEEPCAPS, 1)
         os.setgroups([])
         os.setresgid(account, account, account)
         os.setresuid(account, account, account)
+        if spec.get("reads_closed"):
+            _keep_capability(_CAP_DAC_READ_SEARCH)
+            _checked(
+                _LIBC.prctl(
+                    *map(ctypes.c_ulong, (_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE)),
+                    *map(ctypes.c_ulong, (_CAP_DAC_READ_SEARCH, 0, 0)),
+                )
+            )
     elif os.geteuid() == 0:
-        _drop_capabilities()
+        _keep_capability(_CAP_DAC_OVERRIDE)
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
     if rules is not None:
         _call(_LANDLOCK_RESTRICT_SELF, rules, 0)
@@ -180,15 +194,15 @@ def _ruleset(rules: "dict[str, Any]") -> int:
     return ruleset
 
 
-def _drop_capabilities() -> None:
-    """Leave root its files and nothing more; without new privileges no exec gives it back."""
-    kept = 1 << _CAP_DAC_OVERRIDE
+def _keep_capability(capability: int) -> None:
+    """Give up all others; without new privileges no exec gives them back."""
+    kept = 1 << capability
     held = (
         ctypes.c_uint32 * 6
     )()  # effective, permitted, inheritable: the low halves, then the high
     _checked(_LIBC.capget((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), held))
     kept &= held[1]
-    left = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
+    left = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)
     _checked(_LIBC.capset((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), left))
 
 

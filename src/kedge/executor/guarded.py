@@ -34,6 +34,8 @@ class Specification:
         folder: the working directory.
         limits: RLIMIT_* → (soft, hard).
         account: the user and group number to become, None to stay as it is.
+        reads_closed: whether that account may pass through and read what is closed to others; then rules
+            of Landlock are what confines it.
         mark: what all of its processes are to be known by, see `marks`; None for nothing.
         landlock: the rules it comes under, None for none.
         filter_program: its system-call filter, None for none.
@@ -47,6 +49,7 @@ class Specification:
     folder: str
     limits: Mapping[int, tuple[int, int]]
     account: int | None
+    reads_closed: bool = False
     mark: int | None = None
     landlock: Ruleset | None = None
     filter_program: bytes | None = None
@@ -63,6 +66,7 @@ class Specification:
                 "folder": self.folder,
                 "limits": {**self.limits, **marked},
                 "account": self.account,
+                "reads_closed": self.reads_closed,
                 "entrances": self.entrances,
                 "processors": self.processors,
                 "landlock": None if self.landlock is None else asdict(self.landlock),

@@ -49,9 +49,9 @@ def attend(executor: "Executor", payload: "Process", job: "Job") -> int:
         StartFailed: it cannot be started.
     """
     with ExitStack() as after:
+        after.enter_context(_lending_terminal())
         start = _in_sandbox if executor.kind == "sandbox" else _on_host
         program, bounds = start(payload, job, after)
-        after.enter_context(_lending_terminal())
         return _wait(program, job, bounds)
 
 
@@ -172,6 +172,7 @@ class _Guarded:
 
     def kill(self) -> None:
         """SIGKILL to everything that it started."""
+        processes.send(self._guard, signal.SIGCONT)  # the program may have stopped it
         with suppress(BrokenPipeError):
             os.write(self._control, b"k")
 
@@ -204,6 +205,7 @@ class _Guarded:
         """Have the guard kill what still runs, and let go of the descriptors."""
         if not self._reaped:
             self.kill()
-            if processes.wait_readable(self.ended, KILL_PATIENCE_S):
-                self.settle()
+            if not processes.wait_readable(self.ended, KILL_PATIENCE_S):
+                processes.send(self._guard, signal.SIGKILL)
+            self.settle()
         self._descriptors.close()

@@ -53,6 +53,10 @@ def process_limits(
     if counts_processes(own_account=own_account, own_namespace=own_namespace):
         number = resources.pids + (0 if own_account else _OWN_PROCESSES)
         limits[resource.RLIMIT_NPROC] = _both(number, resource.RLIMIT_NPROC)
+    elif "pids" not in held_by_kernel:
+        # Counted with all others of this account: as many as there are now, and the run's own.
+        number = resources.pids + _threads_of_account()
+        limits[resource.RLIMIT_NPROC] = _both(number, resource.RLIMIT_NPROC)
     if "memory" not in held_by_kernel:
         number = (resources.memory_mb * _DATA_SHARE + _DATA_MORE_MB) << 20
         limits[resource.RLIMIT_DATA] = _both(number, resource.RLIMIT_DATA)
@@ -91,7 +95,7 @@ def missing(resources: Resources, *, own_account: bool, own_namespace: bool) -> 
     said = []
     if "memory" not in found.controllers:
         said.append(
-            f"memory is looked at every 50 ms and the run killed above its {resources.memory_mb} MB;"
+            f"memory is looked at from outside and the run killed above its {resources.memory_mb} MB;"
             f" the kernel does not hold it to them{why}"
         )
     if "cpu" not in found.controllers and resources.cpu != int(resources.cpu):
@@ -102,13 +106,27 @@ def missing(resources: Resources, *, own_account: bool, own_namespace: bool) -> 
     if "pids" not in found.controllers and not counts_processes(
         own_account=own_account, own_namespace=own_namespace
     ):
-        said.append(f"the number of processes is not limited to {resources.pids}{why}")
+        said.append(
+            f"processes are counted together with all others of this account: {resources.pids} more than"
+            f" there are now{why}"
+        )
     return said
 
 
 def counts_processes(*, own_account: bool, own_namespace: bool) -> bool:
     """Whether RLIMIT_NPROC would count the processes of one run alone."""
     return own_account or (own_namespace and _kernel() >= _COUNTED_IN_NAMESPACE)
+
+
+def _threads_of_account() -> int:
+    own, found = os.geteuid(), 0
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{name}").st_uid == own:
+                found += len(os.listdir(f"/proc/{name}/task"))
+        except OSError:
+            continue
+    return found
 
 
 def _both(number: int, limit: int) -> tuple[int, int]:

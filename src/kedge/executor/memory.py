@@ -127,12 +127,14 @@ def _held_bytes(processes: Sequence[int], files: int) -> float:
 
 
 def _proportional(process: int) -> tuple[int, int]:
-    """PSS in bytes, all of it and that of memory files; RSS without what is shared where it is refused."""
+    """PSS in bytes, all of it and that of memory files; RSS where that is refused.
+
+    It is refused for a process that has closed itself to being looked at, which is not to pay off.
+    """
     try:
         lines = _read(f"/proc/{process}/smaps_rollup").splitlines()
     except OSError:
-        resident, shared = _resident(process)
-        return max(0, resident - shared), 0
+        return _resident(process)[0], 0
     # The first line is the range of addresses; the others are `Name:   123 kB`.
     sizes = {words[0]: int(words[1]) << 10 for words in map(bytes.split, lines[1:])}
     return sizes.get(b"Pss:", 0), sizes.get(b"Pss_Shmem:", 0)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 
 from kedge.contract.ownership import DEPTH_LIMIT, remove
 
@@ -27,9 +28,12 @@ def remove_of(folder: str, uid: int) -> None:
     For an account that the next run will have: it must not find what this one kept there.
     """
     with os.scandir(folder) as entries:
-        own = [one.path for one in entries if one.stat(follow_symlinks=False).st_uid == uid]
-    for path in own:
-        remove(path)
+        names = [one.name for one in entries]
+    for name in names:
+        path = os.path.join(folder, name)
+        with suppress(OSError):  # somebody else's, that went meanwhile
+            if os.stat(path, follow_symlinks=False).st_uid == uid:
+                remove(path)
 
 
 def _hand_over(folder: int, uid: int, gid: int, owned_by: int, depth: int) -> None:

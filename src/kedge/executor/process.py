@@ -93,7 +93,7 @@ def specification(
         StartFailed, InputError: the program, or an input, cannot be had.
     """
     folder = job.workspace.folder
-    account = _account(payload, job, after)
+    account = _account(job, after)
     owner = account.uid if account else None
     variables = program_variables(payload, job, folder)
     variables.setdefault("TMPDIR", os.path.join(folder, _TMP))
@@ -116,7 +116,6 @@ def specification(
     )
     if account is not None:
         _lend(job, account, after)
-        after.callback(ownership.remove_of, _SHARED_MEMORY, account.uid)
     os.chmod(folder, 0o555)
     after.callback(os.chmod, folder, 0o755)
     return guarded.Specification(
@@ -130,6 +129,7 @@ def specification(
             own_namespace=False,
         ),
         account=owner,
+        reads_closed=owner is not None and _is_closed(payload, job),
         mark=marks.of(job.run_id),
         landlock=reached.ruleset(version, network=job.network) if version else None,
         filter_program=_filter(network=job.network),
@@ -176,26 +176,26 @@ def _filter(*, network: bool) -> bytes | None:
     return seccomp.guarded_filter(network=network) if seccomp.supported() else None
 
 
-def _account(payload: Process, job: "Job", after: ExitStack) -> identity.Identity | None:
-    """The account to become: none for an ordinary user, and none that could not reach what it needs."""
+def _account(job: "Job", after: ExitStack) -> identity.Identity | None:
+    """The account to become: none for an ordinary user, and for root where there are none to give."""
     if os.geteuid() != 0:
         return None
     if identity.needed():
-        visible = payload.root.visible if isinstance(payload.root, PythonRoot) else ()
-        package = () if job.workspace.package is None else (job.workspace.package,)
-        closed = [
-            path
-            for path in (job.workspace.folder, *package, *visible, *job.paths)
-            if not _reachable(path)
-        ]
-        if not closed:
-            return after.enter_context(identity.claimed())
-        why = f"others than root cannot reach {closed[0]}"
-    else:
-        why = "there are no user numbers for it here"
+        account = after.enter_context(identity.claimed())
+        ownership.remove_of(_SHARED_MEMORY, account.uid)  # of a run that was killed with its Kedge
+        after.callback(ownership.remove_of, _SHARED_MEMORY, account.uid)
+        return account
     held = ", kept to its own files and processes by Landlock" if landlock.abi() else ""
-    job.on_notice(f"the code runs as root{held}: {why}")
+    job.on_notice(f"the code runs as root{held}: there are no user numbers for it here")
     return None
+
+
+def _is_closed(payload: Process, job: "Job") -> bool:
+    """Whether something that the program needs is closed to others than root, as below `/root`."""
+    visible = payload.root.visible if isinstance(payload.root, PythonRoot) else ()
+    package = () if job.workspace.package is None else (job.workspace.package,)
+    needed = (job.workspace.folder, *package, *visible, *job.paths)
+    return not all(_reachable(path) for path in needed)
 
 
 def _reachable(path: str) -> bool:

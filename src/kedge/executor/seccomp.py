@@ -24,6 +24,7 @@ class _Machine(NamedTuple):
     ioctl: int
     setrlimit: int
     prlimit64: int
+    system_v: tuple[int, ...]  # shmget, semget, msgget
     denied: tuple[int, ...]
 
 
@@ -121,6 +122,7 @@ _MACHINES = {
         ioctl=16,
         setrlimit=160,
         prlimit64=302,
+        system_v=(29, 64, 68),
         denied=(*_X86_64.values(), *_SINCE_COMMON.values()),
     ),
     "aarch64": _Machine(
@@ -132,6 +134,7 @@ _MACHINES = {
         ioctl=29,
         setrlimit=164,
         prlimit64=261,
+        system_v=(194, 190, 186),
         denied=(*_AARCH64.values(), *_SINCE_COMMON.values()),
     ),
 }
@@ -182,7 +185,7 @@ def guarded_filter(machine: str | None = None, *, network: bool) -> bytes:
     """The filter for a program that shares the host's namespaces and perhaps its account.
 
     It may not set limits of other processes, which would be a way to kill them, nor the limit that marks
-    it as this run's (`marks.py`).
+    it as this run's (`marks.py`). What it would make by System V's calls would outlive it.
 
     Args:
         machine: as `os.uname().machine`.
@@ -193,6 +196,8 @@ def guarded_filter(machine: str | None = None, *, network: bool) -> bytes:
     """
     known = _known(machine)
     more = _limits_of_its_own(known)
+    for call in known.system_v:
+        more += [(_EQUAL, 0, 1, call), _REFUSE]
     if not network:
         for call in (known.socket, known.socketpair):
             more += _unless(call, _FIRST_ARGUMENT, [(_EQUAL, 1, 0, _AF_UNIX), _REFUSE])

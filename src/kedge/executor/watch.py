@@ -136,6 +136,8 @@ class _Watch:
         self.job.on_tick()
         if not outcome.started and self.reason == "exited":
             raise _could_not_start(self.tail)
+        if outcome.exit_code == 0 and self.breach:
+            self.reason, self.breach = "exited", ""  # it was quicker than the kill
         used = self.bounds.used()
         peaks = [peak for peak in (outcome.peak_memory_mb, used.peak_memory_mb) if peak is not None]
         return Ended(
@@ -143,7 +145,7 @@ class _Watch:
             signal=outcome.signal,
             reason=self.reason,
             wall_s=wall,
-            cpu_s=outcome.cpu_s,
+            cpu_s=used.cpu_s if outcome.cpu_s is None else max(outcome.cpu_s, used.cpu_s or 0.0),
             peak_memory_mb=max(peaks, default=None),
             read_bytes=outcome.read_bytes,
             written_bytes=outcome.written_bytes,

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from kedge import settings
 from kedge.contract import workspace
-from kedge.errors import EnvironmentFailed, InputError, Lost, RunCancelled, RunFailed
+from kedge.errors import EnvironmentFailed, InputError, RunFailed
 from kedge.executor import Cancel, Executor, Stopped, choose, clear, warm_up
 from kedge.package import resources
 from kedge.package.machine import this_machine
@@ -21,7 +21,7 @@ from kedge.package.source import PackageSource
 from kedge.ports import check_inputs, extensions_of, kind_of, mask
 from kedge.run import events, record, secrets
 from kedge.run.description import Function
-from kedge.run.execution import Execution, Observer, Result, file_facts
+from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
 from kedge.run.prepare import Prepared, prepare
 from kedge.runtime.python import PythonRuntime
 from kedge.target import LocalTarget
@@ -36,6 +36,7 @@ __all__ = [
     "ready",
     "run",
     "settle",
+    "stopped",
     "task_of",
 ]
 
@@ -114,7 +115,7 @@ def ready(
             prepared = prepare(source, preparing.step, mode=mode)
         yield Ready(source, prepared, preparing.entry, time.monotonic() - began)
     except Stopped:
-        raise preparing.failed(_stopped(cancel)) from None
+        raise preparing.failed(stopped(cancel)) from None
     except EnvironmentFailed as error:
         if error.run_id is None:  # else it is a run's own, which ended in the block
             preparing.failed(error, always=True)
@@ -139,9 +140,10 @@ class _Preparing:
 
     def step(self, text: str) -> None:
         if self.entry is None:
-            entry = record.create(function=self._function, source=self._source.root)
-            self.entry = record.update(entry, status="preparing")
-            self._cancel.listen(control_path(self.entry))
+            with self._cancel.held_back():  # else a record could be made that nobody knows of
+                entry = record.create(function=self._function, source=self._source.root)
+                self.entry = record.update(entry, status="preparing")
+                self._cancel.listen(control_path(self.entry))
         events.append(self.entry.id, "preparing", {"what": text})
         self._observer.step(text)
 
@@ -213,37 +215,32 @@ def run(
         "resources": asdict(limits),
         "warnings": tuple(warnings),
     }
+    paths = (*settings.get("sandbox.paths"), *host_paths)
     if ready.entry is not None:
         entry = record.update(ready.entry, **facts)
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
-    paths = (*settings.get("sandbox.paths"), *host_paths)
     execution = Execution(entry, task, function, observer, cancel, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, ready.preparing_s)
 
 
 def settle() -> None:
-    """Settle the runs whose process is gone: their records, and what they left on this machine."""
-    for lost in record.settle_lost():
-        clear(lost.id)
+    """Settle the runs whose process is gone: what they left on this machine, then their records."""
+    record.settle_lost(_clear)
+
+
+def _clear(lost: record.Run) -> None:
+    clear(lost.id)
+    with suppress(OSError):  # another process is at it too; what cannot go now, `kedge gc` removes
         workspace.remove(os.path.join(lost.folder, "workspace"))
-        with suppress(OSError):
-            os.unlink(control_path(lost))
+    with suppress(OSError):
+        os.unlink(control_path(lost))
 
 
 def control_path(run: record.Run) -> str:
     """Where a run that goes on takes the request to stop (`kedge.executor.ask_from_outside`)."""
     return os.path.join(run.folder, "control")
-
-
-def _stopped(cancel: Cancel) -> RunFailed:
-    if cancel.abandoned:
-        return Lost(
-            "the command that waited for the run went away while it was being prepared",
-            hint="run it again",
-        )
-    return RunCancelled("interrupted before anything was run", hint="give the command again")
 
 
 def task_of(

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kedge.contract import failure, progress, workspace
-from kedge.errors import KedgeError, Lost, OutOfMemory, RunFailed, StartFailed, StoreError
+from kedge.errors import (
+    KedgeError,
+    Lost,
+    OutOfMemory,
+    RunCancelled,
+    RunFailed,
+    StartFailed,
+    StoreError,
+)
 from kedge.executor import Cancel, Ended, Job, disk_is_full
 from kedge.middleware import drive
 from kedge.ports import mask
@@ -30,6 +38,7 @@ class Observer:
         progress: given each of the code's events.
         output: given what the code wrote, as it comes.
         notice: told what the user should read; `detail` what only some want to know.
+        tick: called every 50 ms or so while the code runs.
     """
 
     step: Callable[[str], None] = lambda _: None
@@ -38,6 +47,7 @@ class Observer:
     output: Callable[[Stream, bytes], None] = lambda _stream, _data: None
     notice: Callable[[str], None] = lambda _: None
     detail: Callable[[str], None] = lambda _: None
+    tick: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,6 @@ class Execution:
             paths: more host paths that the code may read.
             preparing_s: seconds that preparing took, for the record.
         """
-        self.observer.started(self.entry)
         try:
             log = LogWriter(os.path.join(self.entry.folder, "log"))
         except StoreError as error:
@@ -105,6 +114,9 @@ class Execution:
         found = workspace.Collected()
         wrong: RunFailed | None
         try:
+            self.observer.started(self.entry)
+            if self.cancel.requested:
+                raise stopped(self.cancel)
             made = workspace.prepare(
                 self.place,
                 snapshot,
@@ -156,6 +168,7 @@ class Execution:
             found.problems,
             last_lines(log.tail("stderr", _STDERR_LINES)),
             self.task.resources,
+            run_id=self.entry.id,
             disk_full=full,
         )
         if wrong is None:
@@ -184,6 +197,7 @@ class Execution:
         def on_tick() -> None:
             log.flush_partial()
             on_progress(reader.poll())
+            self.observer.tick()
 
         job = Job(
             run_id=self.entry.id,
@@ -237,6 +251,16 @@ class Execution:
         if wrong is not None:
             wrong.run_id = self.entry.id
         return Result(self.entry, wrong)
+
+
+def stopped(cancel: Cancel) -> RunFailed:
+    """Why nothing was run, once a stop was asked for."""
+    if cancel.abandoned:
+        return Lost(
+            "the command that waited for the run went away before it was started",
+            hint="run it again",
+        )
+    return RunCancelled("interrupted before anything was run", hint="give the command again")
 
 
 def file_facts(port: str, path: str) -> dict[str, Any]:

@@ -246,7 +246,8 @@ def _orphans(listed: list[os.DirEntry[str]], runs: dict[str, tuple[str, float]])
 def _left_over_folders() -> Iterator[Kept]:
     """What was being made, or taken away, by a process that is gone."""
     places = [(parent, prefix) for parent, prefix, _ in FOLDERS.values()]
-    places += [("resolving", folders.TEMPORARY), ("downloads", folders.TEMPORARY)]
+    others = ("resolving", "downloads", "tmp", "debuggers")
+    places += [(parent, folders.TEMPORARY) for parent in others]
     for parent, prefix in places:
         for entry in _entries(parent):
             if entry.name.startswith(prefix) and not holding.is_held(entry.path):

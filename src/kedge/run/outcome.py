@@ -27,6 +27,7 @@ def failure_of(
     stderr: str,
     resources: Resources,
     *,
+    run_id: str,
     disk_full: bool = False,
 ) -> RunFailed | None:
     """The run's failure, None when it succeeded.
@@ -37,6 +38,7 @@ def failure_of(
         problems: what its outputs break of the contract.
         stderr: the last lines of its standard error.
         resources: the limits it ran under.
+        run_id: its name, for hints.
         disk_full: whether its disk had no room left at its end.
     """
     evidence: dict[str, Any] = {"exit_code": ended.exit_code, "signal": ended.signal}
@@ -48,7 +50,12 @@ def failure_of(
             **_user(reported),
         )
     if ended.reason == "cancelled":
-        return RunCancelled("the run was cancelled", evidence=evidence, **_user(reported))
+        return RunCancelled(
+            "the run was cancelled",
+            hint=f"what it had written is kept: `kedge show {run_id}`",
+            evidence=evidence,
+            **_user(reported),
+        )
     if ended.reason == "timeout":
         return RunTimeout(
             f"the run outlived its timeout of {resources.timeout:g} s",
@@ -98,7 +105,7 @@ def failure_of(
     said = stderr.strip().rsplit("\n", 1)[-1].strip()
     return FunctionError(
         _ending(ended) + (f": {said}" if said else " and wrote nothing to standard error"),
-        hint="`kedge logs last` shows everything it wrote",
+        hint=f"`kedge logs {run_id}` shows everything it wrote",
         evidence=evidence,
     )
 

@@ -7,7 +7,7 @@ changes again.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -270,16 +270,21 @@ def list_runs(
     return _rows(f"{where}ORDER BY number DESC LIMIT ?", *values, limit)
 
 
-def settle_lost() -> list[Run]:
-    """End every run whose holder is gone, as `lost`; the runs that were ended so, for cleaning up.
+def settle_lost(clear: Callable[[Run], None] = lambda _: None) -> list[Run]:
+    """End every run whose holder is gone, as `lost`; the runs that were ended so.
 
     Called at the start of whatever works with runs. It costs one query when there is nothing to do.
+
+    Args:
+        clear: removes what such a run has left; before its record is ended, since nobody looks for it
+            after that.
     """
     settled = []
     for run in _rows(f"WHERE {_IS_ALIVE} ORDER BY number"):
         reason = lost_because(run.holder)
         if reason is None:
             continue
+        clear(run)
         failure = Lost(
             f"run `{run.id}` was lost: {reason} while it was {run.status}",
             evidence={"noticed": now(), "pid": run.holder.pid, "boot_id": run.holder.boot_id},

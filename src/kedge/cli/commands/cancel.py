@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kedge.cli.report import say, write_json
-from kedge.errors import Unavailable
+from kedge.errors import Unavailable, UnknownName
 
 if TYPE_CHECKING:
     from kedge.run.record import Run
@@ -40,12 +40,12 @@ def command(run: str, force: bool, as_json: bool) -> None:
 def _ended(run: "Run", *, force: bool) -> "Run":
     """The run after its end, which is asked for here."""
     from kedge.executor import ask_from_outside
-    from kedge.run import core, record
+    from kedge.run import core
 
     path = core.control_path(run)
     deaf_until = time.monotonic() + _DEAF_S
     while not ask_from_outside(path, force=force):
-        run = record.get(run.id)
+        run = _known(run)
         if run.ended_yet:
             return run
         if time.monotonic() > deaf_until:
@@ -55,9 +55,10 @@ def _ended(run: "Run", *, force: bool) -> "Run":
                 hint="cancel it on that machine, or end that process",
             )
         time.sleep(_POLL_S)
-    until = time.monotonic() + float(run.resources.get("grace") or 0.0) + _MORE_S
-    while not (run := record.get(run.id)).ended_yet:
-        if time.monotonic() > until:
+    asked = time.monotonic()
+    while not (run := _known(run)).ended_yet:
+        # Its grace is on record once it is prepared.
+        if time.monotonic() > asked + float(run.resources.get("grace") or 0.0) + _MORE_S:
             raise Unavailable(
                 f"run `{run.id}` was asked to stop and has not ended",
                 hint="`kedge cancel --force` kills it without waiting",
@@ -65,3 +66,15 @@ def _ended(run: "Run", *, force: bool) -> "Run":
         core.settle()
         time.sleep(_POLL_S)
     return run
+
+
+def _known(run: "Run") -> "Run":
+    from kedge.run import record
+
+    try:
+        return record.get(run.id)
+    except UnknownName:
+        raise UnknownName(
+            f"run `{run.id}` was not begun: its inputs were refused",
+            hint="there is nothing to cancel",
+        ) from None

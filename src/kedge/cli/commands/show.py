@@ -6,7 +6,6 @@ import click
 
 from kedge.cli.report import say, write_json, write_text
 from kedge.cli.text import table
-from kedge.errors import UnknownName
 
 if TYPE_CHECKING:
     from kedge.run.history import Summary
@@ -23,15 +22,14 @@ def command(run: str, as_json: bool) -> None:
     from kedge.run import core, history, record
 
     core.settle()
-    try:
-        found = record.get(run)
-    except UnknownName:
-        package, mark, name = run.rpartition("#")
+    package, mark, name = run.rpartition("#")
+    summary = None
+    if run != record.LAST:
         summary = history.summary(name, package if mark else None)
-        if summary is None:
-            raise
+    if summary is not None:  # before the beginning of an id, which can be given a character more
         _show_summary(summary, as_json=as_json)
         return
+    found = record.get(run)
     if as_json:
         write_json(found.to_json())
         return

@@ -44,7 +44,8 @@ def command(
             say(f"{case['function']}, {case['name']}:")
             for difference in case["differences"]:
                 say(f"  {difference}")
-        say(f"{found['passed']} passed, {found['failed']} failed")
+        rest = f", {answer['not_run']} not run" if answer["not_run"] else ""
+        say(f"{found['passed']} passed, {found['failed']} failed{rest}")
     if answer["stopped"]:
         return RunCancelled.exit_code
     return 1 if found["failed"] else 0

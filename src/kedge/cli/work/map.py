@@ -47,8 +47,9 @@ def work(
     Returns:
         A `summary`, the first `failures` in words, and whether it was `stopped` before all had run.
     """
-    core.settle()
-    source = open_package(package)
+    with cancel.interrupting():
+        core.settle()
+        source = open_package(package)
     name = named(source.function, function)
     _apart(inputs, out)
     mode: Literal["auto", "locked"] = "locked" if locked else "auto"
@@ -176,7 +177,14 @@ class _Sweep:
         return sweep.fitting(limits, machine.cpu)
 
     def _done(self, ids: list[str], out: str) -> dict[int, str]:
-        """The rows that need not be run again, and the run of each."""
+        """The rows that need not be run again, and the run of each.
+
+        None where secrets differ from row to row: no record says with which of them a run was made.
+        """
+        ports = self.function.input_ports
+        columns = {column.split(".")[0] for column in self.contents.columns}
+        if any(holds_secret(ports.schema_of(column) or {}) for column in columns):
+            return {}
         prepared = self.ready.prepared
         known: dict[bytes, list[str]] = {}
         for run in sweep.succeeded(

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from kedge.cli import result as results
 from kedge.cli.values import named, with_pairs
-from kedge.executor import Cancel
+from kedge.errors import RunCancelled
+from kedge.executor import Cancel, Stopped
 from kedge.package.source import open_package
 from kedge.ports import Ports
 from kedge.ports.shapes import holds_secret
@@ -34,8 +35,9 @@ def work(
     Returns:
         `id` and `wall_s` of the run, and either its `document` or its `text`.
     """
-    core.settle()
-    source = open_package(package)
+    with cancel.interrupting():
+        core.settle()
+        source = open_package(package)
     name = named(source.function, function)
     mode: Literal["auto", "locked"] = "locked" if locked else "auto"
     with core.ready(source, name, observer, cancel, mode=mode) as ready:
@@ -53,16 +55,27 @@ def work(
             keep=keep,
         )
         result = core.run(ready, request, observer, cancel)
-    if out is not None:
-        results.copy_out(result, out)
-    if result.failure is not None:
+    if result.failure is not None and cancel.requested:
         raise result.failure
-    return {
-        "id": result.run.id,
-        "wall_s": result.run.measured.get("wall_s"),
-        "document": results.document(result) if as_json else None,
-        "text": "" if as_json else results.text(result, described.output_ports),
-    }
+    try:
+        with cancel.interrupting():  # copying and hashing big files takes long
+            if out is not None:
+                results.copy_out(result, out)
+            if result.failure is not None:
+                raise result.failure
+            return {
+                "id": result.run.id,
+                "wall_s": result.run.measured.get("wall_s"),
+                "document": results.document(result) if as_json else None,
+                "text": "" if as_json else results.text(result, described.output_ports),
+            }
+    except Stopped:
+        run = result.run.id
+        raise RunCancelled(
+            f"interrupted after run `{run}` had {result.run.status}",
+            hint=f"`kedge show {run}` shows its results",
+            run_id=run,
+        ) from None
 
 
 def _like(like: str | None, ports: Ports) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The test cases of a package, each a run of its own."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from kedge.package.manifest import load
 from kedge.package.source import open_package
 from kedge.package.testcases import TestCase, load_cases
 from kedge.run import core
+from kedge.run.sweep import at_once
 
 # Of those above the space, what XML 1.0 and UTF-8 have no place for.
 _NOT_XML = frozenset(map(chr, (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)))
@@ -42,10 +42,12 @@ def work(
     """Run the cases of a package, or of one function.
 
     Returns:
-        The outcomes as `document` and as `text`, and whether it was `stopped` before all had run.
+        The outcomes as `document` and as `text`, how many cases were `not_run`, and whether it was
+        `stopped`.
     """
-    core.settle()
-    source = open_package(package)
+    with cancel.interrupting():
+        core.settle()
+        source = open_package(package)
     name = named(source.function, function)
     with core.ready(source, name, observer, cancel) as found:
         ready = replace(found, entry=None)
@@ -64,6 +66,7 @@ def work(
     return {
         "document": _document(outcomes),
         "text": _table(outcomes),
+        "not_run": len(cases) - len(outcomes),
         "stopped": cancel.requested,
     }
 
@@ -76,9 +79,15 @@ def _run_all(
     cancel: Cancel,
 ) -> list[Outcome]:
     """Every case, `jobs` at once. A request to stop ends the running ones and starts no more."""
-    with ThreadPoolExecutor(min(jobs, len(cases))) as pool:
-        waiting = [pool.submit(_run_one, ready, case, executor, cancel) for case in cases]
-        return [future.result() for future in waiting]
+    found: dict[int, Outcome] = {}
+
+    def one(numbered: tuple[int, TestCase]) -> None:
+        number, case = numbered
+        found[number] = _run_one(ready, case, executor, cancel)
+
+    for _, ended in at_once(one, enumerate(cases), min(jobs, len(cases)), cancel):
+        ended.result()
+    return [found[number] for number in sorted(found)]
 
 
 def _run_one(ready: core.Ready, case: TestCase, executor: str | None, cancel: Cancel) -> Outcome:
