@@ -24,7 +24,7 @@ def deed(kedge: Any, executor: str) -> Any:
 
     def runs(function: str, *words: str, code: int | None) -> tuple[Any, Any]:
         ended = kedge(
-            *("run", HOSTILE, function, *words, "--executor", executor, "--json"), code=code
+            *("run", HOSTILE, function, *words, "--executor", executor, "--json", "-q"), code=code
         )
         answer = ended.json
         run = answer["_run"]["id"] if "_run" in answer else answer["error"]["run"]

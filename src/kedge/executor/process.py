@@ -116,6 +116,12 @@ def specification(
     )
     if account is not None:
         _lend(job, account, after)
+    reads_closed = owner is not None and _is_closed(payload, job)
+    if reads_closed and not version:
+        job.on_notice(
+            "the code can read every file of this machine: what it needs is closed to others, and there"
+            " is no Landlock here to say which of it"
+        )
     os.chmod(folder, 0o555)
     after.callback(os.chmod, folder, 0o755)
     return guarded.Specification(
@@ -129,7 +135,7 @@ def specification(
             own_namespace=False,
         ),
         account=owner,
-        reads_closed=owner is not None and _is_closed(payload, job),
+        reads_closed=reads_closed,
         mark=marks.of(job.run_id),
         landlock=reached.ruleset(version, network=job.network) if version else None,
         filter_program=_filter(network=job.network),
