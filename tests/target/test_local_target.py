@@ -16,7 +16,7 @@ def make_job(folder: Path, said: list[bytes]) -> Job:
     for name in ("in", "out", "scratch"):
         (folder / name).mkdir()
     return Job(
-        run_id="r1",
+        run_id="0123456789ab",
         package="p",
         function="f",
         workspace=Workspace(str(folder), None),
@@ -44,7 +44,7 @@ def test_a_payload_is_executed_here(tmp_path: Path) -> None:
     with using(Inner(), Outer()):
         ended = drive(targets.get("local")().place(executor, payload, make_job(tmp_path, said)))
     assert (ended.exit_code, ended.reason) == (0, "exited")
-    assert b"".join(said) == b"r1\n"
+    assert b"".join(said) == b"0123456789ab\n"
     assert order == ["target local", f"executor {executor.kind}"]
 
 

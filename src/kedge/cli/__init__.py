@@ -10,18 +10,23 @@ from typing import Final
 SUPERVISED: Final = ("run", "test", "map")  # what runs functions: see `supervised`
 
 
-def main() -> None:
-    """Run the command line of this process and exit; `kedge.cli.app.main` says how."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 fine, else the code of the error's kind.
+
+    Args:
+        arguments: the words after `kedge`; those of this process when not given.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
     # Ignored by some who start us, and then no child can be waited for.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until somebody can say it better
-    if sys.argv[1:2] and sys.argv[1] in SUPERVISED:
+    if words and words[0] in SUPERVISED:
         from kedge.cli.streams import open_closed_streams
         from kedge.cli.supervised import begin
 
         open_closed_streams()
         begin()
-    from kedge.cli.app import main
+    from kedge.cli import app
 
-    main()
+    app.main(words)
