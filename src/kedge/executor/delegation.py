@@ -125,10 +125,9 @@ def _delegated(folder: str, top: str) -> bool:
         for path in (folder, f"{folder}/cgroup.procs", f"{folder}/cgroup.subtree_control")
     ):
         return False
-    if folder == top:
-        return True  # of a container's own namespace
-    # Being able to write says little: root can everywhere, and a user in every unit below the user's own
-    # manager. systemd says by an attribute which groups it keeps its hands off.
+    if os.geteuid() != 0 or folder == top:
+        return True  # given to this account, or the top of a container's own namespace
+    # Root may write everywhere; systemd says by an attribute which groups it keeps its hands off.
     return os.path.isdir(f"{folder}/{SUPERVISOR}") or any(
         _attribute(folder, name) == b"1" for name in ("trusted.delegate", "user.delegate")
     )
