@@ -78,6 +78,11 @@ class CommandLine:
         assert code is None or ended.code == code, (ended.code, ended.out, ended.err)
         return ended
 
+    def runs_of(self, source: Path, *words: str) -> list[Any]:
+        """What the listing says of a package's runs, the newest first; others run on the same home."""
+        listed = self("runs", "--json", "-n", "500", *words).json
+        return [run for run in listed if run["source"] == str(source)]
+
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         """Call it and go on; it has a process group of its own, as a shell would give it."""
         return subprocess.Popen(

@@ -178,8 +178,7 @@ def test_nothing_is_recorded_and_nothing_is_left(kedge: Any, script: Path) -> No
         "width=3",
         input=f"setsid sleep {mark} & touch scratch/x\n".encode(),
     )
-    runs = kedge("runs", "--json", "-n", "500").json
-    assert [run["inputs"] for run in runs if run["source"] == str(script)] == [{"width": 1.0}]
+    assert [run["inputs"] for run in kedge.runs_of(script)] == [{"width": 1.0}]
     assert is_gone(mark)
 
 
@@ -232,8 +231,7 @@ def test_a_function_that_cannot_be_imported_can_be_debugged(kedge: Any, tmp_path
     script = tmp_path / "broken.py"
     script.write_text("import nowhere\n\ndef f(width: float) -> float:\n    return width\n")
     kedge("run", script, "f", "width=4", code=1)
-    runs = kedge("runs", "--json", "-n", "50").json
-    run = next(run for run in runs if run["package"] == "broken")
+    (run,) = kedge.runs_of(script)
     ended = kedge("debug", run["id"], input=b"cat in/data.json; echo; run-function; echo $?\n")
     assert ended.out.splitlines() == ['{"width": 4}', "1"]
     assert "nowhere" in ended.err

@@ -124,7 +124,7 @@ def test_packages_files_versions_and_failures_are_compared(
     (package / "new.txt").write_text("new")
     (package / "main.py").write_text("def f(x: int) -> int:\n    raise ValueError('no')\n")
     kedge("run", package, "f", "x=1", code=1)
-    other = kedge("runs", "-n", "1", "--package", "p", "--json").json[0]["id"]
+    other = kedge.runs_of(package)[0]["id"]
     found = {
         f"{entry['part']} {entry['name']}": entry
         for entry in kedge("diff", one, other, "--json").json["differences"]

@@ -45,7 +45,7 @@ def test_an_error_message_cannot_act_on_the_terminal_or_pass_for_kedges_own(
     said = ended.err[ended.err.index("error[function_error]") :]
     assert said.startswith(r"error[function_error]: ValueError: \x1b[2Jgone\x07\r" + "\n  error[")
     assert r"\x9b31m" in said
-    shown = kedge("show", "last")
+    shown = kedge("show", kedge.runs_of(script)[0]["id"])
     assert not {"\x1b", "\x07", "\x9b", "\r"} & set(shown.out + shown.err)
 
 

@@ -293,8 +293,7 @@ def until_started(kedge: Any, package: Path, number: int) -> None:
     """Wait until so many rows of `slow` are at work."""
     until = time.monotonic() + PATIENCE_S
     while True:
-        runs = kedge("runs", "--json", "-n", "500", "--status", "running").json
-        if sum(run["source"] == str(package) for run in runs) >= number:
+        if len(kedge.runs_of(package, "--status", "running")) >= number:
             return
         assert time.monotonic() < until
 

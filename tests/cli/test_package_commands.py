@@ -216,8 +216,9 @@ def test_a_lock_keeps_its_python_until_the_script_refuses_it(kedge: Any, tmp_pat
     assert before.splitlines()[0].endswith(", Python 3.11")
 
     script.write_text(newest.replace(">=3.12", ">=3.9"))
-    assert kedge("run", script, "--locked", "--json").json["result"] == "a = 1\n"
-    assert kedge("show", "last", "--json").json["interpreter"].startswith("3.11.")
+    ran = kedge("run", script, "--locked", "--json").json
+    assert ran["result"] == "a = 1\n"
+    assert kedge("show", ran["_run"]["id"], "--json").json["interpreter"].startswith("3.11.")
     assert lock.read_text() == before
 
     script.write_text(newest)

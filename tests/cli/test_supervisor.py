@@ -159,7 +159,7 @@ def test_cancelling_by_force_does_without_the_grace(kedge: Any, tmp_path: Path) 
     for raw in process.stderr:
         if raw.startswith(b"progress: 1/1 ready"):
             break
-    (run,) = kedge("runs", "--package", "patient", "--json").json
+    (run,) = kedge.runs_of(tmp_path)
     answer = kedge("cancel", run["id"], "--force", "--json").json
     assert answer["status"] == "cancelled"
     process.communicate(timeout=LIMIT_S)
@@ -294,7 +294,7 @@ def test_what_was_printed_before_a_silence_is_shown_during_it(kedge: Any, tmp_pa
         if raw.startswith(b"progress: 1/1 ready"):
             break
     os.kill(process.pid, signal.SIGSTOP)
-    (run,) = kedge("runs", "--status", "running", "--package", "f", "--json").json
+    (run,) = kedge.runs_of(tmp_path / "f.py")
     log = Path(run["folder"]) / "log"
     assert within(LIMIT_S, lambda: log.stat().st_size > 400_000)
     os.kill(process.pid, signal.SIGCONT)
