@@ -6,17 +6,16 @@ variables only.
 """
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
+from kedge.data import Data
 from kedge.errors import ConfigError, Where, nearest
 from kedge.home import home
 
 FILE = "kedge.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Data):
     """One setting: its type, default, meaning, and whether only the machine's owner may set it."""
 
     name: str
@@ -48,8 +47,7 @@ KEYS: dict[str, Key] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Data):
     """A setting's value now, and where it came from: `default`, a file's path, or a variable."""
 
     key: Key

@@ -144,3 +144,22 @@ def test_a_run_of_an_earlier_boot_is_settled(kedge_alone: Any, kedge_home: Path)
     assert record["failure_kind"] == "lost"
     assert "the machine was restarted" in record["failure"]["message"]
     assert sorted(os.listdir(folder)) == ["log"]
+
+
+def test_too_few_open_files(kedge_alone: Any) -> None:
+    kedge_alone("run", *FINE)
+    refused = []
+    for number in range(14, 46, 5):  # where it ends differs: looking, staging, starting
+        bounded = ("sh", "-c", f'ulimit -n {number}; exec "$@"', "sh", *kedge_alone.words)
+        ended = subprocess.run(
+            [*bounded, "run", *FINE], capture_output=True, text=True, timeout=600
+        )
+        assert "Traceback" not in ended.stderr
+        if ended.returncode:
+            assert ended.returncode == 3, ended.stderr
+            assert "Too many open files" in ended.stderr and "hint: " in ended.stderr
+            refused.append(number)
+    assert len(refused) >= 4
+    runs = kedge_alone("runs", "--json").json
+    assert {run["status"] for run in runs} == {"succeeded", "failed"}
+    kedge_alone("run", *FINE)

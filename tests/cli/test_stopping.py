@@ -136,7 +136,7 @@ def test_ctrl_c_while_test_cases_run_ends_them_all(kedge: Any, tmp_path: Path) -
     process = kedge.start("test", tmp_path, "--json", "-j", "2")
 
     def going() -> list[str]:
-        listed = kedge("runs", "--package", "cases", "--status", "running", "--json").json
+        listed = kedge.runs_of(tmp_path, "--status", "running")
         return [run["id"] for run in listed]
 
     deadline = time.monotonic() + LIMIT_S
@@ -146,7 +146,7 @@ def test_ctrl_c_while_test_cases_run_ends_them_all(kedge: Any, tmp_path: Path) -
     process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
     assert going() == []
-    assert len(kedge("runs", "--package", "cases", "--json").json) <= 2  # the others were not begun
+    assert len(kedge.runs_of(tmp_path)) <= 2  # the others were not begun
 
 
 def test_ctrl_c_while_preparing_leaves_nothing_behind(

@@ -5,7 +5,6 @@
 As a program it can run as somebody else, which is how the tests see what an ordinary user gets.
 """
 
-import dataclasses
 import json
 import os
 import resource
@@ -17,6 +16,7 @@ import tempfile
 from typing import Any
 
 from kedge.contract.workspace import StagedFile, Workspace
+from kedge.data import asdict
 from kedge.errors import KedgeError
 from kedge.executor import Cancel, Job, choose
 from kedge.middleware import drive
@@ -104,7 +104,7 @@ def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         executor = choose(request.get("kind", "sandbox")).executor
-        answer["ended"] = dataclasses.asdict(drive(executor.execute(payload, job)))
+        answer["ended"] = asdict(drive(executor.execute(payload, job)))
     except (KedgeError, ZeroDivisionError) as error:
         answer["error"] = [type(error).__name__, str(error), getattr(error, "hint", None)]
     answer["grown_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

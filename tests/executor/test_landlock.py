@@ -494,7 +494,7 @@ def test_only_the_runs_own_are_killed(marker) -> None:
         other.close()
         own.kill()
         own.wait()
-    assert marks.bearers(marks.of("other") or 0) == []
+    assert marks.kill_all(marks.of("other") or 0, 0) == []
 
 
 def test_a_listener_that_fails_after_the_guard_was_killed_leaves_nothing(marker) -> None:

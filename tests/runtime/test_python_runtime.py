@@ -1,7 +1,6 @@
 """The `python` kind turns a bound function into what the runner is started with."""
 
 import json
-from dataclasses import FrozenInstanceError
 
 import pytest
 
@@ -54,7 +53,7 @@ def test_it_is_found_by_its_kind_and_does_not_change() -> None:
     assert runtimes.get("python") is PythonRuntime
     one = runtime()
     assert one == runtime()
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         one.handler = "other:one"  # type: ignore[misc]
 
 

@@ -1,6 +1,5 @@
 """The `kedge` command: finds a command by name, runs it, and turns errors into words and exit codes."""
 
-import errno
 import importlib
 import os
 import signal
@@ -9,6 +8,7 @@ from typing import Any, override
 
 import click
 
+from kedge.cli.refusal import refusal
 from kedge.cli.report import OutputRefused, ReaderGoneError, wants_json, write_error
 from kedge.cli.streams import open_closed_streams
 from kedge.errors import KedgeError
@@ -128,29 +128,10 @@ def _exit_code(words: list[str]) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         _drop_output()
-        refused = _refused(error)
+        refused = refusal(error)
         write_error(refused, as_json=wants_json(words))
         return refused.exit_code
     return result if isinstance(result, int) else 0
-
-
-def _refused(error: OSError) -> KedgeError:
-    """What the system did not do, where nothing below could say more about it."""
-    from kedge.errors import StoreError, Unavailable
-    from kedge.home import home
-
-    reason = error.strerror or str(error)
-    path = error.filename if isinstance(error.filename, str) else None
-    message = f"`{path}`: {reason}" if path else reason
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(message, hint="make room, or set KEDGE_HOME to a folder on another disk")
-    try:
-        os.getcwd()
-    except OSError:
-        return Unavailable("the working directory is gone", hint="change to another folder")
-    if path and path.startswith(home()):
-        return StoreError(message, hint="set KEDGE_HOME to a folder that you can write to")
-    return Unavailable(message, hint="look whether it is there and whether you may use it")
 
 
 def _drop_output() -> None:

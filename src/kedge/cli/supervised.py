@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from kedge.cli.refusal import refusal
 from kedge.errors import KedgeError, Lost, RunFailed
 
 if TYPE_CHECKING:
@@ -204,6 +205,9 @@ def _supervise(mouth: "_Mouth", signals: set[signal.Signals | int]) -> NoReturn:
                 mouth.tell("answer", _done(mouth, *order))
         except KedgeError as error:
             mouth.tell("error", error.to_json() | {"exit_code": error.exit_code})
+        except OSError as error:
+            refused = refusal(error)
+            mouth.tell("error", refused.to_json() | {"exit_code": refused.exit_code})
         except BaseException:  # noqa: BLE001 - a defect of Kedge's, which people must be able to read
             import traceback
 

@@ -10,10 +10,10 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, final
 
 from kedge.cli.values import INPUTS_LIMIT, with_pairs
+from kedge.data import Data
 from kedge.errors import InputError, KedgeError, Problem, UsageError, Where, nearest
 from kedge.ports import Ports, check_inputs, kind_of, mask, set_path
 
@@ -25,8 +25,7 @@ _TOLD: Final = (
 _COUNTED: Final = 1000  # problems after which nobody needs to know how many more there are
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Data):
     """One row.
 
     Args:
@@ -44,16 +43,14 @@ class Case:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Data):
     """What a table holds: its columns, in order, and the key of each row."""
 
     columns: tuple[str, ...]
     keys: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(Data):
     number: int
     line: int
     cells: dict[str, Any]

@@ -8,6 +8,7 @@ from kedge.errors import InputError, KedgeError, Problem, UsageError, Where
 from kedge.ports import Ports, set_path
 
 INPUTS_LIMIT: Final = 64 << 20  # bytes of JSON, as many as outputs may have
+_DIGITS: Final = 18  # of an amount of memory: more is no number that anything else here can hold
 
 
 def split_words(words: Sequence[str]) -> tuple[str | None, list[tuple[str, str]]]:
@@ -100,3 +101,19 @@ def with_pairs(
     if problems:
         raise InputError.of(problems, "the inputs")
     return values
+
+
+def memory_mb(text: str | None) -> int | None:
+    """MiB from `512`, `512M` or `2G`.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if text is None:
+        return None
+    scale = {"M": 1, "G": 1024}.get(text[-1:].upper())
+    number = text[:-1] if scale else text
+    good = number.isascii() and number.isdigit() and len(number) <= _DIGITS
+    if not good or int(number) == 0:
+        raise UsageError(f"`{text[:40]}` is no amount of memory", hint="write 512, 512M or 2G")
+    return int(number) * (scale or 1)

@@ -8,7 +8,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge.contract.hostile import (
@@ -20,6 +19,7 @@ from kedge.contract.hostile import (
     shown,
 )
 from kedge.contract.ownership import Adopted, LeftOut, Takeover
+from kedge.data import Data, field
 from kedge.errors import Problem, StoreError, Where
 from kedge.ports import Ports, check_outputs, check_port_name, kind_of
 
@@ -36,8 +36,7 @@ _NAMED: Final = 5  # names in one message before it counts the rest
 _PROBLEMS: Final = 100  # of a list of a hundred thousand wrong files, enough to see what is wrong
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Data):
     """What a run wrote.
 
     Args:

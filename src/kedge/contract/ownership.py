@@ -8,10 +8,10 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple, final
 
 from kedge.contract.hostile import described, open_folder, shown
+from kedge.data import Data, field
 
 DEPTH_LIMIT: Final = 64  # folders in folders: each is a descriptor held open while it is walked
 PATH_LIMIT: Final = 2000  # bytes below the run's folder: Linux opens no path above 4096
@@ -28,8 +28,7 @@ class Adopted(NamedTuple):
     info: os.stat_result
 
 
-@dataclass(slots=True)
-class LeftOut:
+class LeftOut(Data, frozen=False):
     """What was not taken over: a few examples with the reason, and how many there were."""
 
     count: int = 0

@@ -8,11 +8,11 @@ file stands where each will be, and the executor shows the real one there.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kedge.contract.collect import Collected, collect
 from kedge.contract.ownership import remove
+from kedge.data import Data
 from kedge.errors import StoreError
 from kedge.ports import Ports, extensions_of, kind_of
 
@@ -24,8 +24,7 @@ _EXTENSION_LIMIT: Final = 100  # bytes: a name has at most 255, and the port tak
 _NAME_LIMIT: Final = 200  # bytes of a caller's file name that are kept beside a position
 
 
-@dataclass(frozen=True, slots=True)
-class StagedFile:
+class StagedFile(Data):
     """A file or folder of the host and where the code sees it.
 
     Args:
@@ -37,8 +36,7 @@ class StagedFile:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Data):
     """A prepared workspace.
 
     Args:

@@ -9,10 +9,10 @@ links to what is there; what is missing is compiled without the first run waitin
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from kedge import digest, home
+from kedge.data import Data
 from kedge.environment import folders
 from kedge.environment.interpreters import Interpreter
 from kedge.environment.runner import runner_for
@@ -27,8 +27,7 @@ _MAX_WORKERS: Final = 8  # each holds the syntax tree of a large module: up to s
 OnProgress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(Data):
     """The Python sources of one installed package.
 
     Args:

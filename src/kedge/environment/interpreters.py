@@ -9,10 +9,10 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge import home
+from kedge.data import Data, asdict
 from kedge.errors import EnvironmentFailed, ManifestError
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ LAYOUT: Final = 1  # of interpreters.json; another number is read as an empty fi
 OLDEST: Final = (3, 8)  # the runner's own language level
 
 
-@dataclass(frozen=True, slots=True)
-class Interpreter:
+class Interpreter(Data):
     """A CPython that ran on this machine.
 
     Args:
@@ -191,7 +190,7 @@ def _load() -> dict[str, Any]:
     try:
         with open(_file(), encoding="utf-8") as file:
             kept = json.load(file)
-        fields = set(Interpreter.__slots__)
+        fields = set(Interpreter.__fields__)
         if kept["layout"] == LAYOUT and all(
             set(entry) == fields for entry in kept["found"].values()
         ):

@@ -8,10 +8,10 @@ whether it is out of date is told by content and never by a file's time.
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from kedge import digest, home
+from kedge.data import Data
 from kedge.environment import folders, lockfile
 from kedge.environment.interpreters import Interpreter
 from kedge.environment.lockfile import Entry
@@ -25,8 +25,7 @@ TIMEOUT: Final = (
 OnProgress = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
+class Lock(Data):
     """A declaration's lock.
 
     Args:

@@ -1,11 +1,11 @@
 """A lock as text: reading it with a clear error for what is damaged, and writing it."""
 
 import re
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
 from kedge import digest
+from kedge.data import Data, replace
 from kedge.errors import LockError, Where
 
 _HEADER: Final = "# kedge.lock for declaration "
@@ -13,8 +13,7 @@ _NOTE: Final = "# Written by Kedge, kept with the package; `kedge lock` renews i
 _HASH: Final = r"--hash=(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Data):
     """One package of a lock.
 
     Args:

@@ -14,10 +14,10 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from kedge import digest, home
+from kedge.data import Data, replace
 from kedge.environment import bytecode, folders
 from kedge.environment.interpreters import Interpreter
 from kedge.environment.lock import Lock
@@ -37,8 +37,7 @@ _SHEBANG: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PythonEnvironment:
+class PythonEnvironment(Data):
     """A Python environment that is ready.
 
     Args:

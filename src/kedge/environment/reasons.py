@@ -1,9 +1,9 @@
 """Why uv could not do it: its own reason, condensed, with its kind and what to do about it."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from kedge.data import Data
 from kedge.errors import EnvironmentFailed, Where
 
 MAX_REASON = 1600  # characters of a resolver's reason that are shown; the conclusion is at its end
@@ -12,8 +12,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 _DECORATION = re.compile(r"^(?:\s|[×│├└╰─▶])*(?:(?:error|cause|Caused by|warning):\s*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Data):
     """A class of failure: how it is recognised in uv's words, its sentence and its hint."""
 
     kind: str

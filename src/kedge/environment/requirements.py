@@ -7,10 +7,10 @@ fetched by running commands on this machine: each is refused with the line it st
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kedge import digest
+from kedge.data import Data
 from kedge.errors import ManifestError, Problem, Where
 
 FORMAT: Final = 1  # of the declaration's digest: another number makes every lock out of date
@@ -26,8 +26,7 @@ _INDEX_OPTIONS: Final = (
 _FILES: Final = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
 
 
-@dataclass(frozen=True, slots=True)
-class Requirements:
+class Requirements(Data):
     """A declaration: what is needed, for which Python.
 
     Args:
@@ -47,7 +46,7 @@ class Requirements:
     uv_lock: str | None = None
     pyproject: str | None = None
     source: str | None = None
-    notices: tuple[str, ...] = field(default=(), compare=False)
+    notices: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -70,7 +69,7 @@ class Requirements:
 
     def to_json(self) -> dict[str, Any]:
         """The declaration as data."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__}
+        return {name: _plain(getattr(self, name)) for name in self.__fields__}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Requirements":

@@ -8,10 +8,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from kedge import home
+from kedge.data import Data
 from kedge.errors import EnvironmentFailed, Unavailable
 
 # Variables that choose another environment, project or set of packages than the one in question, or
@@ -88,8 +88,7 @@ _PASSED: Final = frozenset(
 _PASSED_PREFIXES: Final = ("UV_", "PYTHON_KEYRING_", "KEYRING_")
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Data):
     """How a uv command ended: its exit code and what it wrote."""
 
     code: int

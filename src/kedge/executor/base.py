@@ -1,9 +1,9 @@
 """The base of every executor."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from kedge.data import Data
 from kedge.errors import TaskError
 from kedge.middleware import ExecutorMiddleware, around
 from kedge.registry import Registered, Registry
@@ -19,8 +19,7 @@ executors: Registry["Executor"] = Registry(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Usable:
+class Usable(Data):
     """Whether an executor works on this machine; if not, why, and what would lift it."""
 
     ok: bool
@@ -28,8 +27,7 @@ class Usable:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ExecutorContext:
+class ExecutorContext(Data):
     """What an ExecutorMiddleware is called with."""
 
     executor: "Executor"

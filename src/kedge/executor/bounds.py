@@ -6,9 +6,9 @@ kills it. What a program did to its disk is looked at from outside in either cas
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from kedge.data import Data
 from kedge.executor import cgroups
 from kedge.executor.disk import DiskWatch
 from kedge.executor.memory import MemorySum
@@ -29,16 +29,14 @@ class Attended(Protocol):
         """Its /dev/shm as seen from here, None when that is not its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(Data):
     """Why Kedge ends a program: the kind of failure, and a sentence with the figures."""
 
     kind: BreachKind
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Data):
     """What a program used: MiB at most, of memory and of disk, None when that is unknown.
 
     `cpu_s` is seconds of CPU as its group counts them; `oom_kills` how many of its processes the kernel

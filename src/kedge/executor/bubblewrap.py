@@ -6,8 +6,8 @@ as well. Started by anybody else it makes a user namespace and closes the door t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from kedge.data import Data
 from kedge.executor.identity import Identity
 from kedge.executor.plan import (
     Bind,
@@ -37,8 +37,7 @@ _LOADER_NAMES = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Bubblewrap:
+class Bubblewrap(Data):
     """The program, and which of the options that older versions lack it has."""
 
     path: str

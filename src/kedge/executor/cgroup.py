@@ -1,11 +1,11 @@
 """What a control group of a run is, whatever the kernel's version of them."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from kedge.data import Data
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+
+class Usage(Data):
     """What a group's processes use now and used so far. None is what the kernel does not say.
 
     Args:
@@ -62,8 +62,7 @@ class Group(Protocol):
         """Kill what is left and remove the group; what is gone already is fine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Available:
+class Available(Data):
     """What this process could have in control groups, and why not more.
 
     Args:

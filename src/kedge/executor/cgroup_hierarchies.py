@@ -1,15 +1,14 @@
 """Where the control groups of this machine are mounted, and where among them this process is."""
 
 import re
-from dataclasses import dataclass
 
+from kedge.data import Data
 from kedge.executor import cgroup_folders as folders
 
 _ESCAPED = re.compile(r"\\([0-7]{3})")  # proc(5): spaces and the like in mountinfo
 
 
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
+class Hierarchy(Data):
     """One tree of control groups.
 
     Args:

@@ -5,9 +5,9 @@ Source: Documentation/admin-guide/cgroup-v1 of the kernel. Only root can have th
 
 import os
 import resource
-from dataclasses import dataclass
 from typing import final
 
+from kedge.data import Data
 from kedge.executor import cgroup_folders as folders
 from kedge.executor.cgroup import CPU_PERIOD_US, LIMITING, Available, Usage, quota_us
 from kedge.executor.cgroup_hierarchies import Hierarchy
@@ -16,8 +16,7 @@ from kedge.task.resources import Resources
 _COUNTING = "cpuacct"  # limits nothing, and knows the CPU time
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(Data):
     """Where groups of version 1 are made: controller → this process's folder in its hierarchy."""
 
     available: Available

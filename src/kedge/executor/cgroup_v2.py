@@ -4,9 +4,9 @@ Source: Documentation/admin-guide/cgroup-v2.rst of the kernel.
 """
 
 import os
-from dataclasses import dataclass
 from typing import final
 
+from kedge.data import Data
 from kedge.executor import cgroup_folders as folders
 from kedge.executor.cgroup import CPU_PERIOD_US, Available, Usage, quota_us
 from kedge.task.resources import Resources
@@ -14,8 +14,7 @@ from kedge.task.resources import Resources
 LEAF = "run"
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(Data):
     """The group below which groups of version 2 are made; None when there is none."""
 
     available: Available

@@ -1,15 +1,13 @@
 """`auto`: the executor that gives the most isolation on this machine."""
 
-from dataclasses import dataclass
-
+from kedge.data import Data
 from kedge.errors import Unavailable
 from kedge.executor.base import Executor, executors
 
 AUTO = "auto"
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Data):
     """The executor that was chosen, and a sentence to show when it is not the one to wish for."""
 
     executor: Executor

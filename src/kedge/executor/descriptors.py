@@ -1,6 +1,9 @@
 """File descriptors of one program that was started: made together, closed together."""
 
+import errno
 import os
+import resource
+from collections.abc import Sequence
 from typing import final
 
 
@@ -34,6 +37,18 @@ class Descriptors:
         for descriptor in descriptors or tuple(self._open):
             self._open.discard(descriptor)
             os.close(descriptor)
+
+
+def numbers_in_child(passed_on: Sequence[int]) -> dict[int, int]:
+    """The numbers that descriptors get in a child: above all of them, so that none is overwritten too early.
+
+    Raises:
+        OSError: EMFILE, there are no such numbers left.
+    """
+    first = max(passed_on) + 1
+    if first + len(passed_on) > resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return {descriptor: first + index for index, descriptor in enumerate(passed_on)}
 
 
 def inheritable() -> list[int]:

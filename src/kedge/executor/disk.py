@@ -11,10 +11,10 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, final
 
 from kedge.contract.hostile import RefusedError, open_folder
+from kedge.data import Data
 from kedge.executor.aside import Aside
 
 WALK_EVERY_S: Final = 10.0  # what a run writes does not show while others free as much
@@ -35,8 +35,7 @@ _FULL_SHARE: Final = 0.01
 _FULL_INODES: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Over:
+class Over(Data):
     """Why a run must end: what it used, what it may use (None without a limit of its own), what is free.
 
     `sentence` continues "The run was ended: …".
@@ -159,8 +158,7 @@ def is_full(folder: str) -> bool:
     return room.f_bavail * room.f_frsize < least or no_inodes
 
 
-@dataclass(frozen=True, slots=True)
-class _Room:
+class _Room(Data):
     """Room on a disk, in bytes: all, free, and free for ordinary users; and how many inodes are free."""
 
     total: int
@@ -219,8 +217,7 @@ def _size(mb: float) -> str:
     return (f"{mb:.1f}".removesuffix(".0") if mb < 10 else f"{mb:.0f}") + " MB"
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(Data):
     """What a walk found. `whole` is False when it ended early; `cost_s` is seconds of CPU.
 
     `hidden` says that there was something that could not be looked into.

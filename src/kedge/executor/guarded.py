@@ -6,12 +6,12 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import final
 
+from kedge.data import Data, asdict
 from kedge.errors import Lost, StartFailed
 from kedge.executor import marks, processes
-from kedge.executor.descriptors import Descriptors, inheritable, streams
+from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child, streams
 from kedge.executor.landlock import Ruleset
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
@@ -24,8 +24,7 @@ _START_PATIENCE_S = 30.0
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 
 
-@dataclass(frozen=True, slots=True)
-class Specification:
+class Specification(Data):
     """What a guard is to do.
 
     Args:
@@ -95,8 +94,7 @@ def _start(mine: Descriptors, spec: Specification) -> "Guarded":
     control_end, control = mine.pipe()
     report, report_end = mine.pipe()
     theirs = (control_end, report_end, mine.memory(spec.marshalled()))
-    first = max(theirs) + 1
-    places = {descriptor: first + index for index, descriptor in enumerate(theirs)}
+    places = numbers_in_child(theirs)
     guard = os.posix_spawn(
         sys.executable,
         [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],

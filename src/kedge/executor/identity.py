@@ -11,9 +11,9 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from kedge import home
+from kedge.data import Data
 from kedge.errors import Unavailable
 
 # systemd leaves 1879048192..2147352575 to nobody (docs/UIDS-GIDS.md), and so do the others.
@@ -28,8 +28,7 @@ _RUNS = 1000  # numbers in a slice: more runs at once than a machine holds
 _SMALL_FIRST, _SMALL_RUNS = 50_000, 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Data):
     """The user and group number that a run's code has on the host."""
 
     uid: int

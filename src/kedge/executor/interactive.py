@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol, final
 from kedge.errors import StartFailed
 from kedge.executor import marks, process, processes, sandbox
 from kedge.executor.bounds import bounded
-from kedge.executor.descriptors import Descriptors, inheritable
+from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child
 from kedge.executor.watch import KILL_PATIENCE_S, TICK_S, Outcome
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ def _on_host(payload: "Process", job: "Job", after: ExitStack) -> "tuple[_Progra
     try:
         control_end, control = mine.pipe()
         theirs = (control_end, mine.memory(spec.marshalled()))
-        first = max(theirs) + 1
-        numbers = {descriptor: first + index for index, descriptor in enumerate(theirs)}
+        numbers = numbers_in_child(theirs)
         guard = os.posix_spawn(
             sys.executable,
             [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, numbers.values())],

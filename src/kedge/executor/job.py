@@ -1,9 +1,9 @@
 """What an executor is given besides the payload, and what it gives back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from kedge.data import Data, field
 from kedge.executor.cancel import Cancel
 from kedge.task.resources import Resources
 
@@ -18,8 +18,7 @@ def _ignore(*_: object) -> None:
     """Stands where nobody listens."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Data):
     """One run's surroundings.
 
     Args:
@@ -47,8 +46,7 @@ class Job:
     on_notice: Callable[[str], None] = _ignore
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Data):
     """How a program ended, and what it used.
 
     Args:

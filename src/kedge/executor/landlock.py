@@ -1,5 +1,6 @@
 """Landlock: what this kernel's version of it can keep a program from, and a ruleset as plain data.
 
+from kedge.data import Data
 A program gives it up for itself and its children, without privileges; nothing gives it back. Versions
 differ in what they know (see Documentation/userspace-api/landlock.rst), so a ruleset asks for as much as
 there is. The guard makes and enforces it (`guard.py`).
@@ -8,7 +9,8 @@ there is. The guard makes and enforces it (`guard.py`).
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from kedge.data import Data
 
 # <linux/landlock.h>
 _CREATE_RULESET = 444  # the same number on every processor
@@ -58,8 +60,7 @@ _WHY_NOT = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Data):
     """What there is of Landlock.
 
     Args:
@@ -77,8 +78,7 @@ class State:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ruleset:
+class Ruleset(Data):
     """What is taken from a program, and the paths with what it keeps there; numbers of the kernel's.
 
     Args:

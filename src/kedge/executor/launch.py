@@ -10,7 +10,7 @@ from typing import Any, final
 from kedge.errors import Lost, StartFailed
 from kedge.executor import processes, seccomp
 from kedge.executor.bubblewrap import Bubblewrap, arguments, becoming
-from kedge.executor.descriptors import Descriptors, inheritable, streams
+from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child, streams
 from kedge.executor.identity import Identity
 from kedge.executor.plan import MountPlan, Text
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
@@ -113,9 +113,7 @@ def _start(
     }
     listed = mine.memory(b"")
     theirs = (status_end, hold_end, rules, listed, *texts.values())
-    # Numbers above all of ours, so that no descriptor is overwritten before it was passed on.
-    first = max(theirs) + 1
-    places = {descriptor: first + index for index, descriptor in enumerate(theirs)}
+    places = numbers_in_child(theirs)
     options = [
         *arguments(
             bubblewrap,

@@ -29,11 +29,6 @@ def of(run_id: str) -> int | None:
     return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=7).digest()) + 1
 
 
-def bearers(mark: int) -> list[int]:
-    """The living processes that bear `mark`."""
-    return [process for process, lives in _marked(mark) if lives]
-
-
 def kill_all(mark: int, patience_s: float) -> list[int]:
     """Kill every process that bears `mark`, and take leave of those that became this one's children.
 

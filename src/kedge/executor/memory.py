@@ -10,9 +10,9 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, final
 
+from kedge.data import Data
 from kedge.executor.aside import Aside
 
 SHARE: Final = 0.1  # of one core, that looking may cost
@@ -107,8 +107,7 @@ class MemorySum:
         return _Look(held, bound_known - begun, ended - bound_known)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Data):
     """One look: bytes held where they were measured, and seconds of CPU that each purpose cost."""
 
     held: float | None

@@ -7,9 +7,9 @@ by other means reads the same entries, in order.
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kedge.data import Data
 from kedge.errors import Unavailable, UsageError
 from kedge.executor.variables import USER
 from kedge.task.payload import HostRoot, PythonRoot
@@ -20,15 +20,13 @@ if TYPE_CHECKING:
 WORKSPACE = "/workspace"
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Data):
     """An empty folder, and its missing parents, that everybody can read."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bind:
+class Bind(Data):
     """A file or folder of the host, without its set-uid bits and devices."""
 
     source: str
@@ -36,46 +34,40 @@ class Bind:
     writable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Data):
     """A symbolic link."""
 
     path: str
     target: str
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Data):
     """A file with this content."""
 
     path: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Data):
     """A writable file system in memory."""
 
     path: str
     size_mb: int
 
 
-@dataclass(frozen=True, slots=True)
-class Processes:
+class Processes(Data):
     """A /proc of the new process namespace."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Devices:
+class Devices(Data):
     """null, zero, full, random, urandom, tty and pseudo terminals of its own."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(Data):
     """From here on this file system is read-only; what is mounted on it stays as it is."""
 
     path: str
@@ -84,8 +76,7 @@ class Seal:
 Entry = Folder | Bind | Link | Text | Memory | Processes | Devices | Seal
 
 
-@dataclass(frozen=True, slots=True)
-class MountPlan:
+class MountPlan(Data):
     """Everything a program sees, and where it starts.
 
     Args:

@@ -9,9 +9,9 @@ import os
 import selectors
 import threading
 import time
-from dataclasses import asdict, dataclass
 
 from kedge import home
+from kedge.data import Data, asdict
 from kedge.errors import KedgeError
 from kedge.executor import identity, launch, seccomp
 from kedge.executor.bubblewrap import ENV, SETPRIV, Bubblewrap
@@ -32,8 +32,7 @@ _NO_NAMESPACES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Data):
     """What is known: bubblewrap when it works, else the reason and what would lift it."""
 
     path: str

@@ -2,9 +2,9 @@
 
 import os
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kedge.data import Data
 from kedge.errors import Unavailable, UsageError
 from kedge.executor import landlock
 from kedge.executor.plan import system_paths
@@ -41,8 +41,7 @@ _TERMINALS = ("/dev/ptmx", "/dev/pts")
 _SHARED_MEMORY = "/dev/shm"
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Data):
     """Paths of the host that a program may use, with what is below them; none leads through a link.
 
     Args:

@@ -6,10 +6,10 @@ network unless that was asked for, no capabilities, no way to more, and an accou
 
 import os
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
+from kedge.data import replace
 from kedge.errors import InputError, Unavailable
 from kedge.executor import identity, launch, limits, ownership, plan, probe, staging
 from kedge.executor.base import Executor, Usable

@@ -7,9 +7,9 @@ Nothing is kept of the output, and a program that writes faster than it is read 
 import os
 import selectors
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from kedge.data import Data
 from kedge.errors import Lost, StartFailed
 from kedge.executor.job import Ended, Reason, Stream
 
@@ -27,8 +27,7 @@ DRAIN_BYTES = 1 << 20  # the most a pipe can hold: what is more comes from a pro
 _TAIL_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Data):
     """How a program ended, from whoever started it.
 
     `started` is False when what was to start the program failed; the other fields as in `Ended`.

@@ -1,15 +1,14 @@
 """A package as its manifest declares it: plain data, the same for every file name and spelling."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from kedge.data import Data, field
 from kedge.errors import Problem, Where
 from kedge.ports import Ports
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionDeclaration:
+class FunctionDeclaration(Data):
     """One function as declared.
 
     Args:
@@ -43,8 +42,7 @@ class FunctionDeclaration:
     where: Where | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedPackage:
+class LoadedPackage(Data):
     """A package whose manifest holds.
 
     Args:

@@ -1,9 +1,9 @@
 """A manifest's data together with where each piece of it stands in its file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from kedge.data import Data, field
 from kedge.errors import Problem, Where
 
 type Path = tuple[str | int, ...]
@@ -11,8 +11,7 @@ type Path = tuple[str | int, ...]
 _SHOWN = 60  # characters of a value in a message: enough to recognise it
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Data):
     """A line and column (both from 1); `text` is a plain value as it was written, None otherwise."""
 
     line: int
@@ -20,8 +19,7 @@ class Place:
     text: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Data):
     """Data read from a file, and the places of its keys and values by path.
 
     Args:

@@ -3,9 +3,9 @@
 import contextlib
 import os
 import stat
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from kedge.data import Data
 from kedge.errors import PackageError, Problem, Where
 from kedge.home import home
 from kedge.package.ignore import IgnoreRules, always_left_out
@@ -19,8 +19,7 @@ _MAX_LINKS: Final = 40  # followed one after another, as the kernel does before 
 _LARGEST_NAMED: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class PackageFile:
+class PackageFile(Data):
     """One file or symlink of a package.
 
     Args:
@@ -40,8 +39,7 @@ class PackageFile:
     stamp: Stamp
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
+class Contents(Data):
     """All that one look at a package found.
 
     Args:

@@ -1,13 +1,15 @@
 """Patterns of .gitignore files, as git's own `wildmatch.c` has them.
 
+from kedge.data import Data
 Written here because a package is anybody's: the libraries for it turn each `*` into a regular
 expression that backtracks, and a pattern with five of them then takes hours for one long name. Here a
 segment is one pass (atomic groups, as `fnmatch` does it) and `**` a table of segments.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from kedge.data import Data
 
 _CLASSES: Final = {
     "alnum": "0-9A-Za-z", "alpha": "A-Za-z", "blank": r" \t", "cntrl": r"\x00-\x1f\x7f", "digit": "0-9",
@@ -21,8 +23,7 @@ _ANY_DEPTH: Final = None
 type Segment = re.Pattern[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Data):
     """One line of an ignore file.
 
     Args:

@@ -7,9 +7,9 @@ An index whose stamps are all older than the look is *settled* and answers alone
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from typing import Any, Final
 
+from kedge.data import Data
 from kedge.digest import of_bytes
 from kedge.home import folder
 from kedge.package.stamps import Stamp
@@ -20,8 +20,7 @@ _LAYOUT: Final = 1
 type Row = tuple[str, int, int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Data):
     """One look at a package.
 
     Args:

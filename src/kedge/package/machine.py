@@ -1,8 +1,9 @@
 """What this machine has for a run: CPUs that may be used, memory that may be had."""
 
 import os
-from dataclasses import dataclass
 from typing import Final
+
+from kedge.data import Data
 
 _CGROUPS: Final = "/sys/fs/cgroup"
 _FALLBACK_MEMORY_MB: Final = 1024  # where no system file says: small enough to be there
@@ -10,8 +11,7 @@ _FALLBACK_MEMORY_MB: Final = 1024  # where no system file says: small enough to 
 _UNLIMITED: Final = 1 << 60
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(Data):
     """CPUs and MiB of memory that a run could have at most."""
 
     cpu: float

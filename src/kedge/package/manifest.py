@@ -7,11 +7,11 @@ environment.
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from kedge.data import replace
 from kedge.errors import ManifestError, Problem, nearest
 from kedge.package import stages
 from kedge.package.declaration import FunctionDeclaration, LoadedPackage

@@ -8,9 +8,9 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kedge.data import Data, field
 from kedge.errors import ManifestError, Problem, Where, nearest
 from kedge.package import names, pythons
 from kedge.package.document import Document, Path, Place, described
@@ -29,8 +29,7 @@ _OPENING: Final = re.compile(r"(?m)^# /// script[ \t]*$")
 _KEYS: Final = ("dependencies", "requires-python", "tool")
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Data):
     """A script read as a manifest.
 
     Args:
@@ -44,8 +43,7 @@ class Script:
     warnings: tuple[Problem, ...]
 
 
-@dataclass(slots=True)
-class _Metadata:
+class _Metadata(Data, frozen=False):
     data: dict[str, Any] = field(default_factory=dict)
     keys: dict[Path, Place] = field(default_factory=dict)
     values: dict[Path, Place] = field(default_factory=dict)

@@ -9,9 +9,9 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from kedge.data import Data
 from kedge.errors import PackageError, StoreError, Where
 from kedge.home import folder
 from kedge.package import holding, index
@@ -32,8 +32,7 @@ _PROGRAM_MODE: Final = 0o555
 _FOLDER_MODE: Final = 0o555
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Data):
     """A package's content and where its read-only copy is.
 
     Args:

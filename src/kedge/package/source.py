@@ -4,16 +4,15 @@ Hot path: a folder or a script costs a few `stat`s.
 """
 
 import os
-from dataclasses import dataclass
 from typing import Final
 
+from kedge.data import Data
 from kedge.errors import PackageError, UnknownName, Where, nearest
 
 _MANIFESTS: Final = ("kedge.yml", "kedge.yaml", "mecapy.yml")
 
 
-@dataclass(frozen=True, slots=True)
-class PackageSource:
+class PackageSource(Data):
     """Where a package is.
 
     Args:

@@ -5,9 +5,9 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kedge.data import Data
 from kedge.errors import ManifestError, Problem, Where, nearest
 from kedge.package.compare import compare, is_approx
 from kedge.package.declaration import LoadedPackage
@@ -25,8 +25,7 @@ _CASE_KEYS: Final = (
 _FILE_KEYS: Final = (_CASES, "handler", "function", "name", "description", "tolerance")
 
 
-@dataclass(frozen=True, slots=True)
-class TestCase:
+class TestCase(Data):
     """One case: inputs of a function and what it should give.
 
     Args:
@@ -51,7 +50,7 @@ class TestCase:
     tolerance: float | None = None
     description: str = ""
     file: str = ""
-    where: Where | None = field(default=None, compare=False)
+    where: Where | None = None
 
     def staged(self, inputs: Ports) -> dict[str, Any]:
         """The inputs with the values of File and Folder ports as absolute host paths."""

@@ -7,7 +7,6 @@ aliases and duplicate keys in our hands.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
@@ -23,6 +22,7 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from kedge.data import Data, field
 from kedge.errors import ManifestError, Problem, Where
 from kedge.package.document import Document, Path, Place, by_place, shortened
 
@@ -67,22 +67,19 @@ def read_yaml(text: str, file: str) -> Document:
     return Document(file, data, expander.keys, expander.values)
 
 
-@dataclass(slots=True)
-class _Scalar:
+class _Scalar(Data, frozen=False):
     place: Place
     value: str
     plain: bool
     tag: str | None
 
 
-@dataclass(slots=True)
-class _Sequence:
+class _Sequence(Data, frozen=False):
     place: Place
     items: "list[_Node]" = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Mapping:
+class _Mapping(Data, frozen=False):
     place: Place
     entries: "list[tuple[_Scalar, _Node]]" = field(default_factory=list)
 

@@ -1,19 +1,20 @@
 """The named types: primitives, physical quantities, vectors, and what a file can carry.
 
+from kedge.data import Data
 Every name of a type expression stands here once, with the port it compiles to. Dimensions are
 written in the root units that the units library reduces to, so that a named quantity can be
 compared with a unit without loading that library.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from kedge.data import Data
 
 type Schema = dict[str, Any]
 type Dimension = tuple[tuple[str, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Data):
     """A physical quantity: a Float with a dimension. `unit` is what its value is in by default."""
 
     name: str

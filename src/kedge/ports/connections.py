@@ -5,9 +5,9 @@ The rule: two types connect when one is an ancestor of the other (`Numeric` over
 field. `Integer` goes into `Float`; `Float` does not go into `Integer`. Units of one dimension convert.
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
+from kedge.data import Data
 from kedge.errors import UnitError
 from kedge.ports.catalogue import ALIASES, QUANTITIES, TORSOR_FIELDS, Schema, array_parts
 from kedge.ports.conversion import Conversion, Each, Fields
@@ -25,8 +25,7 @@ from kedge.ports.shapes import (
 from kedge.ports.text import format_type
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Data):
     """The answer about one edge.
 
     `reason` says why it is refused and `path` where inside the type (`force[]`); both are empty when it is

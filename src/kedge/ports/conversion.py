@@ -3,29 +3,26 @@
 Made when an edge is checked, kept with it as plain data, and applied without any unit in sight.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
+from kedge.data import Data
 from kedge.errors import UnitError
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
+class Scale(Data):
     """`target = source * factor + offset`, both exact ratios (numerator, denominator)."""
 
     factor: tuple[int, int]
     offset: tuple[int, int] = (0, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Each:
+class Each(Data):
     """Every element of a list, or every value of a dict, by the same conversion."""
 
     inner: "Conversion"
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Data):
     """Fields of a struct: (name in the source, name in the target, what is done to it)."""
 
     fields: "tuple[tuple[str, str, Conversion | None], ...]"

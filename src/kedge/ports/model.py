@@ -1,14 +1,13 @@
 """The ports of one side of a function, and how a declaration lies over a signature."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from kedge.data import Data, field
 from kedge.ports.catalogue import Schema
 
 
-@dataclass(frozen=True, slots=True)
-class Ports:
+class Ports(Data):
     """Named ports in the order of their declaration.
 
     `required` names those that must be there. `open` is the schema of ports that are not named: None when
@@ -19,7 +18,7 @@ class Ports:
     properties: dict[str, Schema] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     open: Schema | None = None
-    decided: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    decided: frozenset[str] = frozenset()
 
     def to_schema(self) -> Schema:
         """The ports as one JSON Schema of an object; `from_schema` is the way back, without loss."""

@@ -4,10 +4,10 @@ Only whole names reach the library, never an expression. It is loaded at the fir
 """
 
 import functools
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
+from kedge.data import Data
 from kedge.errors import UnitError, nearest
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ _FAMILIAR: Final = (
 """What a misspelt unit was most likely meant to be, asked before the library's thousand names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reduced:
+class Reduced(Data):
     """A unit as its value in root units: `root = value * factor + offset`.
 
     `difference` marks a temperature difference, which has no absolute value to convert to.

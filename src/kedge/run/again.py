@@ -3,10 +3,10 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kedge import home
+from kedge.data import Data
 from kedge.environment import interpreters
 from kedge.environment.runner import runner_for
 from kedge.errors import Unavailable, UsageError
@@ -24,8 +24,7 @@ _FILE: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 _FOLDER: Final[dict[str, Any]] = _FILE | {"x-type": "Folder"}
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Data):
     """What a run was made of.
 
     Args:

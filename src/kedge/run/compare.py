@@ -3,10 +3,10 @@
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from kedge import digest
+from kedge.data import Data, asdict
 from kedge.environment import installed
 from kedge.home import home
 from kedge.run.record import Run
@@ -30,8 +30,7 @@ _FACTS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Data):
     """One thing that differs.
 
     Args:
@@ -55,8 +54,7 @@ class Difference:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Data):
     """What differs between two runs, and what could not be looked at, a sentence each."""
 
     first: Run

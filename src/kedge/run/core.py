@@ -8,11 +8,11 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from kedge import settings
 from kedge.contract import workspace
+from kedge.data import Data, asdict, field
 from kedge.errors import EnvironmentFailed, InputError, RunFailed
 from kedge.executor import Cancel, Executor, Stopped, choose, clear, warm_up
 from kedge.package import resources
@@ -43,8 +43,7 @@ __all__ = [
 _CARRIED: Final = ("file", "folder", "array", "table")  # kinds of port whose value is one path
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Data):
     """What is asked for.
 
     Args:
@@ -64,8 +63,7 @@ class Request:
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Data):
     """A package that is ready to run.
 
     Args:

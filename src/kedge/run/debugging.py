@@ -6,11 +6,11 @@ It is not a run: nothing is recorded, no timeout counts, and nothing is collecte
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kedge import settings
 from kedge.contract import workspace
+from kedge.data import Data
 from kedge.environment import folders
 from kedge.errors import InputError
 from kedge.executor import Job, choose, clear
@@ -72,8 +72,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Debugger:
+class Debugger(Data):
     """debugpy: the folder that it is imported from, and the port of 127.0.0.1 that it listens on."""
 
     folder: str

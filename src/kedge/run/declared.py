@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from kedge.data import Data
 from kedge.environment.requirements import Requirements
 from kedge.package.snapshot import Snapshot, snapshot
 from kedge.package.source import PackageSource
@@ -15,8 +15,7 @@ from kedge.run.description import Description, Function
 OPEN: Final[dict[str, Any]] = {"type": "object"}  # ports that may be anything
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Data):
     """A package as its manifest has it, before signatures were read.
 
     `requirements` are those of kind python, None for others. `declared` has the `inputs` and `outputs` that

@@ -1,9 +1,9 @@
 """A package with its final ports: what the signatures say, and what the manifest declares over it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from kedge.data import replace
 from kedge.errors import Problem
 from kedge.ports import Ports
 from kedge.run.declared import OPEN, Declared

@@ -4,15 +4,14 @@ Compiling costs a second of imports; a package seen before is read from here in 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from kedge.data import Data, asdict, field
 from kedge.errors import ManifestError, Problem, UnknownName, Where, nearest
 from kedge.ports import Ports
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Data):
     """One function of a package.
 
     Args:
@@ -72,8 +71,7 @@ class Function:
         return Where(self.where, path=self.handler) if self.where else Where(path=self.handler)
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
+class Description(Data):
     """A package: its name, its `runtime` block, its functions. `warnings` are for its author."""
 
     name: str
@@ -112,7 +110,8 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """The description as JSON data; `from_json` gives an equal one back."""
-        return asdict(self)
+        found: dict[str, Any] = asdict(self)
+        return found
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Description":

@@ -6,9 +6,9 @@ Types in use: `created`, `preparing` (`what`), `started`, `progress` (the code's
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, final
 
+from kedge.data import Data
 from kedge.run.clock import now
 from kedge.store import Database, connection
 
@@ -16,8 +16,7 @@ PROGRESS: Final = "progress"
 PROGRESS_KEPT: Final = 10_000  # of one run: two minutes of the fastest, days of an ordinary one
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Data):
     """One event: its number in the run, when (RFC 3339, UTC, milliseconds), its type and data."""
 
     seq: int

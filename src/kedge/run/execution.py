@@ -3,10 +3,10 @@
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from kedge.contract import failure, progress, workspace
+from kedge.data import Data
 from kedge.errors import (
     KedgeError,
     Lost,
@@ -22,14 +22,11 @@ from kedge.ports import mask
 from kedge.run import events, history, record
 from kedge.run.description import Function
 from kedge.run.log import LogWriter, Stream
-from kedge.run.outcome import failure_of, last_lines, warnings_of
+from kedge.run.outcome import STDERR_LINES, failure_of, last_lines, warnings_of
 from kedge.task import Task
 
-_STDERR_LINES: Final = 20  # what is kept to explain a program that left no error file
 
-
-@dataclass(frozen=True, slots=True)
-class Observer:
+class Observer(Data):
     """Who wants to know what happens; every one of these may be left out.
 
     Args:
@@ -50,8 +47,7 @@ class Observer:
     tick: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Data):
     """A run that ended, and its failure if it failed."""
 
     run: record.Run
@@ -62,7 +58,7 @@ class Result:
         """The outputs by port; a File is its path. Raises the RunFailed of a run that failed."""
         if self.failure is not None:
             raise self.failure
-        files = {port: _paths(entry) for port, entry in self.run.output_files.items()}
+        files = {port: record.paths(entry) for port, entry in self.run.output_files.items()}
         return dict(self.run.outputs) | files
 
 
@@ -133,6 +129,11 @@ class Execution:
             wrong = error
         except KedgeError as error:
             wrong = StartFailed(error.message, where=error.where, hint=error.hint)
+        except OSError as error:
+            wrong = StartFailed(
+                f"this machine refuses what the run needs: {error.strerror or error}",
+                hint="see what bounds open files (`ulimit -n`), processes (`ulimit -u`) and disk",
+            )
         except BaseException as error:
             lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
             record.finish(self.entry, lost)
@@ -166,7 +167,7 @@ class Execution:
             ended,
             reported,
             found.problems,
-            last_lines(log.tail("stderr", _STDERR_LINES)),
+            last_lines(log.tail("stderr", STDERR_LINES)),
             self.task.resources,
             run_id=self.entry.id,
             disk_full=full,
@@ -293,7 +294,3 @@ def _sized(paths: str | list[str]) -> Any:
     if isinstance(paths, list):
         return [_sized(path) for path in paths]
     return {"path": paths, "size": os.path.getsize(paths)}
-
-
-def _paths(entry: Any) -> Any:
-    return [one["path"] for one in entry] if isinstance(entry, list) else entry["path"]

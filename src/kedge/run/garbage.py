@@ -9,10 +9,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from kedge.contract.ownership import remove
+from kedge.data import Data
 from kedge.errors import StoreError
 from kedge.package import holding
 from kedge.run import keeping
@@ -25,8 +25,7 @@ _FREE_SHARE: Final = 0.25
 _FREE_PAGES: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Data):
     """One thing that goes: what it was, why, and the bytes on disk that this gave back."""
 
     kept: Kept
@@ -44,8 +43,7 @@ class Removed:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Clean:
+class Clean(Data):
     """What a clean-up did, or would do.
 
     Args:

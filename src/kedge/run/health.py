@@ -11,10 +11,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 from kedge import settings
+from kedge.data import Data, asdict
 from kedge.errors import KedgeError
 from kedge.executor import choose, executors
 from kedge.home import home
@@ -29,8 +29,7 @@ _DAY_S: Final = 86_400.0
 _UNUSED: Final = "this version of Kedge runs no containers"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Data):
     """One thing that was looked at.
 
     Args:
@@ -50,8 +49,7 @@ class Check:
         return asdict(self) | {"hints": list(self.hints)}
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(Data):
     """All checks, and whether a function can run on this machine at all."""
 
     checks: tuple[Check, ...]

@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from kedge.data import Data, asdict
 from kedge.errors import RunFailed
 from kedge.package.resources import TIERS
 from kedge.run import record
@@ -13,8 +13,7 @@ _RUNS: Final = 100  # newest successful runs that are looked at
 _MARGIN: Final = 1.25  # above the largest peak: input varies, and so does what libraries keep
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Data):
     """What the newest successful runs of a function needed.
 
     Args:
@@ -38,8 +37,7 @@ class Needs:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Data):
     """A function's runs.
 
     Args:

@@ -9,13 +9,13 @@ import re
 import time
 from calendar import timegm
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
+from kedge.data import Data, field
 from kedge.environment import folders, runner
 from kedge.home import home
 from kedge.package import holding, snapshot
-from kedge.run.record import ALIVE
+from kedge.run.record import ALIVE, IS_ALIVE
 from kedge.store import connection
 
 ENVIRONMENT: Final = "environment"
@@ -42,13 +42,11 @@ _BLOCK: Final = 512  # bytes of one of `st_blocks`, whatever the file system's o
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _RUNNER: Final = re.compile(r"[0-9a-f]{32}-.+")
 _DRAFT_S: Final = 86_400.0  # seconds: the draft of a small file is written within moments
-_IS_ALIVE: Final = f"status IN ({', '.join(map(repr, ALIVE))})"
 
 type Inode = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Data):
     """One thing that is kept and can go by itself.
 
     Args:
@@ -67,11 +65,10 @@ class Kept:
     used: float
     useless: str = ""
     needed: str = ""
-    inodes: dict[Inode, int] = field(default_factory=dict, compare=False, repr=False)
+    inodes: dict[Inode, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(Data):
     """Everything in Kedge's home.
 
     Args:
@@ -124,7 +121,7 @@ def prefix_beside(path: str) -> str:
 def in_use() -> frozenset[str]:
     """What runs that go on use: digests of environments and snapshots, their ids, paths of packages."""
     found: set[str] = set()
-    query = f"SELECT id, environment, snapshot, source, input_files FROM runs WHERE {_IS_ALIVE}"
+    query = f"SELECT id, environment, snapshot, source, input_files FROM runs WHERE {IS_ALIVE}"
     for name, environment, taken, source, files in connection().rows(query):
         found |= {name, environment or "", taken or "", _text(source)}
         # Another run's file may be an input of this one.
@@ -311,7 +308,7 @@ def _measure(
 
 def _used_by_links(kept: list[Kept]) -> Iterator[Kept]:
     """The same, byte code with the last use of the environments that have links to it."""
-    from dataclasses import replace
+    from kedge.data import replace
 
     last: dict[Inode, float] = {}
     for one in kept:

@@ -1,18 +1,19 @@
 """Who holds a run: a process that can be told apart from every other one of this machine's history.
 
+from kedge.data import Data
 A process id alone comes round again; with the moment the process started, and the boot that both are
 counted in, it does not.
 """
 
 import os
-from dataclasses import dataclass
 from typing import Final
+
+from kedge.data import Data
 
 _ZOMBIES: Final = frozenset("ZXx")  # ended, and only not yet waited for
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Data):
     """The holder of a run.
 
     Args:

@@ -1,6 +1,6 @@
 """From how a program ended to what the run was: success, or one failure of one kind."""
 
-from typing import Any
+from typing import Any, Final
 
 from kedge.errors import (
     ContractError,
@@ -17,7 +17,7 @@ from kedge.errors import (
 from kedge.executor import Ended
 from kedge.task import Resources
 
-_STDERR_LINES = 20  # what a person reads of a program that left no error file
+STDERR_LINES: Final = 20  # what a person reads of a program that left no error file
 
 
 def failure_of(
@@ -202,4 +202,4 @@ def _ending(ended: Ended) -> str:
 
 def last_lines(data: bytes) -> str:
     """The last lines of what a program wrote, as text that can be stored and shown anywhere."""
-    return "\n".join(data.decode("utf-8", "replace").splitlines()[-_STDERR_LINES:])
+    return "\n".join(data.decode("utf-8", "replace").splitlines()[-STDERR_LINES:])

@@ -7,10 +7,10 @@ signatures say by that, the environment's and the runner's.
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from kedge import settings
+from kedge.data import Data, replace
 from kedge.environment import bytecode, interpreters, lock, python
 from kedge.environment.requirements import Requirements
 from kedge.environment.runner import runner_for
@@ -27,8 +27,7 @@ _ANY_PYTHON: Final = ">=3.8"  # what the runner needs
 Notify = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Data):
     """A package that is ready to run.
 
     Args:

@@ -8,10 +8,10 @@ changes again.
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from kedge.contract.ownership import remove
+from kedge.data import Data, asdict, field, replace
 from kedge.errors import Lost, RunFailed, StoreError, UnknownName, UsageError, nearest
 from kedge.home import folder, home
 from kedge.run import events
@@ -24,7 +24,7 @@ CONTRACT: Final = 1  # the version of the runtime contract that runs are recorde
 LAST: Final = "last"
 ALIVE: Final = ("created", "preparing", "running")
 # As text, not as values: only then does SQLite see that the index of such runs serves.
-_IS_ALIVE: Final = f"status IN ({', '.join(map(repr, ALIVE))})"
+IS_ALIVE: Final = f"status IN ({', '.join(map(repr, ALIVE))})"
 STATUSES: Final = (*ALIVE, "succeeded", "failed", "cancelled")
 
 _ALPHABET: Final = (
@@ -35,8 +35,7 @@ _NEAREST_OF: Final = 1000  # a mistyped id is looked for among this many newest 
 _NAMED: Final = 8  # ids that a message lists before it says how many more there are
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class Run(Data):
     """One run as recorded. Made by `create`; a changed one comes back from `update` and `finish`.
 
     Args:
@@ -118,8 +117,8 @@ class Run:
         }
 
 
-_FIELDS: Final = tuple(entry.name for entry in fields(Run))
-_LEASE: Final = tuple(entry.name for entry in fields(Lease))
+_FIELDS: Final = Run.__fields__
+_LEASE: Final = Lease.__fields__
 _LISTS: Final = frozenset(("input_files", "warnings"))
 _OBJECTS: Final = frozenset(
     ("inputs", "outputs", "output_files", "artifacts", "resources", "measured", "failure", "source")
@@ -246,6 +245,13 @@ def get(name: str) -> Run:
     raise _unknown(name)
 
 
+def paths(output_file: Any) -> Any:
+    """The path of a File output as it is on record, or the paths where the port has several."""
+    if isinstance(output_file, list):
+        return [one["path"] for one in output_file]
+    return output_file["path"]
+
+
 def list_runs(
     limit: int = 20,
     *,
@@ -280,7 +286,7 @@ def settle_lost(clear: Callable[[Run], None] = lambda _: None) -> list[Run]:
             after that.
     """
     settled = []
-    for run in _rows(f"WHERE {_IS_ALIVE} ORDER BY number"):
+    for run in _rows(f"WHERE {IS_ALIVE} ORDER BY number"):
         reason = lost_because(run.holder)
         if reason is None:
             continue
@@ -326,7 +332,7 @@ def _write(run: Run, changed: Mapping[str, str | int | None]) -> bool:
     held = run.holder
     rows = connection().write(
         f"UPDATE runs SET {assignments} WHERE id = ? AND pid = ? AND pid_started = ? "
-        f"AND {_IS_ALIVE}",
+        f"AND {IS_ALIVE}",
         (*changed.values(), run.id, held.pid, held.pid_started),
     )
     return rows > 0

@@ -1,9 +1,9 @@
 """The base of every runtime: from a task to a payload."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from kedge.data import Data
 from kedge.middleware import RuntimeMiddleware, around
 from kedge.registry import Registered, Registry
 
@@ -15,8 +15,7 @@ runtimes: Registry["Runtime[Any]"] = Registry(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeContext:
+class RuntimeContext(Data):
     """What a RuntimeMiddleware is called with."""
 
     runtime: "Runtime[Any]"

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kedge.data import Data, field
 from kedge.runtime.base import Runtime
 from kedge.task.payload import Process, PythonRoot
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 _FLAGS = ("-I", "-B")
 
 
-@dataclass(frozen=True)
-class PythonRuntime(Runtime[Process]):
+class PythonRuntime(Data, Runtime[Process]):
     """One function of a `python` package, ready to be run by the runner.
 
     Args:

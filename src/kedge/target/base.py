@@ -1,9 +1,9 @@
 """The base of every target."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
+from kedge.data import Data
 from kedge.middleware import TargetMiddleware, around
 from kedge.registry import Registered, Registry
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 targets: Registry["Target"] = Registry("target", "kedge.target", {"local": "kedge.target.local"})
 
 
-@dataclass(frozen=True, slots=True)
-class TargetContext:
+class TargetContext(Data):
     """What a TargetMiddleware is called with."""
 
     target: "Target"

@@ -1,16 +1,15 @@
 """Payloads: what a runtime hands to an executor."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from kedge.data import Data, field
 
 
-@dataclass(frozen=True, slots=True)
-class HostRoot:
+class HostRoot(Data):
     """The program sees this machine's own system files, and nothing of anybody's home."""
 
 
-@dataclass(frozen=True, slots=True)
-class PythonRoot:
+class PythonRoot(Data):
     """A built Python environment on top of this machine's system files.
 
     `visible` are the host paths that must be readable inside, each at its own place: the base
@@ -20,8 +19,7 @@ class PythonRoot:
     visible: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
     `env` are the package's own variables, added to the executor's and the contract's. The working

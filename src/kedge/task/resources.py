@@ -1,10 +1,9 @@
 """What one run may use."""
 
-from dataclasses import dataclass
+from kedge.data import Data
 
 
-@dataclass(frozen=True, slots=True)
-class Resources:
+class Resources(Data):
     """Effective limits of one run, after inheritance, defaults and clamping.
 
     Args:

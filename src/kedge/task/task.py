@@ -1,14 +1,13 @@
 """The task: one function bound to what runs it, how, where, and on what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from kedge.data import Data, field
 from kedge.task.resources import Resources
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Data):
     """The immutable binding of runtime, ports, values, resources, executor and target.
 
     A task is a definition: it never changes while it runs, and the same one can run many times at once.

@@ -5,12 +5,11 @@ from typing import Any, Final, Literal
 
 import click
 
-from kedge.cli.commands.run import memory_mb
 from kedge.cli.complete import package_words
 from kedge.cli.display import Display
 from kedge.cli.report import say
 from kedge.cli.run_options import options_of_run
-from kedge.cli.values import named, read_inputs, split_words, with_pairs
+from kedge.cli.values import memory_mb, named, read_inputs, split_words, with_pairs
 from kedge.errors import RunCancelled, UsageError
 
 _PORT: Final = 5678  # what debugpy's clients are set to unless told otherwise

@@ -93,8 +93,7 @@ def _default(schema: dict[str, Any], required: bool, side: str) -> str:
 def _resources(
     description: Description, function: Function
 ) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    from dataclasses import asdict
-
+    from kedge.data import asdict
     from kedge.package.machine import this_machine
     from kedge.package.resources import effective
 

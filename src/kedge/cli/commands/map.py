@@ -5,13 +5,12 @@ from typing import Any
 
 import click
 
-from kedge.cli.commands.run import memory_mb
 from kedge.cli.complete import package_words
 from kedge.cli.display import Display
 from kedge.cli.report import say, write_json
 from kedge.cli.run_options import options_of_run
 from kedge.cli.supervised import supervised
-from kedge.cli.values import split_words
+from kedge.cli.values import memory_mb, split_words
 from kedge.errors import RunCancelled
 
 

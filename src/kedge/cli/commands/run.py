@@ -9,8 +9,8 @@ from kedge.cli.complete import package_words
 from kedge.cli.display import Display
 from kedge.cli.report import say, write_json, write_text
 from kedge.cli.supervised import supervised
-from kedge.cli.values import read_inputs, split_words
-from kedge.errors import RunFailed, UsageError
+from kedge.cli.values import memory_mb, read_inputs, split_words
+from kedge.errors import RunFailed
 
 
 class _Amount(click.FloatRange):
@@ -102,22 +102,3 @@ def command(
         write_text(answer["text"])
     if not quiet:
         click.echo(f"run {answer['id']}: {answer['wall_s'] or 0.0:.2f} s", err=True)
-
-
-_DIGITS = 18  # of an amount of memory: more is no number that anything else here can hold
-
-
-def memory_mb(text: str | None) -> int | None:
-    """MiB from `512`, `512M` or `2G`.
-
-    Raises:
-        UsageError: it is none of these.
-    """
-    if text is None:
-        return None
-    scale = {"M": 1, "G": 1024}.get(text[-1:].upper())
-    number = text[:-1] if scale else text
-    good = number.isascii() and number.isdigit() and len(number) <= _DIGITS
-    if not good or int(number) == 0:
-        raise UsageError(f"`{text[:40]}` is no amount of memory", hint="write 512, 512M or 2G")
-    return int(number) * (scale or 1)

@@ -4,13 +4,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from kedge.cli.table_cases import Case, CaseTable, Contents, recorded_key
 from kedge.cli.table_results import ResultTable, earlier_runs
 from kedge.cli.text import one_line
 from kedge.cli.values import named
+from kedge.data import Data, field, replace
 from kedge.errors import KedgeError, RequestError, UnknownName, UsageError
 from kedge.executor import Cancel
 from kedge.package import resources
@@ -67,8 +67,7 @@ def work(
     return whole.run(out, jobs, fail_fast=fail_fast)
 
 
-@dataclass
-class _Count:
+class _Count(Data, frozen=False):
     """How far a sweep is."""
 
     total: int
@@ -265,7 +264,7 @@ class _Sweep:
         wall = None
         if run is not None:
             found = dict(run.outputs) | {
-                port: _paths(entry) for port, entry in run.output_files.items()
+                port: record.paths(entry) for port, entry in run.output_files.items()
             }
             row |= {self._column(port): value for port, value in found.items()}
             wall = run.measured.get("wall_s")
@@ -297,10 +296,6 @@ def _output_columns(ports: Ports, inputs: Sequence[str]) -> dict[str, str]:
 def _output_column(port: str, inputs: Sequence[str]) -> str:
     """The column of an output; one that an input column has the name of is told apart."""
     return f"{port} (output)" if port in inputs else port
-
-
-def _paths(entry: Any) -> Any:
-    return [one["path"] for one in entry] if isinstance(entry, list) else entry["path"]
 
 
 def _error_text(failure: KedgeError) -> str:

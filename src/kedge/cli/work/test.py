@@ -1,11 +1,11 @@
 """The test cases of a package, each a run of its own."""
 
 import os
-from dataclasses import dataclass, replace
 from typing import Any
 
 from kedge.cli.text import table
 from kedge.cli.values import named
+from kedge.data import Data, replace
 from kedge.errors import KedgeError, RunFailed, UsageError
 from kedge.executor import Cancel
 from kedge.package.machine import this_machine
@@ -19,8 +19,7 @@ from kedge.run.sweep import at_once
 _NOT_XML = frozenset(map(chr, (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Data):
     """What came of one case: nothing in `differences` means that it passed."""
 
     case: TestCase

@@ -1,0 +1,139 @@
+"""Plain data: classes whose fields are their annotations.
+
+What `dataclasses` gives, without compiling methods for each class when it is defined: that takes more than
+a millisecond a class, and a run needs fifty of them before it starts. Here one set of methods serves all.
+"""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, cast, dataclass_transform
+
+
+class _Made:
+    """A default that is made anew for each instance."""
+
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+def field[Value](*, default_factory: Callable[[], Value]) -> Value:
+    """A field's default that is made anew for each instance.
+
+    >>> class Shelf(Data):
+    ...     books: list[str] = field(default_factory=list)
+    >>> Shelf().books
+    []
+    """
+    return cast("Value", _Made(default_factory))
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
+class Data:
+    """The base of classes that hold data: each annotation is a field, the value assigned to it its default.
+
+    Annotations of `ClassVar` are no fields. Fields are given in their order or by name. An instance cannot be changed (`replace` makes a changed
+    copy) unless its class says `frozen=False`. Two are equal when they are of one class and their fields
+    are equal; one that cannot be changed has a hash if its fields have.
+
+    Raises:
+        TypeError: a field is missing, is given twice, or is none of the class's.
+
+    >>> class Point(Data):
+    ...     x: float
+    ...     y: float = 0.0
+    >>> Point(3, y=4)
+    Point(x=3, y=4)
+    >>> Point(3) == Point(x=3, y=0.0)
+    True
+    """
+
+    __fields__: ClassVar[tuple[str, ...]] = ()
+    __defaults__: ClassVar[tuple[tuple[str, Any], ...]] = ()
+
+    def __init_subclass__(cls, *, frozen: bool = True, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = tuple(
+            name
+            for name, kind in cls.__annotations__.items()
+            if getattr(kind, "__origin__", kind) is not ClassVar
+        )
+        cls.__fields__ = (*cls.__fields__, *own)
+        type.__setattr__(cls, "__match_args__", cls.__fields__)
+        cls.__defaults__ += tuple((name, vars(cls)[name]) for name in own if name in vars(cls))
+        if not frozen:
+            cls.__setattr__ = object.__setattr__  # type: ignore[method-assign, assignment]
+            cls.__delattr__ = object.__delattr__  # type: ignore[method-assign]
+            cls.__hash__ = None  # type: ignore[method-assign, assignment]
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        fields, into = self.__fields__, vars(self)
+        into.update(zip(fields, values, strict=False))
+        into.update(named)
+        if len(into) != len(values) + len(named):  # one is given twice, or there are too many
+            raise TypeError(_wrong(type(self), len(values), named))
+        for name, default in self.__defaults__:
+            if name not in into:
+                into[name] = default.make() if type(default) is _Made else default
+        if into.keys() != set(fields):
+            raise TypeError(_wrong(type(self), len(values), named))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"`{name}` cannot be set: {type(self).__name__} does not change")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"`{name}` cannot be deleted: {type(self).__name__} does not change")
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self.__fields__))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__fields__)
+        return f"{type(self).__qualname__}({fields})"
+
+
+def replace[Kind: Data](data: Kind, **changes: Any) -> Kind:
+    """A copy of `data` in which some fields are others.
+
+    >>> class Size(Data):
+    ...     width: int
+    ...     height: int = 1
+    >>> replace(Size(1), height=3)
+    Size(width=1, height=3)
+    """
+    return type(data)(**{**vars(data), **changes})
+
+
+def asdict(data: Data) -> dict[str, Any]:
+    """The fields by name, and the same for all data within them, in lists, tuples and dictionaries too."""
+    return {name: _plain(getattr(data, name)) for name in data.__fields__}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Data):
+        return asdict(value)
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(_plain, value))
+    return value
+
+
+def _wrong(kind: type[Data], given: int, named: dict[str, Any]) -> str:
+    fields = kind.__fields__
+    optional = {name for name, _ in kind.__defaults__}
+    twice = [name for name in fields[:given] if name in named]
+    unknown = [name for name in named if name not in fields]
+    missing = [name for name in fields[given:] if name not in named and name not in optional]
+    found = (
+        f"{given} given where there are {len(fields)}" if given > len(fields) else "",
+        f"given twice: {', '.join(twice)}" if twice else "",
+        f"no such field: {', '.join(unknown)}" if unknown else "",
+        f"missing: {', '.join(missing)}" if missing else "",
+    )
+    return f"{kind.__qualname__}: {'; '.join(one for one in found if one)}"
