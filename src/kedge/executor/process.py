@@ -157,6 +157,8 @@ def _open_files() -> list[str]:
     said = [
         "named Unix sockets, and the modes and times of files, are open to the code as to its account"
     ]
+    if not identity.needed():
+        said.append("what the code leaves in /dev/shm stays there")
     if found.abi < landlock.TRUNCATION:
         said.append(
             f"the code can empty any file that its account can write: Landlock is old ({found.hint})"
