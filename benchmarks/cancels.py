@@ -178,5 +178,9 @@ def _below(ancestor: int) -> list[int]:
 
 
 def _command(pid: int) -> str:
-    with open(f"/proc/{pid}/cmdline", errors="replace") as file:
-        return file.read()
+    """What a process was started with; nothing when it has gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
