@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from figure import Figure, Goal, LeftOutError, Side
 from rounds import alternate
@@ -128,7 +129,10 @@ class _Started:
         pids = [pid for pid in _below(self.process.pid) if _ITSELF not in _command(pid)]
         if not any(_ESCAPED in _command(pid) for pid in pids):
             raise LeftOutError("the process that escapes is not among those of the run")
-        handles = [os.pidfd_open(pid) for pid in pids]
+        handles = []
+        for pid in pids:
+            with suppress(ProcessLookupError):  # one that helped to start it, and has gone
+                handles.append(os.pidfd_open(pid))
         try:
             began = time.perf_counter()
             ask()
