@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +238,37 @@ def test_upgrading_what_is_not_locked_is_refused(kedge: Any, tmp_path: Path) -> 
     script = with_requirements(tmp_path / "needs.py", "tomli-w==1.2.0")
     ended = kedge("lock", script, "--upgrade", "numppy", "--json", code=2)
     assert "numppy" in ended.json["error"]["message"]
+
+
+@pytest.fixture
+def silent_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The only package index takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/simple"
+        monkeypatch.setenv("UV_DEFAULT_INDEX", address)
+        yield
+
+
+@pytest.mark.parametrize("where", ["machine", "package"])
+def test_preparing_ends_at_its_own_timeout(
+    kedge_alone: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    silent_index: None,
+    where: str,
+) -> None:
+    (tmp_path / "main.py").write_text("def f() -> int:\n    return 1\n")
+    own = "build_timeout: 1.5, " if where == "package" else ""
+    (tmp_path / "kedge.yml").write_text(
+        f"name: slow\nruntime: {{kind: python, version: '3.12', {own}"
+        "requirements: [kedge-is-not-there]}\nfunctions: {f: {handler: 'main:f'}}\n"
+    )
+    monkeypatch.setenv("KEDGE_ENVIRONMENT_BUILD_TIMEOUT", "1.5" if where == "machine" else "3600")
+    began = time.monotonic()
+    ended = kedge_alone("run", tmp_path, "--json", code=3)
+    assert time.monotonic() - began < 60
+    error = ended.json["error"]
+    assert error["code"] == "environment_error"
+    assert "took longer than 1.5 s" in error["message"] and "`build_timeout`" in error["hint"]
+    (run,) = kedge_alone("runs", "--json").json
+    assert run["status"] == "failed" and run["measured"]["preparing_s"] >= 1.5

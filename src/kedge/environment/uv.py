@@ -176,7 +176,8 @@ def run(
             process.kill()
             raise EnvironmentFailed(
                 f"{doing[:1].upper()}{doing[1:]} took longer than {timeout:g} s.",
-                hint="look at the network, or raise `environment.build_timeout` in kedge.toml",
+                hint="look at the network, or raise `build_timeout` in the manifest's `runtime` block,"
+                " or without one there `environment.build_timeout` in kedge.toml",
             ) from error
         except BaseException:
             process.kill()

@@ -325,11 +325,11 @@ class _RuntimeBlock(Block):
     host_paths: list[Annotated[str, _text(_absolute)]] = Field(
         default_factory=list, description="Folders of the host that the code asks to read."
     )
-    build_timeout: float = Field(
-        3600.0,
+    build_timeout: float | None = Field(
+        None,
         gt=0,
         le=1e9,
-        description="Seconds that preparing the environment or image may take.",
+        description="Seconds that preparing the environment or image may take; `kedge.toml` says else.",
     )
 
 

@@ -19,7 +19,7 @@ from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
 from kedge.ports import check_inputs, extensions_of, kind_of, mask
-from kedge.run import events, record, secrets
+from kedge.run import events, record, secrets, told
 from kedge.run.description import Function
 from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
 from kedge.run.prepare import Prepared, prepare
@@ -53,6 +53,7 @@ class Request(Data):
         executor: its kind; None: as configured.
         network: whether to allow the network although the package does not ask for it.
         keep: whether to keep the workspace as the code left it.
+        asked: when it was asked for, by `time.monotonic()`; what waits its turn was asked for before.
     """
 
     function: str | None = None
@@ -61,6 +62,7 @@ class Request(Data):
     executor: str | None = None
     network: bool = False
     keep: bool = False
+    asked: float = field(default_factory=time.monotonic)
 
 
 class Ready(Data):
@@ -107,11 +109,10 @@ def ready(
     observer = observer or Observer()
     cancel = cancel or Cancel()
     preparing = _Preparing(source, function, observer, cancel)
-    began = time.monotonic()
     try:
         with cancel.interrupting():
             prepared = prepare(source, preparing.step, mode=mode)
-        yield Ready(source, prepared, preparing.entry, time.monotonic() - began)
+        yield Ready(source, prepared, preparing.entry, preparing.seconds())
     except Stopped:
         raise preparing.failed(stopped(cancel)) from None
     except EnvironmentFailed as error:
@@ -131,10 +132,15 @@ class _Preparing:
         self, source: PackageSource, function: str | None, observer: Observer, cancel: Cancel
     ) -> None:
         self.entry: record.Run | None = None
+        self._began = time.monotonic()
         self._source = source
         self._function = function
         self._observer = observer
         self._cancel = cancel
+
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
 
     def step(self, text: str) -> None:
         if self.entry is None:
@@ -150,7 +156,8 @@ class _Preparing:
         if self.entry is None and always:
             self.entry = record.create(function=self._function, source=self._source.root)
         if self.entry is not None:
-            self.entry = record.finish(self.entry, error)
+            measured = {"queued_s": 0.0, "preparing_s": self.seconds()}
+            self.entry = record.finish(self.entry, error, measured=measured)
             error.run_id = self.entry.id
         return error
 
@@ -176,6 +183,7 @@ def run(
     """
     observer = observer or Observer()
     cancel = cancel or Cancel()
+    waited = {"queued_s": time.monotonic() - request.asked, "preparing_s": ready.preparing_s}
     prepared = ready.prepared
     function = prepared.description.function(request.function)
     inputs, problems = check_inputs(function.input_ports, dict(request.values))
@@ -191,10 +199,12 @@ def run(
     if limits.gpu:
         warnings.append(f"{limits.gpu} GPUs are asked for, and this version of Kedge gives none")
     task = task_of(prepared, function, request, inputs, limits, chosen.executor)
+    if task.network:
+        warnings.append("the code can use this machine's network")
     for warning in warnings:
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
-        observer.detail(text)
+        (observer.notice if told.first_time(text) else observer.detail)(text)
     warm_up()
     facts: dict[str, Any] = {
         "package": prepared.description.name,
@@ -220,7 +230,7 @@ def run(
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
     execution = Execution(entry, task, function, observer, cancel, keep=request.keep)
-    return execution.run(prepared.snapshot.folder, paths, ready.preparing_s)
+    return execution.run(prepared.snapshot.folder, paths, waited)
 
 
 def settle() -> None:

@@ -93,20 +93,20 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
 
-    def run(self, snapshot: str, paths: tuple[str, ...], preparing_s: float) -> Result:
+    def run(self, snapshot: str, paths: tuple[str, ...], waited: Mapping[str, float]) -> Result:
         """Run it to its end, whatever that is.
 
         Args:
             snapshot: folder of the package's snapshot.
             paths: more host paths that the code may read.
-            preparing_s: seconds that preparing took, for the record.
+            waited: seconds that went by before, by their names in the record.
         """
         try:
             log = LogWriter(os.path.join(self.entry.folder, "log"))
         except StoreError as error:
             record.finish(self.entry, StartFailed(error.message, hint=error.hint))
             raise
-        measured: dict[str, float | None] = {"preparing_s": preparing_s}
+        measured: dict[str, float | None] = dict(waited)
         found = workspace.Collected()
         wrong: RunFailed | None
         try:

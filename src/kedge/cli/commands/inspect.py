@@ -63,6 +63,8 @@ def _section(description: Description, function: Function) -> str:
         if ports.open is not None:
             rows.append(["    …", "open", "", "any other name"])
         lines.append(table(rows) if rows else "    none")
+    if function.network:
+        lines.append("  network: this machine's")
     lines.append("  resources")
     lines.append(
         table(

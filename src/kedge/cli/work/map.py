@@ -225,7 +225,7 @@ class _Sweep:
     def _run(self, case: Case, journal: sweep.Journal) -> Result:
         """One row, in a thread of its own."""
         observer = Observer(started=journal.add, notice=self._notice)
-        request = replace(self.request, values=case.inputs)
+        request = replace(self.request, values=case.inputs)  # asked for with all others
         return core.run(self.ready, request, observer, Cancel(self.group))
 
     def _notice(self, text: str) -> None:

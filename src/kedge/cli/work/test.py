@@ -1,6 +1,7 @@
 """The test cases of a package, each a run of its own."""
 
 import os
+import time
 from typing import Any
 
 from kedge.cli.text import table
@@ -79,19 +80,23 @@ def _run_all(
 ) -> list[Outcome]:
     """Every case, `jobs` at once. A request to stop ends the running ones and starts no more."""
     found: dict[int, Outcome] = {}
+    asked = time.monotonic()
 
     def one(numbered: tuple[int, TestCase]) -> None:
         number, case = numbered
-        found[number] = _run_one(ready, case, executor, cancel)
+        found[number] = _run_one(ready, case, executor, cancel, asked)
 
     for _, ended in at_once(one, enumerate(cases), min(jobs, len(cases)), cancel):
         ended.result()
     return [found[number] for number in sorted(found)]
 
 
-def _run_one(ready: core.Ready, case: TestCase, executor: str | None, cancel: Cancel) -> Outcome:
+def _run_one(
+    ready: core.Ready, case: TestCase, executor: str | None, cancel: Cancel, asked: float
+) -> Outcome:
     function = ready.prepared.description.functions[case.function]
-    request = core.Request(case.function, case.staged(function.input_ports), executor=executor)
+    inputs = case.staged(function.input_ports)
+    request = core.Request(case.function, inputs, executor=executor, asked=asked)
     try:
         result = core.run(ready, request, cancel=Cancel(cancel))
     except KedgeError as error:
