@@ -10,6 +10,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, final
 
 from kedge.data import Data
@@ -149,8 +150,10 @@ def _resident(process: int) -> tuple[int, int]:
 
 
 def _in_files(processes: Iterable[int], shared_memory: str | None) -> int:
-    """Bytes in files that live in memory: of a private /dev/shm, and of memfds that are open."""
-    return (0 if shared_memory is None else _in_folder(shared_memory)) + _in_memfds(processes)
+    """Bytes in files that live in memory: of a private /dev/shm, and of open memfds and files of this
+    machine's own /dev/shm.
+    """
+    return (0 if shared_memory is None else _in_folder(shared_memory)) + _in_open_files(processes)
 
 
 def _in_folder(shared_memory: str) -> int:
@@ -163,10 +166,10 @@ def _in_folder(shared_memory: str) -> int:
     return (room.f_blocks - room.f_bfree) * room.f_frsize
 
 
-def _in_memfds(processes: Iterable[int]) -> int:
-    """Bytes of the memfds that `processes` have open: they need not be mapped to hold memory."""
-    found: dict[int, int] = {}
-    device = _memfd_device()
+def _in_open_files(processes: Iterable[int]) -> int:
+    """Bytes of the memory files that `processes` have open: they need not be mapped to hold memory."""
+    found: dict[tuple[int, int], int] = {}
+    devices = _memory_devices()
     for process in processes:
         folder = f"/proc/{process}/fd"
         try:
@@ -178,18 +181,21 @@ def _in_memfds(processes: Iterable[int]) -> int:
                 info = os.stat(f"{folder}/{name}")
             except OSError:
                 continue
-            if info.st_dev == device and stat.S_ISREG(info.st_mode):
-                found[info.st_ino] = info.st_blocks * 512
+            if info.st_dev in devices and stat.S_ISREG(info.st_mode):
+                found[info.st_dev, info.st_ino] = info.st_blocks * 512
     return sum(found.values())
 
 
-def _memfd_device() -> int:
-    """The device of the one file system that the kernel keeps all memfds in."""
+def _memory_devices() -> set[int]:
+    """The device of the one file system that the kernel keeps all memfds in, and that of /dev/shm."""
     descriptor = os.memfd_create("kedge")
     try:
-        return os.fstat(descriptor).st_dev
+        found = {os.fstat(descriptor).st_dev}
     finally:
         os.close(descriptor)
+    with suppress(OSError):
+        found.add(os.stat(_OWN_SHARED_MEMORY).st_dev)
+    return found
 
 
 def _read(path: str) -> bytes:

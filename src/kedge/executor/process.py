@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
 from kedge.executor import (
+    cgroups,
     guarded,
     identity,
     landlock,
@@ -68,6 +69,7 @@ class ProcessExecutor(Executor):
         return [
             *_open_files(),
             *_open_network(),
+            *_uncounted_memory(),
             *limits.missing(resources, own_account=identity.needed(), own_namespace=False),
         ]
 
@@ -170,6 +172,12 @@ def _open_files() -> list[str]:
             f"the code can end other processes of its account: Landlock is old ({found.hint})"
         )
     return said
+
+
+def _uncounted_memory() -> list[str]:
+    if "memory" in cgroups.available().controllers:
+        return []
+    return ["files in /dev/shm that the code has closed do not count as its memory"]
 
 
 def _open_network() -> list[str]:
