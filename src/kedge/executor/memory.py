@@ -150,9 +150,7 @@ def _resident(process: int) -> tuple[int, int]:
 
 
 def _in_files(processes: Iterable[int], shared_memory: str | None) -> int:
-    """Bytes in files that live in memory: of a private /dev/shm, and of open memfds and files of this
-    machine's own /dev/shm.
-    """
+    """Bytes in files that live in memory: all of a private /dev/shm, else those that are open."""
     return (0 if shared_memory is None else _in_folder(shared_memory)) + _in_open_files(processes)
 
 
