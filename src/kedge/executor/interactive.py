@@ -121,7 +121,7 @@ def _terminal_in_front() -> int | None:
 
 def _in_sandbox(payload: "Process", job: "Job", after: ExitStack) -> "tuple[_Program, Bounds]":
     """The program in namespaces, as `SandboxExecutor` starts it, but for the streams."""
-    bounds = after.enter_context(bounded(job, sandbox.writable(job), sandbox.OWN_PROCESSES))
+    bounds = after.enter_context(bounded(job, writable(job), sandbox.OWN_PROCESSES))
     return sandbox.start(payload, job, bounds, after, terminal=True), bounds
 
 

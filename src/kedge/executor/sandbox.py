@@ -9,28 +9,23 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
-from kedge.data import replace
-from kedge.errors import InputError, Unavailable
-from kedge.executor import identity, launch, limits, ownership, plan, probe, staging
+from kedge.errors import Unavailable
+from kedge.executor import identity, launch, limits, plan, probe
 from kedge.executor.base import Executor, Usable
 from kedge.executor.bounds import Bounds, bounded
 from kedge.executor.bubblewrap import USER_ID
+from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.watch import watch
 from kedge.task.payload import Process
 
 if TYPE_CHECKING:
-    from kedge.contract.workspace import StagedFile, Workspace
     from kedge.executor.job import Ended, Job
     from kedge.task.resources import Resources
 
 # bubblewrap takes 9000 arguments, three for each bind; and every mount costs time at start and end.
 _MOST_BINDS = 1000
-
-_READ_BY_ALL = 0o004
-
-_TMP = "tmp"
 
 OWN_PROCESSES = 1  # the first one in the sandbox, which is bubblewrap's
 
@@ -83,12 +78,12 @@ def start(
         raise Unavailable(f"the sandbox does not work here: {found.reason}", hint=found.hint)
     account = after.enter_context(identity.claimed()) if identity.needed() else None
     folder = job.workspace.folder
-    private_tmp = os.path.join(folder, _TMP)
+    private_tmp = os.path.join(folder, TMP)
     os.mkdir(private_tmp, 0o700)
     after.callback(remove, private_tmp)
     mounts = plan.make_plan(
         payload.root,
-        _staged(job, account),
+        readable(job, account, _MOST_BINDS),
         private_tmp,
         uid=account.uid if account else USER_ID,
         gid=account.gid if account else USER_ID,
@@ -101,7 +96,7 @@ def start(
         payload.argv, variables, mounts.folder, mounts.locate, by_others=account is not None
     )
     if account is not None:
-        _lend(job, account, after)
+        lend(job, account, after)
     return launch.start(
         bubblewrap,
         mounts,
@@ -117,42 +112,3 @@ def start(
         join=lambda process: limits.hold(process, job, bounds.group),
         terminal=terminal,
     )
-
-
-def writable(job: "Job") -> list[str]:
-    """The folders on disk that a sandboxed program can write to."""
-    return [os.path.join(job.workspace.folder, name) for name in ("out", "scratch", _TMP)]
-
-
-def _lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
-    """Give the run what it may write, until the block ends."""
-    owner, group = os.geteuid(), os.getegid()
-    for place in writable(job):
-        ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
-        if os.path.basename(place) != _TMP:
-            after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
-
-
-def _staged(job: "Job", account: identity.Identity | None) -> "Workspace":
-    """The workspace with those files that can be bound to their places; the others are copied there.
-
-    A bind shows a file with its own permissions: one that only root may read, the run could not.
-    """
-    bound: list[StagedFile] = []
-    for file in job.workspace.files:
-        try:
-            mode = os.stat(file.source).st_mode
-        except OSError as error:
-            raise InputError(
-                f"the input {file.source!r} cannot be read any more: {error.strerror}",
-                hint="give it again",
-            ) from error
-        if len(bound) < _MOST_BINDS and (account is None or mode & _READ_BY_ALL):
-            bound.append(file)
-            continue
-        copied = staging.stage(file.source, os.path.join(job.workspace.folder, file.name))
-        if copied >= staging.NOTEWORTHY_BYTES:
-            job.on_notice(
-                f"{file.source} was copied ({copied >> 20} MB), since only its owner may read it"
-            )
-    return replace(job.workspace, files=tuple(bound))

@@ -5,7 +5,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from kedge.contract.variables import RESERVED_PREFIXES, contract_variables
-from kedge.task.payload import Process, PythonRoot
+from kedge.task.payload import ImageRoot, Process, PythonRoot
 
 if TYPE_CHECKING:
     from kedge.executor.job import Job
@@ -24,9 +24,6 @@ def program_variables(payload: Process, job: "Job", workspace_path: str) -> dict
     path = _PATH
     if isinstance(payload.root, PythonRoot) and payload.argv:
         path = f"{posixpath.dirname(payload.argv[0])}:{path}"  # console scripts of the environment
-    own = {
-        name: value for name, value in payload.env.items() if not name.startswith(RESERVED_PREFIXES)
-    }
     return {
         "PATH": path,
         "HOME": f"{workspace_path}/scratch",
@@ -35,7 +32,32 @@ def program_variables(payload: Process, job: "Job", workspace_path: str) -> dict
         "USER": USER,
         "LOGNAME": USER,
         **contract_variables(workspace_path, job.run_id, job.package, job.function, job.resources),
-        **own,
+        **_own(payload),
+    }
+
+
+def image_variables(
+    payload: Process, root: ImageRoot, job: "Job", workspace_path: str
+) -> dict[str, str]:
+    """What is set on top of an image's own variables: the contract's, the package's own over them.
+
+    HOME is the scratch folder unless the image has one that can be written.
+    """
+    scratch = f"{workspace_path}/scratch"
+    found = {"TZ": _zone(), "LANG": "C.UTF-8"}
+    found = {name: value for name, value in found.items() if name not in root.variables}
+    if "HOME" not in root.variables or not root.writable:
+        found["HOME"] = scratch
+    return {
+        **found,
+        **contract_variables(workspace_path, job.run_id, job.package, job.function, job.resources),
+        **_own(payload),
+    }
+
+
+def _own(payload: Process) -> dict[str, str]:
+    return {
+        name: value for name, value in payload.env.items() if not name.startswith(RESERVED_PREFIXES)
     }
 
 

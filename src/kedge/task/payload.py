@@ -19,13 +19,33 @@ class PythonRoot(Data):
     visible: tuple[str, ...]
 
 
+class ImageRoot(Data):
+    """An image that a container engine has.
+
+    Args:
+        image: its id, `sha256:…`.
+        folder: the working directory, inside.
+        variables: those that the image sets itself.
+        as_its_user: whether to be the user that the image names, in place of one that owns nothing.
+        writable: whether the program may write to a layer of its own, which goes with the run.
+        visible: host paths that must be readable inside, each at its own place.
+    """
+
+    image: str
+    folder: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    as_its_user: bool = False
+    writable: bool = False
+    visible: tuple[str, ...] = ()
+
+
 class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
     `env` are the package's own variables, added to the executor's and the contract's. The working
-    directory is the workspace.
+    directory is the workspace, in an image the image's own.
     """
 
     argv: tuple[str, ...]
-    root: HostRoot | PythonRoot = field(default_factory=HostRoot)
+    root: HostRoot | PythonRoot | ImageRoot = field(default_factory=HostRoot)
     env: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,163 @@
+"""Which engines work here, and what they are: asked once, then remembered until the machine restarts."""
+
+import json
+import os
+import socket
+import time
+from typing import Any, Final
+
+from kedge import home
+from kedge.data import Data, asdict
+from kedge.engine.programs import call, program
+from kedge.errors import Unavailable
+
+_LAYOUT: Final = 1
+_FAILURE_BELIEVED_S: Final = 10.0
+_SOCKET: Final = "/var/run/docker.sock"
+
+_INSTALL: Final = {
+    "docker": "install Docker, for example with `apt-get install docker.io`, or Podman",
+    "podman": "install Podman, for example with `apt-get install podman`, or Docker",
+}
+
+
+class Engine(Data):
+    """An engine that works.
+
+    Args:
+        kind: `docker` or `podman`.
+        path: its program.
+        version: its own.
+        platform: what its images run on, `linux/amd64`.
+        rootless: whether its containers' root is an ordinary user of this machine.
+        local: whether it runs on this machine, so that folders can be shown to containers and their
+            processes be seen.
+    """
+
+    kind: str
+    path: str
+    version: str
+    platform: str
+    rootless: bool
+    local: bool
+
+
+class Found(Data):
+    """An engine, or why there is none and what would give one."""
+
+    engine: Engine | None
+    reason: str = ""
+    hint: str = ""
+
+
+def look(kind: str, *, fresh: bool = False) -> Found:
+    """What is known of an engine; asks it when nothing is, when it went away, or when `fresh`."""
+    path = program(kind)
+    if path is None:
+        return Found(None, f"{kind} is not installed", _INSTALL[kind])
+    key = _key(path)
+    place = os.path.join(home.home(), "engines", f"{os.geteuid()}-{kind}.json")
+    known = None if fresh else _remembered(place, key)
+    if known is not None and (known.engine is None or _answers(known.engine)):
+        return known
+    found = _asked(kind, path)
+    _remember(place, key, found)
+    return found
+
+
+def _answers(engine: Engine) -> bool:
+    """Whether its service is there, as far as that can be seen without starting a program."""
+    if engine.kind != "docker" or "DOCKER_HOST" in os.environ or not engine.local:
+        return True
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(_SOCKET)
+        except OSError:
+            return not os.path.exists(_SOCKET)  # it listens elsewhere, as its context says
+    return True
+
+
+def _asked(kind: str, path: str) -> Found:
+    try:
+        done = call(path, "info", "--format", "{{json .}}", timeout=20.0)
+    except Unavailable as error:
+        return Found(None, error.message, error.hint or "")
+    try:
+        told = json.loads(done.out) if done.code == 0 else None
+    except ValueError:
+        told = None
+    if kind == "docker" and told is not None and told.get("ServerErrors"):
+        return Found(None, f"docker: {told['ServerErrors'][0]}", _start_hint(kind))
+    if told is None:
+        return Found(
+            None, f"{kind} does not answer: {done.said or 'no reason given'}", _start_hint(kind)
+        )
+    return Found((_docker if kind == "docker" else _podman)(path, told))
+
+
+def _docker(path: str, told: dict[str, Any]) -> Engine:
+    host = os.environ.get("DOCKER_HOST", "unix://")
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(
+        told["Architecture"], told["Architecture"]
+    )
+    return Engine(
+        kind="docker",
+        path=path,
+        version=told["ServerVersion"],
+        platform=f"{told['OSType']}/{machine}",
+        rootless=any("rootless" in option for option in told.get("SecurityOptions") or ()),
+        local=host.startswith("unix://") and told.get("Name") == os.uname().nodename,
+    )
+
+
+def _podman(path: str, told: dict[str, Any]) -> Engine:
+    host = told["host"]
+    return Engine(
+        kind="podman",
+        path=path,
+        version=told["version"]["Version"],
+        platform=f"{host['os']}/{host['arch']}",
+        rootless=bool(host["security"]["rootless"]),
+        local=not host.get("serviceIsRemote", False),
+    )
+
+
+def _start_hint(kind: str) -> str:
+    if kind == "docker":
+        return "start its service (`systemctl start docker`), and be in the group `docker`, or use Podman"
+    return "see what `podman info` says"
+
+
+def _key(path: str) -> str:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        boot = file.read().strip()
+    status = os.stat(path)
+    words = (_LAYOUT, boot, path, status.st_ino, status.st_size, status.st_mtime_ns)
+    told = (
+        os.environ.get(name, "") for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST")
+    )
+    return " ".join(map(str, (*words, *told)))
+
+
+def _remembered(place: str, key: str) -> Found | None:
+    try:
+        with open(place, encoding="utf-8") as file:
+            data = json.load(file)
+        if data["key"] != key or data["until"] < time.time():
+            return None
+        engine = Engine(**data["engine"]) if data["engine"] is not None else None
+        return Found(engine, data["reason"], data["hint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _remember(place: str, key: str, found: Found) -> None:
+    until = float(1 << 40) if found.engine is not None else time.time() + _FAILURE_BELIEVED_S
+    fresh = f"{place}.{os.getpid()}.{time.monotonic_ns()}"
+    try:
+        home.folder("engines")
+        with open(fresh, "w", encoding="utf-8") as file:
+            json.dump({"key": key, "until": until, **asdict(found)}, file)
+        os.replace(fresh, place)
+    except OSError:
+        return

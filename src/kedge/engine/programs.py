@@ -1,0 +1,95 @@
+"""The engines' programs: where they are, calling one to its end, and starting one that goes on."""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from kedge.data import Data
+from kedge.errors import Unavailable
+
+KINDS: Final = ("docker", "podman")  # in the order in which `auto` takes them
+
+_SYSTEM_FOLDERS: Final = ("/usr/bin", "/usr/local/bin", "/bin")
+_DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
+PATIENCE_S: Final = 60.0  # for an engine's answer to what it does at once
+
+
+class Finished(Data):
+    """A command that ended: its exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def said(self) -> str:
+        """The last line that it wrote to say what was wrong."""
+        lines = [line.strip() for line in (self.err or self.out).splitlines() if line.strip()]
+        return lines[-1].removeprefix("Error: ").removeprefix("docker: ") if lines else ""
+
+
+def program(kind: str) -> str | None:
+    """The path of an engine's program, None where it is not installed."""
+    for folder in (*os.environ.get("PATH", "").split(":"), *_SYSTEM_FOLDERS):
+        path = os.path.join(folder, kind)
+        if os.path.isabs(path) and os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def call(
+    path: str,
+    *arguments: str,
+    input: bytes = b"",
+    timeout: float = PATIENCE_S,
+) -> Finished:
+    """Call an engine's program and wait; an exit code that is not 0 is the caller's to judge.
+
+    Raises:
+        Unavailable: it cannot be executed, or did not answer in time.
+    """
+    try:
+        done = subprocess.run(
+            [*dies_with_us(), path, *arguments],
+            input=input,
+            capture_output=True,
+            timeout=timeout,
+            env=variables(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Unavailable(
+            f"{os.path.basename(path)} did not answer within {timeout:g} s to `{arguments[0]}`",
+            hint="see whether its service is well, for example with `kedge doctor`",
+        ) from None
+    except OSError as error:
+        raise Unavailable(
+            f"{path} cannot be executed: {error.strerror}", hint="install it anew"
+        ) from error
+    return Finished(
+        done.returncode,
+        done.stdout.decode(errors="replace"),
+        done.stderr.decode(errors="replace"),
+    )
+
+
+def start(path: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start an engine's program that nobody listens to; it ends with this process at the latest."""
+    return subprocess.Popen(
+        [*dies_with_us(), path, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=variables(),
+    )
+
+
+def dies_with_us() -> Sequence[str]:
+    """The front of a command that is killed when this process is, where the system can."""
+    return _DIES_WITH_US if os.access("/usr/bin/setpriv", os.X_OK) else ()
+
+
+def variables() -> Mapping[str, str]:
+    """The environment of an engine's program: the user's own, with its words in plain English."""
+    return {**os.environ, "LC_ALL": "C.UTF-8", "DOCKER_CLI_HINTS": "false", "NO_COLOR": "1"}

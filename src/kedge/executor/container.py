@@ -1,0 +1,409 @@
+"""The `docker` and `podman` executors: a program in a container of its own, made for one run.
+
+The engine isolates it and holds it to its limits. What Kedge adds is the same as in the sandbox: an account
+that owns nothing, no capabilities, no network, a root that cannot be written, and the contract's folders.
+"""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Final, final
+
+from kedge.contract.ownership import remove
+from kedge.engine import Engine, call, look
+from kedge.engine.programs import dies_with_us, start, variables
+from kedge.errors import Lost, StartFailed, Unavailable
+from kedge.executor import identity, processes
+from kedge.executor.base import Executor, Usable
+from kedge.executor.bounds import Bounds
+from kedge.executor.container_group import ContainerGroup
+from kedge.executor.descriptors import Descriptors
+from kedge.executor.lending import TMP, lend, readable, writable
+from kedge.executor.variables import image_variables
+from kedge.executor.watch import KILL_PATIENCE_S, Outcome, watch
+from kedge.home import home
+from kedge.task.payload import ImageRoot, Process
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import Workspace
+    from kedge.executor.job import Ended, Job
+    from kedge.task.resources import Resources
+
+WORKSPACE: Final = "/workspace"
+LABEL_HOME: Final = "kedge.home"
+LABEL_RUN: Final = "kedge.run"
+
+_MOST_BINDS: Final = 1000
+_NEVER: Final = "0001-01-01T00:00:00"  # when a container was started that never was
+_REFUSED: Final = (
+    125,
+    126,
+    127,
+)  # what an engine's program ends with when the container could not start
+_FATAL: Final = 128  # a program that a signal ended is reported with this and the signal's number
+_OWN_VARIABLES: Final = ("HOME", "PATH", "USER", "TMPDIR", "LANG", "TZ", "LC_ALL", "NO_COLOR")
+_OWN_PREFIXES: Final = (
+    "DOCKER_",
+    "CONTAINER",
+    "XDG_",
+    "REGISTRY_",
+    "BUILDKIT_",
+    "BUILDAH_",
+    "LD_",
+    "SSL_",
+)
+
+
+class ContainerExecutor(Executor):
+    """A program in a container that its engine makes for one run and removes after it."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Process,)
+
+    def usable(self, *, fresh: bool = False) -> Usable:
+        """Whether the engine answers; asked once, then remembered until the machine restarts."""
+        found = look(self.kind, fresh=fresh)
+        if found.engine is not None and not found.engine.local:
+            return Usable(
+                False,
+                f"{self.kind} runs on another machine, which cannot see this one's files",
+                "unset DOCKER_HOST, or run Kedge there",
+            )
+        return Usable(found.engine is not None, found.reason, found.hint)
+
+    def missing(self, resources: "Resources") -> list[str]:  # noqa: ARG002 - the engine's limits are the kernel's
+        """What of `resources` is not enforced by this executor here."""
+        return []
+
+    async def _execute(self, payload: Any, job: "Job") -> "Ended":
+        found = look(self.kind)
+        if found.engine is None:
+            raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
+        if not isinstance(payload.root, ImageRoot):
+            raise Unavailable(
+                f"{self.kind} runs images, and this program stands on this machine's files",
+                hint="leave the choice to `--executor auto`",
+            )
+        with ExitStack() as after:
+            group = ContainerGroup()
+            bounds = Bounds(job, group, writable(job))
+            after.callback(bounds.close)
+            return watch(
+                _start(found.engine, payload, payload.root, job, group, after), job, bounds
+            )
+
+
+class DockerExecutor(ContainerExecutor):
+    """A container made by Docker."""
+
+    kind: ClassVar[str] = "docker"
+    kind_name: ClassVar[str] = "Docker"
+    kind_description: ClassVar[str] = "Runs a program of an image in a container made by Docker."
+
+
+class PodmanExecutor(ContainerExecutor):
+    """A container made by Podman."""
+
+    kind: ClassVar[str] = "podman"
+    kind_name: ClassVar[str] = "Podman"
+    kind_description: ClassVar[str] = "Runs a program of an image in a container made by Podman."
+
+
+def name_of(run_id: str) -> str:
+    """The name of a run's container."""
+    return f"kedge-{run_id}"
+
+
+def _start(
+    engine: Engine,
+    payload: Process,
+    root: ImageRoot,
+    job: "Job",
+    group: ContainerGroup,
+    after: ExitStack,
+) -> "Contained":
+    """Start a program in a container made for it.
+
+    Raises:
+        InputError: an input cannot be had.
+        StartFailed: the engine's program could not be started.
+    """
+    folder = job.workspace.folder
+    private_tmp = os.path.join(folder, TMP)
+    os.mkdir(private_tmp, 0o700)
+    after.callback(remove, private_tmp)
+    account = after.enter_context(identity.claimed()) if identity.needed() else None
+    if root.as_its_user:
+        for place in writable(job):
+            os.chmod(place, 0o777)
+    elif account is not None:
+        lend(job, account, after)
+    own, named = _told(payload, root, job)
+    id_file = os.path.join(folder, "container")
+    after.callback(_forget, id_file)
+    arguments = [
+        "run",
+        *("--name", name_of(job.run_id), "--cidfile", id_file),
+        *("--label", f"{LABEL_HOME}={home()}", "--label", f"{LABEL_RUN}={job.run_id}"),
+        *("--pull", "never", "--init", "--log-driver", "none"),
+        *("--network", "host" if job.network else "none"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *_held(job.resources),
+        *([] if root.writable else ["--read-only"]),
+        *_identity(engine, account, as_its_user=root.as_its_user),
+        *_mounts(root, readable(job, account, _MOST_BINDS), job.paths),
+        *(word for name in named for word in ("--env", name)),
+        *("--workdir", root.folder, "--entrypoint", payload.argv[0]),
+        root.image,
+        *payload.argv[1:],
+    ]
+    mine = Descriptors()
+    try:
+        return Contained(mine, engine, arguments, own, job.run_id, group, id_file)
+    except BaseException:
+        mine.close()
+        raise
+
+
+def _held(resources: "Resources") -> Iterator[str]:
+    memory = f"{resources.memory_mb}m"
+    yield from ("--memory", memory, "--memory-swap", memory, "--shm-size", memory)
+    yield from (
+        "--pids-limit",
+        str(resources.pids + 1),
+    )  # and the first process, which is the engine's
+    yield from ("--ulimit", "core=0:0")
+    if resources.cpu < (os.cpu_count() or 1):
+        yield from ("--cpus", format(resources.cpu, "g"))
+
+
+def _identity(
+    engine: Engine, account: identity.Identity | None, *, as_its_user: bool
+) -> Iterator[str]:
+    if os.path.exists("/sys/fs/selinux/enforce"):
+        yield from ("--security-opt", "label=disable")
+    if engine.rootless and engine.kind == "podman":
+        yield from ("--userns", "keep-id")
+    if as_its_user:
+        return
+    if account is not None:
+        yield from ("--user", f"{account.uid}:{account.gid}")
+    elif engine.rootless and engine.kind == "docker":
+        yield from ("--user", "0:0")  # which is this account, and no other is
+    else:
+        yield from ("--user", f"{os.geteuid()}:{os.getegid()}")
+
+
+def _mounts(root: ImageRoot, workspace: "Workspace", paths: tuple[str, ...]) -> Iterator[str]:
+    if workspace.package is not None and root.visible:
+        yield from _mount(workspace.package, WORKSPACE)
+    yield from _mount(f"{workspace.folder}/in", f"{WORKSPACE}/in")
+    for file in workspace.files:
+        yield from _mount(file.source, f"{WORKSPACE}/{file.name}")
+    for name in ("out", "scratch"):
+        yield from _mount(f"{workspace.folder}/{name}", f"{WORKSPACE}/{name}", writable=True)
+    yield from _mount(f"{workspace.folder}/{TMP}", "/tmp", writable=True)
+    for path in (*root.visible, *paths):
+        yield from _mount(path, path)
+
+
+def _mount(source: str, target: str, *, writable: bool = False) -> Iterator[str]:
+    fields = [
+        "type=bind",
+        f"source={source}",
+        f"target={target}",
+        *([] if writable else ["readonly"]),
+    ]
+    yield from ("--mount", ",".join(map(_csv, fields)))
+
+
+def _csv(field: str) -> str:
+    """A field as both engines read it: quoted where it holds what divides fields."""
+    if any(char in field for char in ',"\n\r'):
+        doubled = field.replace('"', '""')
+        return f'"{doubled}"'
+    return field
+
+
+def _told(payload: Process, root: ImageRoot, job: "Job") -> tuple[Mapping[str, str], list[str]]:
+    """The environment of the engine's program, and the words of `--env`.
+
+    Values are passed on by that environment, where no other process reads them, but for the few names that
+    mean something to the engine's program itself.
+    """
+    own = dict(variables())
+    named = []
+    for name, value in image_variables(payload, root, job, WORKSPACE).items():
+        if name in _OWN_VARIABLES or name.startswith(_OWN_PREFIXES):
+            named.append(f"{name}={value}")
+        else:
+            own[name] = value
+            named.append(name)
+    return own, named
+
+
+def _forget(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+
+
+@final
+class Contained:
+    """A program in its container, and the engine's program that passes on what it writes."""
+
+    def __init__(
+        self,
+        descriptors: Descriptors,
+        engine: Engine,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        run_id: str,
+        group: ContainerGroup,
+        id_file: str,
+    ) -> None:
+        self._descriptors = descriptors
+        self._engine = engine
+        self._name = name_of(run_id)
+        self._group = group
+        self._id_file = id_file
+        self._removal: subprocess.Popen[bytes] | None = None
+        self._helpers: list[subprocess.Popen[bytes]] = []
+        self.stdout, stdout_end = descriptors.pipe()
+        self.stderr, stderr_end = descriptors.pipe()
+        try:
+            self._client = subprocess.Popen(
+                [*dies_with_us(), engine.path, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout_end,
+                stderr=stderr_end,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartFailed(
+                f"{engine.path} could not be started: {error.strerror}", hint="install it anew"
+            ) from error
+        descriptors.close(stdout_end, stderr_end)
+        self.ended = descriptors.add(os.pidfd_open(self._client.pid))
+
+    def found(self) -> bool:
+        """Nothing has to be learnt while it lives that the engine could not say after."""
+        if self._group.container is None:
+            with suppress(OSError), open(self._id_file) as file:
+                self._group.container = file.read().strip() or None
+        return True
+
+    def ask(self) -> None:
+        """SIGTERM to its process group."""
+        self.found()
+        program = self._program()
+        if program is None:
+            self._helpers.append(start(self._engine.path, "kill", "--signal", "TERM", self._name))
+            return
+        with suppress(ProcessLookupError):
+            processes.ask_to_end(os.getpgid(program))
+
+    def ask_all(self) -> None:
+        """SIGTERM to all of its processes."""
+        for process in self.processes():
+            processes.send(process, 15)
+            processes.send(process, 18)
+
+    def kill(self) -> None:
+        """SIGKILL to the container, by the kernel where that may be and by the engine in any case."""
+        self._group.kill()
+        self._helpers.append(start(self._engine.path, "kill", self._name))
+
+    def processes(self) -> list[int]:
+        """The host's numbers of its processes that live now."""
+        self.found()
+        return self._group.processes()
+
+    def shared_memory(self) -> str | None:
+        """The engine counts it."""
+        return None
+
+    def settle(self) -> Outcome:
+        """How the program ended, in the engine's words; the container is being removed from then on."""
+        code = self._client.wait()
+        state = self._state()
+        if state is None:
+            self._remove()
+            if code in _REFUSED:
+                return Outcome(False, code, None, None, None, None, None)
+            raise Lost(
+                f"{self._engine.kind} lost the container of this run",
+                hint=f"see whether its service was restarted, then run it again; it ended with {code}",
+            )
+        began = str(state.get("StartedAt", _NEVER))
+        if state.get("Running"):
+            # Only the engine's program has ended: killed, or cut off from its service.
+            call(self._engine.path, "kill", self._name)
+            self._remove()
+            raise Lost(
+                f"the connection to {self._engine.kind} was lost while the container ran",
+                hint="see whether its service was restarted, then run it again",
+            )
+        if state.get("OOMKilled"):
+            self._group.counts_kills(1)
+        self._remove()
+        if began.startswith(_NEVER):
+            raise _could_not_start(str(state.get("Error", "")))
+        exit_code, number = _told_apart(int(state["ExitCode"]))
+        return Outcome(True, exit_code, number, None, None, None, None)
+
+    def close(self) -> None:
+        """Remove the container, whatever it does, and let go of the descriptors."""
+        if self._removal is None:
+            self.kill()
+            self._remove()
+        until = time.monotonic() + KILL_PATIENCE_S
+        for helper in (*self._helpers, self._removal, self._client):
+            if helper is not None:
+                try:
+                    helper.wait(max(0.1, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    helper.kill()
+                    helper.wait()
+        self._descriptors.close()
+
+    def _program(self) -> int | None:
+        """The program's own process: the first one's child; None where it cannot be seen or signalled."""
+        first = self._group.first if self._group.find() else None
+        program = processes.first_child(first) if first is not None else None
+        if program is None:
+            return None
+        try:
+            os.kill(program, 0)
+        except OSError:
+            return None
+        return program
+
+    def _state(self) -> dict[str, Any] | None:
+        done = call(
+            self._engine.path, "container", "inspect", "--format", "{{json .State}}", self._name
+        )
+        try:
+            found: dict[str, Any] | None = json.loads(done.out) if done.code == 0 else None
+        except ValueError:
+            return None
+        return found
+
+    def _remove(self) -> None:
+        if self._removal is None:
+            self._removal = start(self._engine.path, "rm", "--force", "--volumes", self._name)
+
+
+def _told_apart(code: int) -> tuple[int | None, int | None]:
+    """Exit code and signal from what the container's first process says of the program."""
+    return (None, code - _FATAL) if _FATAL < code <= _FATAL + 64 else (code, None)
+
+
+def _could_not_start(said: str) -> StartFailed:
+    why = said.rpartition("unable to start container process: ")[2] or said
+    return StartFailed(
+        f"the program could not be started in the image: {why or 'no reason given'}",
+        hint="see `entrypoint` in the manifest, and that the image has this program",
+    )

@@ -1,0 +1,114 @@
+"""A container's control group, which its engine made: found by the container's id, and only read."""
+
+import os
+from contextlib import suppress
+from typing import Final, final
+
+from kedge.executor import cgroup_folders as folders
+from kedge.executor import processes
+from kedge.executor.cgroup import LIMITING, Usage
+from kedge.executor.cgroup_hierarchies import Hierarchy, hierarchies
+from kedge.executor.cgroup_v1 import GroupV1
+from kedge.executor.cgroup_v2 import GroupV2
+
+_MONITOR: Final = "conmon"  # Podman's own, in a group that has the container's id as well
+
+
+@final
+class ContainerGroup:
+    """What the kernel counts of one container, as far as it can be seen from here.
+
+    The engine sets the limits and removes the group, so what was last seen is kept. `container` is the
+    container's id once it has one.
+    """
+
+    enforces = frozenset(LIMITING)
+    entrances: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.container: str | None = None
+        self.first: int | None = (
+            None  # the container's first process, by its number on this machine
+        )
+        self._group: GroupV1 | GroupV2 | None = None
+        self._seen = Usage(None, None, None, at_limit=False)
+
+    def join(self, pid: int) -> None:
+        """Nobody joins: the engine starts what is in it."""
+
+    def find(self) -> bool:
+        """Whether the group is known; looks for it when not."""
+        if self._group is None and self.container is not None:
+            self.first = _first_process(self.container)
+            if self.first is not None:
+                self._group = _group_of(self.first)
+        return self._group is not None
+
+    def processes(self) -> list[int]:
+        """The container's processes, but for its first, which only waits for the program."""
+        if not self.find() or self._group is None:
+            return []
+        return [one for one in self._group.processes() if one != self.first]
+
+    def usage(self) -> Usage:
+        """What its processes use; what they used when it was last seen, once it has gone."""
+        if self.find() and self._group is not None:
+            now = self._group.usage()
+            if now.cpu_s is not None or now.memory_mb is not None:
+                self._seen = now
+        return self._seen
+
+    def counts_kills(self, least: int) -> None:
+        """Know from elsewhere that the kernel killed at least so many of its processes for memory."""
+        seen = self._seen
+        kills = max(seen.oom_kills or 0, least)
+        self._seen = Usage(seen.memory_mb, seen.cpu_s, kills, seen.at_limit)
+        self._group = None
+
+    def kill(self) -> None:
+        """SIGKILL to its first process, with which the kernel kills the others, where that is allowed."""
+        if self.first is not None:
+            processes.send(self.first, 9)
+
+    def remove(self) -> None:
+        """The engine removes it, with the container."""
+
+
+def _first_process(container: str) -> int | None:
+    """The oldest process whose control group has the container's id in its name."""
+    found: list[tuple[int, int]] = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        with suppress(OSError):
+            said = folders.read(f"/proc/{name}/cgroup")
+            if container in said and _MONITOR not in said:
+                found.append((_started(int(name)), int(name)))
+    return min(found)[1] if found else None
+
+
+def _started(process: int) -> int:
+    """Clock ticks since the machine was started at which a process was."""
+    return int(folders.read(f"/proc/{process}/stat").rpartition(")")[2].split()[19])
+
+
+def _group_of(process: int) -> GroupV1 | GroupV2 | None:
+    own: dict[str, str] = {}
+    for line in folders.read(f"/proc/{process}/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            own[controller] = path
+    made: dict[str, str] = {}
+    second: Hierarchy | None = None
+    for one in hierarchies():
+        if one.version == 2:
+            second = one
+            continue
+        for controller in ("memory", "cpu", "pids", "cpuacct"):
+            if controller in one.controllers and controller in own:
+                made[controller] = one.top + own[controller]
+    if "memory" in made:
+        return GroupV1(frozenset(made) & set(LIMITING), made)
+    if second is not None and "" in own:
+        return GroupV2(frozenset(LIMITING), second.top + own[""])
+    return None
