@@ -2,10 +2,12 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import hypothesis
@@ -100,6 +102,12 @@ def kedge(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command line on the shared home."""
     monkeypatch.setenv("KEDGE_HOME", str(shared_home))
     return CommandLine()
+
+
+@pytest.fixture(scope="session")
+def groups() -> SimpleNamespace:
+    """tests/support/groups.py, which no import path leads to."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "support" / "groups.py")))
 
 
 @pytest.fixture

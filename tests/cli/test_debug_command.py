@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from kedge.executor import cgroups
+
 PATIENCE_S = 60.0  # for a shell on a machine that is busy with other tests
 
 SCRIPT = """
@@ -295,9 +297,11 @@ def test_python_opens_with_the_function_and_its_inputs(
     assert terminal.wait() == 0
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_session_leaves_no_process_and_the_next_removes_its_folder(
-    kedge_alone: Any, script: Path, kedge_home: Path, kind: str
+@pytest.mark.parametrize(
+    ("kind", "after"), [("sandbox", "debug"), ("process", "debug"), ("sandbox", "runs")]
+)
+def test_a_killed_session_leaves_no_process_and_after_the_next_start_nothing(
+    kedge_alone: Any, script: Path, kedge_home: Path, groups: Any, kind: str, after: str
 ) -> None:
     mark = f"9{os.getpid()}.25"
     running = subprocess.Popen(
@@ -311,6 +315,7 @@ def test_a_killed_session_leaves_no_process_and_the_next_removes_its_folder(
         running.stdin.write(f"setsid sleep {mark} & echo here; sleep {mark}\n".encode())
         running.stdin.flush()
         assert running.stdout.readline() == b"here\n"
+        held = groups.groups_of(running.pid)
         running.send_signal(signal.SIGKILL)
         # Its end is that of the last process which holds the pipe.
         assert running.stdout.read() == b""
@@ -319,8 +324,11 @@ def test_a_killed_session_leaves_no_process_and_the_next_removes_its_folder(
         assert time.monotonic() < until, "a process outlives the session"
         time.sleep(0.02)
     assert len(sessions(kedge_home)) == 1
-    kedge_alone("debug", script, "area", "width=3", "--executor", kind, input=b"exit\n")
+    assert bool(groups.standing(held)) == (cgroups.available().version is not None)
+    words = ("debug", script, "area", "width=3") if after == "debug" else (after,)
+    kedge_alone(*words, input=b"exit\n")
     assert sessions(kedge_home) == []
+    assert groups.standing(held) == []
 
 
 def test_a_session_that_is_asked_to_end_leaves_nothing(

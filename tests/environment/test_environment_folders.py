@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,37 @@ def test_a_folder_in_use_is_not_swept_and_one_left_over_is(tmp_path: Path) -> No
     assert os.path.isdir(path)
     assert folders.sweep(str(tmp_path)) == 1
     assert not os.path.exists(path)
+
+
+def test_what_belongs_to_a_folder_is_cleared_before_it_goes_and_again_if_that_was_interrupted(
+    tmp_path: Path,
+) -> None:
+    left = tmp_path / "tmp-1"
+    left.mkdir()
+    seen: list[tuple[str, bool]] = []
+
+    def clear(path: str) -> None:
+        seen.append((path, os.path.isdir(path)))
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folders.sweep(str(tmp_path), clear)
+    assert left.is_dir()
+    assert folders.sweep(str(tmp_path), clear) == 1
+    assert seen == [(str(left), True)] * 2
+    assert not left.exists()
+
+
+def test_each_folder_is_swept_by_one_of_those_who_sweep_at_once(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"tmp-{number}" / "in").mkdir(parents=True)
+    cleared: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        swept = [pool.submit(folders.sweep, str(tmp_path), cleared.append) for _ in range(4)]
+    assert sum(one.result() for one in swept) == 200
+    assert len(cleared) == len(set(cleared)) == 200
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_temporary_folder_goes_with_its_block_unless_renamed(tmp_path: Path) -> None:

@@ -118,8 +118,14 @@ def temporary(parent: str) -> Iterator[str]:
         os.close(descriptor)
 
 
-def sweep(parent: str) -> int:
-    """Remove the unfinished folders in `parent` whose maker is gone; how many there were."""
+def sweep(parent: str, clear: Callable[[str], None] = lambda _: None) -> int:
+    """Remove the unfinished folders in `parent` whose maker is gone; how many there were.
+
+    Args:
+        parent: the folder that holds them.
+        clear: removes what belongs to such a folder elsewhere; before it goes, since nobody looks for that
+            afterwards.
+    """
     removed = 0
     try:
         names = [entry.name for entry in os.scandir(parent) if entry.name.startswith(TEMPORARY)]
@@ -132,7 +138,8 @@ def sweep(parent: str) -> int:
         except OSError:
             continue  # renamed or removed meanwhile
         try:
-            if lock_now(descriptor):
+            if lock_now(descriptor) and os.path.exists(path):  # else another sweep was first
+                clear(path)
                 remove(path)
                 removed += 1
         finally:

@@ -19,7 +19,7 @@ from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
 from kedge.ports import check_inputs, extensions_of, kind_of, mask
-from kedge.run import events, record, secrets, told
+from kedge.run import events, record, secrets, told, unrecorded
 from kedge.run.description import Function
 from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
 from kedge.run.prepare import Prepared, prepare
@@ -234,8 +234,12 @@ def run(
 
 
 def settle() -> None:
-    """Settle the runs whose process is gone: what they left on this machine, then their records."""
+    """Settle the runs whose process is gone: what they left on this machine, then their records.
+
+    And what was killed while it did its work without a record.
+    """
     record.settle_lost(_clear)
+    unrecorded.sweep()
 
 
 def _clear(lost: record.Run) -> None:

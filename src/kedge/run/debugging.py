@@ -13,14 +13,13 @@ from kedge.contract import workspace
 from kedge.data import Data
 from kedge.environment import folders
 from kedge.errors import InputError
-from kedge.executor import Job, choose, clear
+from kedge.executor import Job, choose
 from kedge.executor.interactive import attend
-from kedge.home import folder
 from kedge.middleware import drive
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.ports import check_inputs
-from kedge.run import core
+from kedge.run import core, unrecorded
 from kedge.run.description import Function
 from kedge.run.prepare import Prepared
 from kedge.task import Process, PythonRoot
@@ -125,8 +124,7 @@ def debug(
     )
     task = core.task_of(prepared, function, request, inputs, limits, chosen.executor)
     process: Process = drive(task.runtime.setup_runtime(task))
-    _sweep()
-    with folders.temporary(folder("tmp")) as place:
+    with unrecorded.workplace() as place:
         made = workspace.prepare(
             os.path.join(place, "workspace"),
             prepared.snapshot.folder,
@@ -139,7 +137,7 @@ def debug(
         host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
         extra = (commands, debugger.folder) if debugger else (commands,)
         job = Job(
-            run_id=_name(place),
+            run_id=unrecorded.name(place),
             package=prepared.description.name,
             function=function.name,
             workspace=made,
@@ -192,17 +190,3 @@ def _write_commands(
         )
     for name, text in texts.items():
         folders.write_file(os.path.join(place, name), text, 0o755)
-
-
-def _sweep() -> None:
-    """Remove what killed sessions have left: their folders, and their control groups by the same name."""
-    parent = folder("tmp")
-    before = set(os.listdir(parent))
-    folders.sweep(parent)
-    for name in before.difference(os.listdir(parent)):
-        clear(_name(name))
-
-
-def _name(place: str) -> str:
-    """What a session in this folder is called, in the form of a run's id, which control groups want."""
-    return place[-12:]

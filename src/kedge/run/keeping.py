@@ -243,7 +243,7 @@ def _orphans(listed: list[os.DirEntry[str]], runs: dict[str, tuple[str, float]])
 def _left_over_folders() -> Iterator[Kept]:
     """What was being made, or taken away, by a process that is gone."""
     places = [(parent, prefix) for parent, prefix, _ in FOLDERS.values()]
-    others = ("resolving", "downloads", "tmp", "debuggers")
+    others = ("resolving", "downloads", "debuggers")  # what is in tmp/ is settled as lost runs are
     places += [(parent, folders.TEMPORARY) for parent in others]
     for parent, prefix in places:
         for entry in _entries(parent):

@@ -11,15 +11,13 @@ from typing import Any, Final
 from kedge import settings
 from kedge.contract import workspace
 from kedge.contract.hostile import RefusedError, open_folder, parse_object, read_file
-from kedge.environment import folders
 from kedge.errors import StartFailed
 from kedge.executor import Job, choose
-from kedge.home import folder
 from kedge.middleware import drive
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.ports import Ports
-from kedge.run import record
+from kedge.run import unrecorded
 from kedge.runtime.python import describe_process
 from kedge.target import LocalTarget
 
@@ -62,13 +60,12 @@ def read(
 
     machine = this_machine()
     limits, _, _ = resources.effective(None, None, {"timeout": _TIMEOUT}, machine)
-    folders.sweep(folder("tmp"))  # of a reading that was killed
-    with folders.temporary(folder("tmp")) as place:
+    with unrecorded.workplace() as place:
         made = workspace.prepare(
             os.path.join(place, "workspace"), snapshot, Ports(), Ports(open={}), {}
         )
         job = Job(
-            run_id=record.new_id(),
+            run_id=unrecorded.name(place),
             package="",
             function="",
             workspace=made,

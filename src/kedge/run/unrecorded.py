@@ -1,0 +1,39 @@
+"""What runs code and is no run: a reading of signatures, a session of `kedge debug`.
+
+Each has a folder in KEDGE_HOME/tmp, held by a lock while its process lives. Its processes and its control
+group are named after that folder, so whoever finds one that nobody holds knows what is left besides.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from kedge.environment import folders
+from kedge.executor import clear
+from kedge.home import folder, home
+
+_PARENT: Final = "tmp"
+
+
+@contextmanager
+def workplace() -> Iterator[str]:
+    """A folder for one of them, removed after the block; what killed ones have left is removed before."""
+    sweep()
+    with folders.temporary(folder(_PARENT)) as made:
+        yield made
+
+
+def name(place: str) -> str:
+    """What the one in this folder is called, in the form of a run's id, which control groups want."""
+    return os.path.basename(place)[-12:]
+
+
+def sweep() -> None:
+    """Kill and remove what those have left whose process is gone."""
+    folders.sweep(os.path.join(home(), _PARENT), _clear)
+
+
+def _clear(place: str) -> None:
+    with suppress(ValueError):  # a folder that somebody else made, after which nothing is named
+        clear(name(place))
