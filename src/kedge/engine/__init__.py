@@ -1,9 +1,8 @@
-"""Floor 1: container engines, reached by their command lines, and what they have: images, containers.
+"""Floor 1: container engines, reached by their command lines.
 
-Docker and Podman answer to the same words; where they do not, `programs` knows.
+Docker and Podman answer to the same words; where they do not, the modules here know.
 """
 
-from kedge.engine.look import Engine, Found, look
-from kedge.engine.programs import KINDS, Finished, call, program
+from typing import Final
 
-__all__ = ["KINDS", "Engine", "Finished", "Found", "call", "look", "program"]
+KINDS: Final = ("docker", "podman")  # in the order in which `auto` takes them

@@ -8,8 +8,6 @@ from typing import Final
 from kedge.data import Data
 from kedge.errors import Unavailable
 
-KINDS: Final = ("docker", "podman")  # in the order in which `auto` takes them
-
 _SYSTEM_FOLDERS: Final = ("/usr/bin", "/usr/local/bin", "/bin")
 _DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
 PATIENCE_S: Final = 60.0  # for an engine's answer to what it does at once

@@ -7,6 +7,7 @@ from kedge.data import Data
 from kedge.errors import TaskError
 from kedge.middleware import ExecutorMiddleware, around
 from kedge.registry import Registered, Registry
+from kedge.task.payload import HostRoot, PythonRoot
 
 if TYPE_CHECKING:
     from kedge.executor.job import Ended, Job
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 executors: Registry["Executor"] = Registry(
     "executor",
     "kedge.executor",
-    {"process": "kedge.executor.process", "sandbox": "kedge.executor.sandbox"},
+    {
+        "process": "kedge.executor.process",
+        "sandbox": "kedge.executor.sandbox",
+        "docker": "kedge.executor.container",
+        "podman": "kedge.executor.container",
+    },
 )
 
 
@@ -38,12 +44,14 @@ class ExecutorContext(Data):
 class Executor(Registered, registry=executors):
     """How a payload is executed. A subclass gives itself a `kind` and writes `_execute`.
 
-    `accepts` are the payload types it can execute; `kind_name` and `kind_description` are for people.
+    `accepts` are the payload types it can execute, `roots` what these may stand on; `kind_name` and
+    `kind_description` are for people.
     """
 
     kind_name: ClassVar[str]
     kind_description: ClassVar[str]
     accepts: ClassVar[tuple[type, ...]]
+    roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot)
 
     @abstractmethod
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
@@ -72,6 +80,14 @@ class Executor(Registered, registry=executors):
             taken = ", ".join(one.__name__ for one in self.accepts)
             raise TaskError(
                 f"the executor {self.kind!r} does not take a {type(payload).__name__} payload",
+                hint=f"it takes: {taken}; choose another executor, or leave the choice to `auto`",
+            )
+
+        root = getattr(payload, "root", None)
+        if root is not None and not isinstance(root, self.roots):
+            taken = ", ".join(one.__name__ for one in self.roots)
+            raise TaskError(
+                f"the executor {self.kind!r} runs nothing that stands on a {type(root).__name__}",
                 hint=f"it takes: {taken}; choose another executor, or leave the choice to `auto`",
             )
 

@@ -1,10 +1,13 @@
-"""`auto`: the executor that gives the most isolation on this machine."""
+"""`auto`: the executor that gives the most isolation on this machine, of those that fit."""
+
+from typing import Final
 
 from kedge.data import Data
-from kedge.errors import Unavailable
+from kedge.engine import KINDS
+from kedge.errors import TaskError, Unavailable
 from kedge.executor.base import Executor, executors
 
-AUTO = "auto"
+AUTO: Final = "auto"
 
 
 class Choice(Data):
@@ -14,22 +17,57 @@ class Choice(Data):
     notice: str | None = None
 
 
-def choose(kind: str = AUTO) -> Choice:
-    """The executor of `kind`; for `auto` the sandbox where namespaces work, else plain processes.
+def choose(kind: str = AUTO, *, image: bool = False) -> Choice:
+    """The executor of `kind`.
+
+    For `auto`, what runs on an image is for the first engine that works; all else for the sandbox where
+    namespaces work, else for plain processes.
+
+    Args:
+        kind: the executor's kind.
+        image: whether the program stands on an image.
 
     Raises:
         PluginError: no such kind.
-        Unavailable: it was asked for by name and does not work here.
+        TaskError: it does not run images, and one is to be run.
+        Unavailable: it was asked for by name and does not work here, or no engine does.
     """
     if kind != AUTO:
-        asked = executors.get(kind)()
-        state = asked.usable()
-        if not state.ok:
-            raise Unavailable(
-                f"the executor {kind!r} does not work on this machine: {state.reason}",
-                hint=state.hint,
-            )
-        return Choice(asked)
+        return Choice(_named(kind, image=image))
+    return Choice(_engine()) if image else _local()
+
+
+def _named(kind: str, *, image: bool) -> Executor:
+    asked = executors.get(kind)()
+    if image and kind not in KINDS:
+        raise TaskError(
+            f"the executor {kind!r} runs no images",
+            hint=f"use one of: {', '.join(KINDS)}, or leave the choice to `auto`",
+        )
+    state = asked.usable()
+    if not state.ok:
+        raise Unavailable(
+            f"the executor {kind!r} does not work on this machine: {state.reason}",
+            hint=state.hint,
+        )
+    return asked
+
+
+def _engine() -> Executor:
+    reasons = []
+    for kind in KINDS:
+        found = executors.get(kind)()
+        state = found.usable()
+        if state.ok:
+            return found
+        reasons.append((state.reason, state.hint))
+    raise Unavailable(
+        f"an image needs a container engine, and none works here: {'; '.join(one for one, _ in reasons)}",
+        hint=" / ".join(one for _, one in reasons if one),
+    )
+
+
+def _local() -> Choice:
     sandbox = executors.get("sandbox")()
     state = sandbox.usable()
     if state.ok:

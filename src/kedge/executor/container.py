@@ -13,8 +13,8 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from kedge.contract.ownership import remove
-from kedge.engine import Engine, call, look
-from kedge.engine.programs import dies_with_us, start, variables
+from kedge.engine.look import Engine, look
+from kedge.engine.programs import call, dies_with_us, start, variables
 from kedge.errors import Lost, StartFailed, Unavailable
 from kedge.executor import identity, processes
 from kedge.executor.base import Executor, Usable
@@ -61,6 +61,7 @@ class ContainerExecutor(Executor):
     """A program in a container that its engine makes for one run and removes after it."""
 
     accepts: ClassVar[tuple[type, ...]] = (Process,)
+    roots: ClassVar[tuple[type, ...]] = (ImageRoot,)
 
     def usable(self, *, fresh: bool = False) -> Usable:
         """Whether the engine answers; asked once, then remembered until the machine restarts."""
@@ -81,11 +82,6 @@ class ContainerExecutor(Executor):
         found = look(self.kind)
         if found.engine is None:
             raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
-        if not isinstance(payload.root, ImageRoot):
-            raise Unavailable(
-                f"{self.kind} runs images, and this program stands on this machine's files",
-                hint="leave the choice to `--executor auto`",
-            )
         with ExitStack() as after:
             group = ContainerGroup()
             bounds = Bounds(job, group, writable(job))

@@ -19,6 +19,7 @@ from kedge.errors import StartFailed
 from kedge.executor import marks, process, processes, sandbox
 from kedge.executor.bounds import bounded
 from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child
+from kedge.executor.lending import writable
 from kedge.executor.watch import KILL_PATIENCE_S, TICK_S, Outcome
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kedge.data import Data
 from kedge.errors import Unavailable, UsageError
 from kedge.executor.variables import USER
-from kedge.task.payload import HostRoot, PythonRoot
+from kedge.task.payload import PythonRoot, Root
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -130,7 +130,7 @@ _SHARED_PLACES = ("/tmp", "/dev/shm")  # the host keeps things there, and so may
 
 
 def make_plan(
-    root: HostRoot | PythonRoot,
+    root: Root,
     workspace: "Workspace",
     private_tmp: str,
     *,

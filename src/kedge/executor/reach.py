@@ -8,7 +8,7 @@ from kedge.data import Data
 from kedge.errors import Unavailable, UsageError
 from kedge.executor import landlock
 from kedge.executor.plan import system_paths
-from kedge.task.payload import HostRoot, PythonRoot
+from kedge.task.payload import PythonRoot, Root
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -74,7 +74,7 @@ class Reach(Data):
 
 
 def reach(
-    root: HostRoot | PythonRoot,
+    root: Root,
     workspace: "Workspace",
     private_tmp: str,
     *,

@@ -17,7 +17,7 @@ from kedge.run import cache
 from kedge.run.declared import OPEN
 from kedge.run.description import Description, Function
 from kedge.run.execution import file_facts
-from kedge.run.prepare import Prepared
+from kedge.run.prepare import Prepared, PythonGround
 from kedge.run.record import Run
 
 _FILE: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
@@ -78,11 +78,13 @@ def again(run: Run) -> Again:
         description=description,
         snapshot=Snapshot(run.snapshot, snapshot),
         environment=run.environment or "",
-        interpreter=interpreter.version,
-        python=os.path.join(environment, "bin", "python"),
-        visible=(*interpreter.visible, environment, os.path.dirname(runner)),
-        runner=runner,
-        lock=None,
+        ground=PythonGround(
+            interpreter=interpreter.version,
+            python=os.path.join(environment, "bin", "python"),
+            visible=(*interpreter.visible, environment, os.path.dirname(runner)),
+            runner=runner,
+            lock=None,
+        ),
         created=False,
     )
     ports = function.input_ports

@@ -14,7 +14,7 @@ from kedge.errors import StoreError
 from kedge.home import folder
 from kedge.version import __version__
 
-_LAYOUT: Final = 3  # of what is kept; another number finds none of it
+_LAYOUT: Final = 4  # of what is kept; another number finds none of it
 
 
 def place(kind: str, *parts: str) -> str:

@@ -14,7 +14,7 @@ from kedge import settings
 from kedge.contract import workspace
 from kedge.data import Data, asdict, field
 from kedge.errors import EnvironmentFailed, InputError, RunFailed
-from kedge.executor import Cancel, Executor, Stopped, choose, clear, warm_up
+from kedge.executor import Cancel, Choice, Executor, Stopped, choose, clear, warm_up
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
@@ -22,10 +22,11 @@ from kedge.ports import check_inputs, extensions_of, kind_of, mask
 from kedge.run import events, record, secrets, told, unrecorded
 from kedge.run.description import Function
 from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
-from kedge.run.prepare import Prepared, prepare
+from kedge.run.prepare import ImageGround, Prepared, prepare
+from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
 from kedge.target import LocalTarget
-from kedge.task import Resources, Task
+from kedge.task import ImageRoot, Resources, Task
 
 __all__ = [
     "Observer",
@@ -89,6 +90,7 @@ def ready(
     cancel: Cancel | None = None,
     *,
     mode: Literal["auto", "locked"] = "auto",
+    executor: str | None = None,
 ) -> Iterator[Ready]:
     """A package made ready for one run, which is recorded from the moment that this takes work.
 
@@ -100,6 +102,7 @@ def ready(
         observer: told what is done.
         cancel: the request to stop.
         mode: `locked` refuses to resolve again.
+        executor: the kind of executor that was asked for.
 
     Raises:
         RunCancelled, Lost: a stop was asked for.
@@ -111,7 +114,7 @@ def ready(
     preparing = _Preparing(source, function, observer, cancel)
     try:
         with cancel.interrupting():
-            prepared = prepare(source, preparing.step, mode=mode)
+            prepared = prepare(source, preparing.step, mode=mode, executor=executor)
         yield Ready(source, prepared, preparing.entry, preparing.seconds())
     except Stopped:
         raise preparing.failed(stopped(cancel)) from None
@@ -192,7 +195,7 @@ def run(
     limits, _, notices = resources.effective(
         prepared.description.resources, function.resources, request.overrides, this_machine()
     )
-    chosen = choose(request.executor or settings.get("executor"))
+    chosen = _chosen(prepared, request.executor)
     warnings = [*notices, *([chosen.notice] if chosen.notice else [])]
     host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
     warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
@@ -215,7 +218,7 @@ def run(
         "runtime": prepared.description.runtime["kind"],
         "snapshot": prepared.snapshot.digest,
         "environment": prepared.environment,
-        "interpreter": prepared.interpreter,
+        "interpreter": _interpreter(prepared),
         "executor": chosen.executor.kind,
         "target": task.target.kind,
         "inputs": mask(function.input_ports, inputs),
@@ -231,6 +234,18 @@ def run(
         cancel.listen(control_path(entry))
     execution = Execution(entry, task, function, observer, cancel, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, waited)
+
+
+def _chosen(prepared: Prepared, asked: str | None) -> Choice:
+    """The executor; for an image that of the engine which has it."""
+    if isinstance(prepared.ground, ImageGround):
+        return choose(prepared.ground.engine, image=True)
+    return choose(asked or settings.get("executor"))
+
+
+def _interpreter(prepared: Prepared) -> str | None:
+    ground = prepared.ground
+    return None if isinstance(ground, ImageGround) else ground.interpreter
 
 
 def settle() -> None:
@@ -266,20 +281,40 @@ def task_of(
     """The task that binds a function to checked inputs, limits and an executor."""
     kinds = {name: kind_of(schema) for name, schema in function.input_ports.properties.items()}
     outputs = function.output_ports
-    runtime = PythonRuntime(
-        python=prepared.python,
-        visible=prepared.visible,
-        runner=prepared.runner,
-        handler=function.handler or "",
-        inputs={name: kind for name, kind in kinds.items() if kind != "value"},
-        outputs={
-            name: {"kind": kind_of(schema), "extensions": list(extensions_of(schema))}
-            for name, schema in outputs.properties.items()
-        },
-        convert=function.convert,
-        open=outputs.open is not None,
-        env=secrets.filled(function.env),
-    )
+    ground = prepared.ground
+    env = secrets.filled(function.env)
+    runtime: Runtime[Any]
+    if isinstance(ground, ImageGround):
+        from kedge.runtime.image import DockerfileRuntime, ImageRuntime
+
+        declared = prepared.description.runtime
+        made = ImageRuntime if declared["kind"] == "image" else DockerfileRuntime
+        runtime = made(
+            entrypoint=function.entrypoint,
+            root=ImageRoot(
+                image=ground.image.id,
+                folder=ground.image.folder or "/workspace",
+                variables=ground.image.variables,
+                as_its_user=declared.get("user") == "image",
+                writable=bool(declared.get("writable")),
+            ),
+            env=env,
+        )
+    else:
+        runtime = PythonRuntime(
+            python=ground.python,
+            visible=ground.visible,
+            runner=ground.runner,
+            handler=function.handler or "",
+            inputs={name: kind for name, kind in kinds.items() if kind != "value"},
+            outputs={
+                name: {"kind": kind_of(schema), "extensions": list(extensions_of(schema))}
+                for name, schema in outputs.properties.items()
+            },
+            convert=function.convert,
+            open=outputs.open is not None,
+            env=env,
+        )
     return Task(
         name=f"{prepared.description.name}#{function.name}",
         runtime=runtime,

@@ -154,7 +154,7 @@ def _started(
     process: Process, prepared: Prepared, commands: str, debugger: Debugger | None
 ) -> Process:
     """What is started: the shell, or the function's own program behind the debugger."""
-    path = f"{commands}:{os.path.dirname(prepared.python)}:{process.env.get('PATH', _PATH)}"
+    path = f"{commands}:{os.path.dirname(prepared.python.python)}:{process.env.get('PATH', _PATH)}"
     variables = {**process.env, "PATH": path, "TERM": os.environ.get("TERM", "dumb")}
     root = process.root
     assert isinstance(root, PythonRoot)
@@ -162,7 +162,7 @@ def _started(
         waiting = os.path.join(commands, "wait.py")
         # Else it warns of breakpoints in the standard library, which nobody asked about.
         quiet = {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-        return Process((prepared.python, "-I", "-B", waiting), root, quiet | variables)
+        return Process((prepared.python.python, "-I", "-B", waiting), root, quiet | variables)
     shell = next((one for one in _SHELLS if os.access(one, os.X_OK)), None)
     if shell is None:
         return Process(("/bin/sh",), root, {"PS1": "kedge debug $ ", **variables})
@@ -175,14 +175,14 @@ def _write_commands(
     prompt = os.path.join(place, "prompt.py")
     os.mkdir(place)
     os.chmod(place, 0o755)
-    program = process.argv[process.argv.index(prepared.runner) :]
+    program = process.argv[process.argv.index(prepared.python.runner) :]
     texts = {
         COMMAND: _RUN_AGAIN.format(
-            python=shlex.quote(prepared.python),
+            python=shlex.quote(prepared.python.python),
             prompt=shlex.quote(prompt),
             command=shlex.join(process.argv),
         ),
-        "prompt.py": _PROMPT.format(runner=prepared.runner, instructions=program[-1]),
+        "prompt.py": _PROMPT.format(runner=prepared.python.runner, instructions=program[-1]),
     }
     if debugger is not None:
         texts["wait.py"] = _WAIT.format(

@@ -77,6 +77,7 @@ def _read(source: PackageSource, taken: Snapshot) -> Declared:
         entry.name: Function(
             name=entry.name,
             handler=entry.handler,
+            entrypoint=entry.entrypoint,
             description=entry.description,
             inputs=entry.inputs.to_schema() if entry.inputs is not None else OPEN,
             outputs=entry.outputs.to_schema() if entry.outputs is not None else OPEN,

@@ -22,6 +22,7 @@ class Function(Data):
         resources: its own block as declared.
         network: whether it asks for the host's network.
         env: its variables; a value is a text or `{"secret": NAME}`.
+        entrypoint: the program and its arguments in kinds that have no handler.
         convert: parameters whose values become Python objects before the call.
         where: where the manifest declares it, `file:line:column`.
         problems: `message` and `hint` of what its signature cannot be; it cannot run then.
@@ -38,6 +39,7 @@ class Function(Data):
     network: bool = False
     env: dict[str, Any] = field(default_factory=dict)
     convert: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
     where: str | None = None
     problems: tuple[dict[str, str], ...] = ()
     warnings: tuple[str, ...] = ()
@@ -116,7 +118,7 @@ class Description(Data):
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Description":
         """The description that `to_json` wrote."""
-        tuples = ("convert", "problems", "warnings")
+        tuples = ("convert", "entrypoint", "problems", "warnings")
         functions = {
             name: Function(**(entry | {key: tuple(entry[key]) for key in tuples}))
             for name, entry in data["functions"].items()

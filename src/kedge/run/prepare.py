@@ -11,10 +11,13 @@ from typing import Any, Final, Literal
 
 from kedge import settings
 from kedge.data import Data, replace
+from kedge.engine import KINDS
 from kedge.environment import bytecode, interpreters, lock, python
+from kedge.environment.image import Image
 from kedge.environment.requirements import Requirements
 from kedge.environment.runner import runner_for
 from kedge.errors import EnvironmentFailed, LockError, Unavailable, Where
+from kedge.executor import Choice, choose
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
 from kedge.run import cache, signature
@@ -27,29 +30,61 @@ _ANY_PYTHON: Final = ">=3.8"  # what the runner needs
 Notify = Callable[[str], None]
 
 
+class PythonGround(Data):
+    """What Python code stands on: an environment on this machine.
+
+    Args:
+        interpreter: its exact Python version.
+        python: path of its executable.
+        visible: host paths that it needs to see.
+        runner: path of the runner.
+        lock: path of the lock, None when nothing is needed.
+    """
+
+    interpreter: str
+    python: str
+    visible: tuple[str, ...]
+    runner: str
+    lock: str | None
+
+
+class ImageGround(Data):
+    """What a program of an image stands on: the image, in the engine that is to run it."""
+
+    engine: str
+    image: Image
+
+
 class Prepared(Data):
     """A package that is ready to run.
 
     Args:
         description: the package, its ports final.
         snapshot: the files that runs see.
-        environment: digest of the environment; `interpreter` its exact Python version.
-        python: path of its executable.
-        visible: host paths that it needs to see.
-        runner: path of the runner.
-        lock: path of the lock, None when nothing is needed.
-        created: whether the environment was built just now.
+        environment: digest of the environment or image.
+        ground: what its code stands on.
+        created: whether that was built or pulled just now.
     """
 
     description: Description
     snapshot: Snapshot
     environment: str
-    interpreter: str
-    python: str
-    visible: tuple[str, ...]
-    runner: str
-    lock: str | None
+    ground: PythonGround | ImageGround
     created: bool
+
+    @property
+    def python(self) -> PythonGround:
+        """The ground of Python code.
+
+        Raises:
+            Unavailable: it stands on an image.
+        """
+        if isinstance(self.ground, ImageGround):
+            raise Unavailable(
+                f"`{self.description.name}` stands on an image, and this works for Python packages",
+                hint=f"`{self.ground.engine} run -it` opens a shell in an image",
+            )
+        return self.ground
 
 
 def prepare(
@@ -58,6 +93,7 @@ def prepare(
     *,
     mode: Literal["auto", "locked"] = "auto",
     compile: Literal["background", "wait"] = "background",
+    executor: str | None = None,
 ) -> Prepared:
     """Everything that a run of the package needs, found or made.
 
@@ -66,6 +102,7 @@ def prepare(
         notify: told in words what is being done or waited for.
         mode: `locked` refuses to resolve again.
         compile: whether to wait until everything is byte-compiled.
+        executor: the kind of executor that was asked for; an image must be in its engine.
 
     Raises:
         ManifestError, PackageError: the package is wrong.
@@ -74,6 +111,8 @@ def prepare(
         Unavailable: its kind of runtime cannot run here.
     """
     declared, taken = declare(source)
+    if declared.requirements is None:
+        return _on_image(declared, taken, notify, executor)
     interpreter, requirements = _ground(source, declared)
     timeout = _build_timeout(declared)
     builds = settings.get("environment.allow_builds")
@@ -90,11 +129,13 @@ def prepare(
         description=declared.description,
         snapshot=taken,
         environment=environment.digest,
-        interpreter=interpreter.version,
-        python=environment.python,
-        visible=(*environment.visible, os.path.dirname(runner)),
-        runner=runner,
-        lock=locked.path,
+        ground=PythonGround(
+            interpreter=interpreter.version,
+            python=environment.python,
+            visible=(*environment.visible, os.path.dirname(runner)),
+            runner=runner,
+            lock=locked.path,
+        ),
         created=environment.created,
     )
     place = cache.place("described", taken.digest, environment.digest, runner, source.root)
@@ -106,6 +147,44 @@ def prepare(
         # What failed may do better next time: with another setting, or when the machine is less busy.
         cache.store(place, description.to_json())
     return replace(found, description=description)
+
+
+def _on_image(
+    declared: Declared, taken: Snapshot, notify: Notify, executor: str | None
+) -> Prepared:
+    """The package with its image in the engine of the executor that will run it."""
+    from kedge.engine.look import look
+    from kedge.environment import images
+
+    description = declared.description
+    kind = image_executor(executor).executor.kind
+    engine = look(kind).engine
+    assert engine is not None  # else the executor could not have been chosen
+    runtime = description.runtime
+    if runtime["kind"] != "image":
+        raise Unavailable(
+            f"`{description.name}` has a runtime of kind `{runtime['kind']}`, which this version of"
+            " Kedge can check but not run",
+            where=Where(path="runtime.kind"),
+            hint="build its image and name that, with kind `image`",
+        )
+    known = images.find(engine, runtime["image"])
+    image = images.pulled(
+        engine, runtime["image"], runtime.get("platform"), notify, _build_timeout(declared)
+    )
+    return Prepared(
+        description=description,
+        snapshot=taken,
+        environment=image.digest,
+        ground=ImageGround(kind, image),
+        created=known is None,
+    )
+
+
+def image_executor(asked: str | None) -> Choice:
+    """The executor of a program that stands on an image; what is configured counts where it fits."""
+    configured = settings.get("executor")
+    return choose(asked or (configured if configured in KINDS else "auto"), image=True)
 
 
 def described(
@@ -272,9 +351,9 @@ def _described(declared: Declared, found: Prepared, notify: Notify) -> Descripti
         env |= {name: value for name, value in function.env.items() if isinstance(value, str)}
     try:
         answers = signature.read(
-            found.python,
-            found.visible,
-            found.runner,
+            found.python.python,
+            found.python.visible,
+            found.python.runner,
             found.snapshot.folder,
             handlers,
             env,

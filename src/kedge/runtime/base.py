@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from kedge.task.task import Task
 
 runtimes: Registry["Runtime[Any]"] = Registry(
-    "runtime", "kedge.runtime", {"python": "kedge.runtime.python"}
+    "runtime",
+    "kedge.runtime",
+    {
+        "python": "kedge.runtime.python",
+        "image": "kedge.runtime.image",
+        "dockerfile": "kedge.runtime.image",
+    },
 )
 
 

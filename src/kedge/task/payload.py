@@ -39,6 +39,9 @@ class ImageRoot(Data):
     visible: tuple[str, ...] = ()
 
 
+type Root = HostRoot | PythonRoot | ImageRoot
+
+
 class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
@@ -47,5 +50,5 @@ class Process(Data):
     """
 
     argv: tuple[str, ...]
-    root: HostRoot | PythonRoot | ImageRoot = field(default_factory=HostRoot)
+    root: Root = field(default_factory=HostRoot)
     env: Mapping[str, str] = field(default_factory=dict)

@@ -1,10 +1,15 @@
 """`kedge build`: an environment made ready before the first run."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from kedge.cli.display import Display
 from kedge.cli.report import write_json, write_text
 from kedge.cli.text import table
+
+if TYPE_CHECKING:
+    from kedge.run.prepare import Prepared
 
 
 @click.command("build")
@@ -27,10 +32,7 @@ def command(package: str, show_only: bool, locked: bool, as_json: bool) -> None:
             )
         found = {
             "package": prepared.description.name,
-            "python": prepared.interpreter,
-            "environment": prepared.environment,
-            "folder": prepared.python.removesuffix("/bin/python"),
-            "lock": prepared.lock,
+            **_ground(prepared),
             "state": "built" if prepared.created else "was ready",
         }
     if as_json:
@@ -41,3 +43,24 @@ def command(package: str, show_only: bool, locked: bool, as_json: bool) -> None:
                 [[name, "none" if value is None else str(value)] for name, value in found.items()]
             )
         )
+
+
+def _ground(prepared: "Prepared") -> dict[str, Any]:
+    from kedge.run.prepare import ImageGround
+
+    ground = prepared.ground
+    if isinstance(ground, ImageGround):
+        image = ground.image
+        return {
+            "engine": ground.engine,
+            "image": image.reference,
+            "id": image.id,
+            "digest": image.digest,
+            "platform": image.platform,
+        }
+    return {
+        "python": ground.interpreter,
+        "environment": prepared.environment,
+        "folder": ground.python.removesuffix("/bin/python"),
+        "lock": ground.lock,
+    }

@@ -58,7 +58,7 @@ def command(
         values = with_pairs(values | given, pairs, described.input_ports)
         debugger = None
         if attach is not None:
-            debugger = debugging.Debugger(_debugger(prepared.python, display), attach)
+            debugger = debugging.Debugger(_debugger(prepared.python.python, display), attach)
     where = f"{prepared.description.name}#{described.name}"
 
     def opening() -> None:

@@ -53,7 +53,7 @@ def work(
     name = named(source.function, function)
     _apart(inputs, out)
     mode: Literal["auto", "locked"] = "locked" if locked else "auto"
-    with core.ready(source, name, observer, cancel, mode=mode) as found:
+    with core.ready(source, name, observer, cancel, mode=mode, executor=executor) as found:
         description = found.prepared.description
         described = description.function(name)
         for warning in (*description.warnings, *described.warnings):

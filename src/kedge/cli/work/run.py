@@ -40,7 +40,7 @@ def work(
         source = open_package(package)
     name = named(source.function, function)
     mode: Literal["auto", "locked"] = "locked" if locked else "auto"
-    with core.ready(source, name, observer, cancel, mode=mode) as ready:
+    with core.ready(source, name, observer, cancel, mode=mode, executor=executor) as ready:
         description = ready.prepared.description
         described = description.function(name)
         for warning in (*description.warnings, *described.warnings):

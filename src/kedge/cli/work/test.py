@@ -49,7 +49,7 @@ def work(
         core.settle()
         source = open_package(package)
     name = named(source.function, function)
-    with core.ready(source, name, observer, cancel) as found:
+    with core.ready(source, name, observer, cancel, executor=executor) as found:
         ready = replace(found, entry=None)
     description = ready.prepared.description
     if name is not None:
