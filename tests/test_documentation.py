@@ -17,6 +17,7 @@ The tables of the reference (commands, options, settings, errors) are compared w
 import fcntl
 import importlib
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -27,8 +28,9 @@ from typing import NamedTuple
 import click
 import pytest
 
+import kedge
 from kedge.cli.app import COMMANDS
-from kedge.errors import FAILURES, KedgeError, RequestError, RunFailed
+from kedge.errors import FAILURES, KedgeError, PluginError, RequestError, RunFailed
 from kedge.settings import KEYS
 
 ROOT = Path(__file__).parents[1]
@@ -278,17 +280,19 @@ def test_the_reference_lists_every_setting_with_its_default() -> None:
 
 def test_the_reference_lists_every_code_and_kind_of_error_with_its_exit_code() -> None:
     text = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
+    for module in pkgutil.walk_packages(kedge.__path__, "kedge."):
+        importlib.import_module(module.name)
     codes, kinds = text.partition("## Codes of requests")[2].split("## Kinds of failed runs")
     assert set(re.findall(r"^\| `([a-z-]+)` \|", codes, re.MULTILINE)) == {
         error.code for error in subclasses(KedgeError) if not issubclass(error, RunFailed)
-    } - {RequestError.code}
+    } - {RequestError.code, PluginError.code}
     listed = re.findall(r"^\| `([a-z_]+)` \|.*\| (\d+) \|$", kinds, re.MULTILINE)
     assert dict(listed) == {kind: str(error.exit_code) for kind, error in FAILURES.items()}
 
 
 def subclasses(error: type[KedgeError]) -> Iterator[type[KedgeError]]:
-    """Every class below one of Kedge's errors."""
+    """Every class of the package below one of Kedge's errors."""
     for child in error.__subclasses__():
-        if child.__module__ == "kedge.errors":
+        if child.__module__.startswith("kedge."):
             yield child
             yield from subclasses(child)

@@ -32,9 +32,9 @@ def field[Value](*, default_factory: Callable[[], Value]) -> Value:
 class Data:
     """The base of classes that hold data: each annotation is a field, the value assigned to it its default.
 
-    Annotations of `ClassVar` are no fields. Fields are given in their order or by name. An instance cannot be changed (`replace` makes a changed
-    copy) unless its class says `frozen=False`. Two are equal when they are of one class and their fields
-    are equal; one that cannot be changed has a hash if its fields have.
+    Annotations of `ClassVar` are no fields. Fields are given in their order or by name. An instance cannot
+    be changed (`replace` makes a changed copy) unless its class says `frozen=False`. Two are equal when they
+    are of one class and their fields are equal; one that cannot be changed has a hash if its fields have.
 
     Raises:
         TypeError: a field is missing, is given twice, or is none of the class's.

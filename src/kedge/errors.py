@@ -12,7 +12,7 @@
     │   ├── InputError            input           values given to a function
     │   ├── LockError             lock            a lock that is missing or out of date with --locked
     │   ├── TaskError             task            parts that do not fit each other
-    │   └── PluginError           plugin          a kind that is unknown, doubled or broken
+    │   └── PluginError           plugin          a kind that is unknown, doubled or broken: kedge.registry
     ├── Unavailable               3, unavailable: this machine lacks an engine, a tool or a permission
     ├── StoreError                3, store: Kedge's own folder cannot be read or written
     └── RunFailed                 a run that did not succeed; one subclass a kind

@@ -2,22 +2,25 @@
 
     python tests/chaos/kills.py --instants 100 --seed 1
 
-Each round starts a run in a Kedge home, waits for a random share of the time that such a run takes, and
-sends SIGKILL to the face, the supervisor, or both. Then the next command starts. After it nothing may
-be left of the run, its record must tell the truth, and what was prepared must be whole.
+Each round starts a run in a Kedge home, waits for a random share of the time that such a run takes, or that
+a phase of it takes, and sends SIGKILL to the face, the supervisor, or both. Then the next command starts.
+After it nothing may be left of the run, its record must tell the truth, and what was prepared must be whole.
 """
 
 import argparse
 import json
 import os
 import random
+import runpy
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +29,18 @@ from kedge.executor import cgroups
 STUBBORN = Path(__file__).parents[1] / "packages" / "stubborn"
 FILES = 800  # to be collected, so that collecting takes a while too
 LIMIT_S = 60.0
+ATTEMPTS = 8  # at hitting one phase; each waits half as long in it as the one before
+LOOK_S = 0.001  # between two looks at what a run is at
+
+VICTIMS = ("face", "supervisor", "both")
+PHASES = ("preparing", "running", "collecting")
 
 # What was prepared, which may be deleted at any time.
 PREPARED = ("environments", "descriptions", "runners", "index", "bytecode", "interpreters.json")
+
+
+# Which no import path leads to: this is a program, and what a test loads from its file.
+GROUPS = runpy.run_path(str(Path(__file__).parents[1] / "support" / "groups.py"))
 
 
 class Broken(AssertionError):
@@ -44,32 +56,61 @@ class Chaos:
         self.env = os.environ | {"KEDGE_HOME": str(home)}
         self.seen: Counter[str] = Counter()
         self.marker = f"4243.{os.getpid()}{int.from_bytes(os.urandom(3))}"
+        self.lasts: Counter[str] = Counter()
         self.takes = {kind: self._whole(kind) for kind in ("prepared", "unprepared")}
 
     def round(self) -> None:
-        """One run, killed."""
+        """One run, killed at a random instant."""
         kind = self.chance.choice(("prepared", "prepared", "unprepared"))
-        victims = self.chance.choice(("face", "supervisor", "both"))
-        executor = self.chance.choice(("sandbox", "process"))
-        delay = self.chance.uniform(0, 1.1 * self.takes[kind])
         self._unprepare(kind)
-        face = self._start(executor)
-        time.sleep(delay)
-        supervisors = children(face.pid)
-        if victims != "face" and supervisors:
-            if victims == "both":
-                kill(supervisors[0], signal.SIGSTOP)  # else the first to notice tidies up
-            else:
-                kill(supervisors[0], signal.SIGKILL)
+        face = self._start(self.chance.choice(("sandbox", "process")))
+        time.sleep(self.chance.uniform(0, 1.1 * self.takes[kind]))
+        self._kill(face, self.chance.choice(VICTIMS))
+
+    def hit(self, phase: str, victims: str) -> None:
+        """One run, killed at a random instant of a phase; as many as it takes to hit that."""
+        for attempt in range(ATTEMPTS):
+            self._unprepare("unprepared" if phase == "preparing" else "prepared")
+            face = self._start(self.chance.choice(("sandbox", "process")))
+            while face.poll() is None and self._phase() != phase:
+                time.sleep(LOOK_S)
+            time.sleep(self.chance.uniform(0, self.lasts[phase]) / 2**attempt)
+            if self._kill(face, victims) == phase:
+                return
+        raise Broken(f"{phase} was not hit in {ATTEMPTS} attempts")
+
+    def _kill(self, face: "subprocess.Popen[bytes]", victims: str) -> str:
+        """Kill, have the next command start, and judge; the phase that the run was in."""
+        supervisor = next(iter(children(face.pid)), None)
+        if supervisor is not None:
+            halt(supervisor)  # else it goes on while it is looked at, and tidies up for a face
+        phase, held = self._phase(), GROUPS["groups_of"](face.pid)
         if victims != "supervisor":
             face.kill()
-        if victims == "both" and supervisors:
-            kill(supervisors[0], signal.SIGKILL)
+        if supervisor is not None:
+            kill(supervisor, signal.SIGCONT if victims == "face" else signal.SIGKILL)
         face.communicate(timeout=LIMIT_S)
         self.seen[f"killed {victims}"] += 1
-        self._judge(supervisors[0] if supervisors else None)
+        self.seen[f"was {phase}"] += 1
+        self._judge(supervisor, held)
+        return phase
 
-    def _judge(self, supervisor: int | None) -> None:
+    def _phase(self) -> str:
+        """What the newest run is at: its status, or that it collects."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.home}/kedge.db?mode=ro", uri=True)) as store:
+                query = "SELECT id, status FROM runs ORDER BY number DESC LIMIT 1"
+                found = store.execute(query).fetchone()
+        except sqlite3.OperationalError:  # it is being made
+            found = None
+        if found is None:
+            return "starting"
+        name, status = found
+        if status == "running" and (self.home / "runs" / name / "artifacts").exists():
+            return "collecting"
+        return str(status)
+
+    def _judge(self, supervisor: int | None, held: set[str]) -> None:
         gone(lambda: supervisor is None or not alive(supervisor), "the supervisor", 15)
         runs = self._json("runs", "--limit", "1000")  # the next start
         gone(lambda: not living(self.marker), "a process", 5)
@@ -91,8 +132,8 @@ class Chaos:
             )
             self.seen[f"{last['status']} {where}".strip()] += 1
         mine = {run["id"] for run in runs}
-        if left := mine & set(cgroups.named()):
-            raise Broken(f"control groups of {left} are left")
+        if left := GROUPS["standing"](held) or mine & set(cgroups.named()):
+            raise Broken(f"control groups are left: {left}")
         known = {path.name for path in (self.home / "runs").iterdir()} if runs else set()
         if strays := known - mine:
             raise Broken(f"run folders without a record: {strays}")
@@ -105,13 +146,19 @@ class Chaos:
             raise Broken(f"unfinished folders are left: {left}")
 
     def _whole(self, kind: str) -> float:
-        """Seconds that a run takes when nobody kills it; of a few, the median."""
+        """Seconds that a run takes when nobody kills it; of a few, the median. `lasts` are its phases'."""
         took = []
         for _ in range(3):
             self._unprepare(kind)
-            began = time.monotonic()
-            self._start("sandbox").communicate(timeout=LIMIT_S)
-            took.append(time.monotonic() - began)
+            self.lasts.clear()
+            began = before = time.monotonic()
+            face = self._start("sandbox")
+            while face.poll() is None:
+                time.sleep(LOOK_S)
+                now = time.monotonic()
+                self.lasts[self._phase()] += now - before
+                before = now
+            took.append(before - began)
         return sorted(took)[1]
 
     def _unprepare(self, kind: str) -> None:
@@ -169,10 +216,21 @@ def children(process: int) -> list[int]:
 
 def alive(process: int) -> bool:
     """Whether a process runs and is not only waiting to be taken leave of."""
+    return state(process) not in "ZX"
+
+
+def state(process: int) -> str:
+    """The letter that the kernel has for what a process does; X when it is gone."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return False
+        return "X"
+
+
+def halt(process: int) -> None:
+    """Stop a process where it is, and wait until it has."""
+    kill(process, signal.SIGSTOP)
+    gone(lambda: state(process) in "TZX", "a process that does not stop", LIMIT_S)
 
 
 def kill(process: int, number: int) -> None:

@@ -125,6 +125,15 @@ def test_each_row_is_run_and_stands_in_the_results_in_its_order(
     assert record["inputs"] == {"width": 20.0} and record["status"] == "succeeded"
 
 
+def test_of_many_failed_rows_the_first_are_told_and_the_others_counted(
+    kedge: Any, package: Path, cases: Path, out: Path
+) -> None:
+    cases.write_text("width\n" + "-1\n" * 7)
+    said = kedge("map", package, "area", "--inputs", cases, "--out", out, code=1).err
+    assert said.count("a negative width") == 5
+    assert f"\nand 2 more: see `_error` in {out}\n" in said
+
+
 def test_the_same_command_again_runs_only_what_has_not_succeeded(
     kedge: Any, package: Path, cases: Path, out: Path
 ) -> None:

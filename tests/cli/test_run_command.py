@@ -1,12 +1,15 @@
 """`kedge run`: how values are given, and what comes back."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import pytest
+
+from kedge.executor import cgroups
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 BOLTS = PACKAGES / "seed-short"
@@ -209,6 +212,29 @@ def test_the_process_executor_runs_the_same(kedge: Any) -> None:
 def test_the_network_is_there_when_the_caller_allows_it(kedge: Any) -> None:
     given = ["run", PACKAGES / "environment-variables", "seen", "--json"]
     assert kedge(*given, "--network").json["variables"]["SOLVER_MODE"] == "fast"
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or "pids" not in cgroups.look().available.controllers,
+    reason="no control groups that count processes",
+)
+def test_a_run_that_reached_its_limit_of_processes_is_told_so(kedge: Any, tmp_path: Path) -> None:
+    (tmp_path / "forks.py").write_text(
+        "import os, time\ndef f(n: int) -> int:\n"
+        "    for _ in range(n):\n        if not os.fork():\n            time.sleep(3600)\n"
+        "    raise ValueError('all were born')\n"
+    )
+    (tmp_path / "kedge.yml").write_text(
+        'name: forks\nruntime: {kind: python, version: "3.12"}\n'
+        "functions: {f: {handler: 'forks:f', resources: {memory_mb: 256, pids: 20}}}\n"
+    )
+    error = kedge("run", tmp_path, "n=100", "--json", code=1).json["error"]
+    assert error["type"] == "BlockingIOError"
+    assert error["hint"] == "it reached its limit of 20 processes; raise `pids` in resources"
+    assert error["evidence"]["forks_refused"] == 1
+    error = kedge("run", tmp_path, "n=5", "--json", code=1).json["error"]
+    assert error["type"] == "ValueError"
+    assert error["hint"] is None
 
 
 def test_locked_refuses_to_resolve(kedge: Any, tmp_path: Path) -> None:

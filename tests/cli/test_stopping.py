@@ -124,6 +124,17 @@ def test_a_killed_kedge_leaves_no_process_and_is_settled_by_the_next(
     assert "went away" in record["failure"]["message"]
 
 
+def test_of_a_killed_supervisor_it_is_told_how_it_ended(start: Callable[[str], Running]) -> None:
+    running = start("sleeps")
+    face = running.process.pid
+    (supervisor,) = Path(f"/proc/{face}/task/{face}/children").read_text().split()
+    os.kill(int(supervisor), signal.SIGKILL)
+    code, said = running.end()
+    assert code == 1
+    assert f"its process {supervisor} went away while it was running" in said
+    assert "that was Kedge's supervisor, ended by signal 9\n" in said
+
+
 def test_ctrl_c_while_test_cases_run_ends_them_all(kedge: Any, tmp_path: Path) -> None:
     (tmp_path / "stays.py").write_text((STUBBORN / "stays.py").read_text())
     (tmp_path / "kedge.yml").write_text(

@@ -3,18 +3,27 @@
 import os
 import pty
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 PACKAGES = Path(__file__).parents[1] / "packages"
+LIMIT_S = 60.0  # of waiting for what has to be shown
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_a_terminal(kedge: Any, *words: object, term: str = "xterm", code: int = 0) -> str:
-    """Everything that a command wrote to its terminal."""
+def on_a_terminal(
+    kedge: Any,
+    *words: object,
+    term: str = "xterm",
+    code: int = 0,
+    until: str | None = None,
+) -> str:
+    """Everything that a command wrote to its terminal; one with `until` is interrupted once it shows that."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*kedge.words, *map(str, words)],
@@ -25,7 +34,11 @@ def on_a_terminal(kedge: Any, *words: object, term: str = "xterm", code: int = 0
     )
     os.close(theirs)
     written = b""
+    give_up = time.monotonic() + LIMIT_S
     while True:
+        if until is not None and (re.search(until, plain(written)) or time.monotonic() > give_up):
+            process.send_signal(signal.SIGINT)
+            until = None
         try:
             piece = os.read(ours, 65536)
         except OSError:  # the last process that had the terminal open is gone
@@ -38,11 +51,28 @@ def on_a_terminal(kedge: Any, *words: object, term: str = "xterm", code: int = 0
     return written.decode()
 
 
+def plain(written: bytes) -> str:
+    """What was written, without what acts on the terminal."""
+    return CONTROL.sub("", written.decode(errors="replace"))
+
+
 def test_progress_is_a_live_line_and_the_result_follows_it(kedge: Any) -> None:
     shown = on_a_terminal(kedge, "run", PACKAGES / "progress-artifacts", "steps", "n=3")
     assert "\x1b[?25l" in shown and "\x1b[?25h" in shown  # the cursor is hidden and comes back
     assert "step 3 (3/3)" in shown
     assert shown.rpartition("\x1b[2K")[2].startswith("result  3")
+
+
+def test_the_live_line_says_from_its_first_moment_that_something_happens(kedge: Any) -> None:
+    shown = on_a_terminal(kedge, "run", PACKAGES / "progress-artifacts", "steps", "n=3")
+    assert re.match(r"\s*\S starting ━{30} 0:00:00", CONTROL.sub("", shown))
+
+
+def test_bar_and_time_are_shown_and_the_time_goes_on_after_the_last_step(kedge: Any) -> None:
+    words = ("run", PACKAGES / "stubborn", "sleeps")
+    after_the_last = r"\S running sleeps: ready \(1/1\) ━{30} 0:00:0[2-9]"
+    shown = on_a_terminal(kedge, *words, code=130, until=after_the_last)
+    assert re.search(after_the_last, CONTROL.sub("", shown))
 
 
 @pytest.mark.parametrize("function", ["malformed", "flood"])

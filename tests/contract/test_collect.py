@@ -241,6 +241,12 @@ def test_what_no_port_declares_is_kept_aside_with_a_warning(tmp_path: Path) -> N
     assert (run.out / "_error.json").exists()
 
 
+def test_what_a_killed_runner_had_not_finished_is_not_the_codes(tmp_path: Path) -> None:
+    run = _Run(tmp_path, _NONE).file("data.json.2.partial").file("_runner_error.json.17.partial")
+    assert run.file("data.json.mine.partial").collect().problems == []
+    assert os.listdir(run.kept / "undeclared") == ["data.json.mine.partial"]
+
+
 def test_open_outputs_take_files_of_any_good_name(tmp_path: Path) -> None:
     run = _Run(tmp_path, Ports({"stress": _NUMBER}, frozenset({"stress"}), {}))
     run.data({"stress": 1.0, "more": [1]}).file("files/plot.png").file("files/_hidden.txt")

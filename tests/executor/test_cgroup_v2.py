@@ -34,7 +34,7 @@ FILES = {
         "memory.stat": "anon 0\nfile 0\nshmem 0\n",
         "memory.events": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\noom_group_kill 0\n",
     },
-    "pids": {"pids.max": "max"},
+    "pids": {"pids.max": "max", "pids.events": "max 0\n"},
     "cpu": {"cpu.max": "max 100000"},
 }  # fmt: skip
 
@@ -632,7 +632,7 @@ def test_what_is_used_is_read(parent: Parent) -> None:
     mib = 1 << 20
     (folder / "memory.stat").write_text(f"anon {5 * mib}\nfile {90 * mib}\nshmem {2 * mib}\n")
     (folder / "cpu.stat").write_text("usage_usec 2500000\n")
-    assert group.usage() == cgroups.Usage(7.0, 2.5, 0, at_limit=False)
+    assert group.usage() == cgroups.Usage(7.0, 2.5, 0, at_limit=False, forks_refused=0)
 
 
 @pytest.mark.parametrize(
@@ -653,6 +653,28 @@ def test_a_kill_counts_only_at_this_groups_limit(
     Path(outer(parent), "memory.events").write_text(events)
     usage = group.usage()
     assert (usage.oom_kills, usage.at_limit) == (kills, at_limit)
+
+
+@pytest.mark.parametrize("counted_in", ["", "run"], ids=["since 6.11", "before"])
+def test_forks_that_were_refused_are_counted_where_the_kernel_does(
+    parent: Parent, counted_in: str
+) -> None:
+    group = parent.create(RUN, LIMITED, 0)
+    assert group is not None
+    folder = Path(outer(parent), counted_in)
+    folder.mkdir(exist_ok=True)
+    (folder / "pids.events").write_text("max 4\n")
+    assert group.usage().forks_refused == 4
+
+
+def test_without_a_controller_of_processes_nothing_is_counted(
+    kernel: Kernel, as_user: None
+) -> None:
+    kernel.group("mine.scope", 70, hands_on=("memory",))
+    kernel.be_in("/mine.scope")
+    group = found(kernel).create(RUN, LIMITED, 0)
+    assert group is not None
+    assert group.usage().forks_refused is None
 
 
 def test_a_group_that_is_gone_uses_nothing_that_is_known(parent: Parent) -> None:

@@ -178,6 +178,7 @@ def test_forks_beyond_the_limit_are_refused(make: Callable[..., cgroups.Group]) 
     )
     program = start(group, code)
     assert said(program) == "4"
+    assert group.usage().forks_refused == 1
     group.kill()
     ended(program)
 

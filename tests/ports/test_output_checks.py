@@ -43,6 +43,11 @@ def test_all_that_is_missing_is_named_at_once() -> None:
     assert paths({}, {}) == ["stress", "count", "a-b", "report", "steps", "case"]
 
 
+def test_the_hint_for_a_wrong_extension_says_to_write_another() -> None:
+    (problem,) = check_outputs(OUTPUTS, VALUES, FILES | {"report": ["report.txt"]})
+    assert problem.hint == "write a file with the extension .pdf"
+
+
 @pytest.mark.parametrize(
     ("values", "files", "path"),
     [

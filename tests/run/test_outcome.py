@@ -6,7 +6,7 @@ import pytest
 
 from kedge.errors import Problem, Where
 from kedge.executor import Ended
-from kedge.run.outcome import failure_of, last_lines
+from kedge.run.outcome import add_refused_forks, failure_of, last_lines, warnings_of
 from kedge.task import Resources
 
 LIMITS = Resources(cpu=1.0, memory_mb=128, timeout=2.5)
@@ -47,7 +47,8 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any] | None, list[Problem], str, str
     ({"exit_code": 3}, None, [], "", "function_error",
      "the program ended with exit code 3 and wrote nothing to standard error"),
     ({"exit_code": None, "signal": 11}, None, [], "", "function_error", "SIGSEGV (it touched memory"),
-    ({"exit_code": None, "signal": 9}, None, [], "", "function_error", "SIGKILL from outside"),
+    ({"exit_code": None, "signal": 9}, None, [], "", "function_error",
+     "was killed by SIGKILL, and neither by Kedge nor at its memory limit"),
     ({"exit_code": None, "signal": 63}, None, [], "", "function_error", "signal 63"),
     ({"exit_code": 1}, {"type": "ContractError", "error": "bad"}, [], "", "contract_error", "bad"),
     ({"exit_code": 1}, {"type": "ContractError", "error": "bad", "problems": "odd"}, [], "",
@@ -59,7 +60,11 @@ TABLE: list[tuple[dict[str, Any], dict[str, Any] | None, list[Problem], str, str
     ({"reason": "cancelled"}, None, [], "", "cancelled", "cancelled"),
     ({"reason": "timeout", "exit_code": None, "signal": 9}, None, [], "", "timeout", "2.5 s"),
     ({"reason": "out_of_memory", "exit_code": None, "signal": 9}, None, [], "", "out_of_memory",
-     "128 MiB"),
+     "its memory limit of 128 MiB (measured peak: 1 MiB)"),
+    ({"exit_code": 1, "oom_kills": 1, "peak_memory_mb": 97.4}, None, [], "", "out_of_memory",
+     "128 MiB (measured peak: 97 MiB): the kernel killed a process of it there"),
+    ({"exit_code": 1, "oom_kills": 2, "peak_memory_mb": None}, None, [], "", "out_of_memory",
+     "128 MiB: the kernel killed 2 processes of it there"),
 ]  # fmt: skip
 
 
@@ -94,6 +99,37 @@ def test_a_hint_in_the_message_becomes_the_hint() -> None:
     failure = failure_of(ended(exit_code=1), reported, [], "", LIMITS, run_id="r")
     assert failure is not None
     assert (failure.message, failure.hint) == ("E: x", "try y")
+
+
+@pytest.mark.parametrize(
+    ("killed", "words"),
+    [(1, "1 of its processes was killed"), (2, "2 of its processes were killed")],
+)
+def test_killed_processes_of_a_run_that_succeeded_are_a_warning(killed: int, words: str) -> None:
+    (said,) = warnings_of(ended(oom_kills=killed), None, LIMITS)
+    assert words in said
+
+
+LIMIT_REACHED = "it reached its limit of 512 processes; raise `pids` in resources"
+
+
+@pytest.mark.parametrize(
+    ("facts", "reported", "hint"),
+    [
+        ({"exit_code": 1, "forks_refused": 3}, RAISED, LIMIT_REACHED),
+        ({"exit_code": 1, "forks_refused": 3}, RAISED | {"hint": "wait"}, f"wait; {LIMIT_REACHED}"),
+        ({"exit_code": 1}, RAISED | {"hint": "wait"}, "wait"),
+        ({"reason": "cancelled", "forks_refused": 3}, None, "what it had written is kept: `kedge show r`"),
+    ],
+)  # fmt: skip
+def test_refused_processes_are_told_with_what_a_run_failed_of(
+    facts: dict[str, Any], reported: dict[str, Any] | None, hint: str
+) -> None:
+    failure = failure_of(ended(**facts), reported, [], "", LIMITS, run_id="r")
+    assert failure is not None
+    add_refused_forks(failure, ended(**facts), LIMITS)
+    assert failure.hint == failure.problems[0].hint == hint
+    assert failure.evidence.get("forks_refused") == (3 if LIMIT_REACHED in hint else None)
 
 
 def test_the_last_lines_are_text_whatever_was_written() -> None:

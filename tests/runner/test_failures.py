@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from kedge.contract import failure
+from kedge.contract.workspace import Workspace
+
 RFC3339 = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -162,6 +165,33 @@ def test_exceptions_that_are_hard_to_tell(everywhere: Any, statement: str, kind:
     ended = everywhere.run("module:f")
     assert ended.code == 1 and ended.error["type"] == kind
     assert ended.error["error"] and len(ended.error["error"]) <= 64 * 1024
+
+
+@pytest.mark.parametrize("letter", ["x", "\\x01", "\\udc80", "é"])
+def test_an_error_with_a_huge_message_is_told_by_its_beginning_and_end(
+    workspace: Any, letter: str
+) -> None:
+    workspace.write(module=f"def f(): raise ValueError('first' + '{letter}' * 5_000_000 + 'last')")
+    workspace.run("module:f")
+    error = failure.read(Workspace(str(workspace.root), None))
+    assert error is not None
+    assert error["type"] == "ValueError"
+    assert error["error"].startswith("first") and error["error"].endswith("last")
+    assert error["traceback"].startswith("Traceback") and error["traceback"].endswith("last\n")
+    assert 'module.py", line 1, in f' in error["traceback"]
+    for text in (error["error"], error["traceback"]):
+        assert re.search(r"\[… \d{7,} bytes are left out here …\]", text)
+
+
+def test_any_number_of_problems_with_names_of_any_length_can_be_told(workspace: Any) -> None:
+    workspace.write(
+        module="def f(): return {f'{n}' + 'x' * 20_000: float('nan') for n in range(1000)}"
+    )
+    workspace.run("module:f")
+    error = failure.read(Workspace(str(workspace.root), None))
+    assert error is not None
+    assert error["type"] == "ContractError" and len(error["problems"]) == 200
+    assert all(problem["message"].startswith("output `") for problem in error["problems"])
 
 
 def test_missing_and_unknown_arguments_name_the_function(workspace: Any) -> None:

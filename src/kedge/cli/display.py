@@ -148,39 +148,37 @@ class _Live:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._console = Console(stderr=True, highlight=False)
-        self._bar = BarColumn(bar_width=30)
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            self._bar,
+            BarColumn(bar_width=30),
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task("", total=None)
-        self._what = ""
+        self._what = "starting"
+        self._progress.add_task(self._what, total=None)
+        (self._task,) = self._progress.tasks
         self._progress.start()
 
     def show(self, text: str) -> None:
         self._what = one_line(text)
+        self._task.total = None
         with suppress(OSError):
-            self._progress.reset(self._task, total=None)
-            self._progress.update(self._task, description=self._what)
+            self._progress.reset(self._task.id, description=self._what)
 
     def progress(self, step: Any, total: Any, message: Any) -> None:
         good = all(isinstance(one, (int, float)) for one in (step, total))
         text = f"{self._what}: {one_line(str(message))}" if message is not None else self._what
         if good:
             text += f" ({step}/{total})"
-        with suppress(OSError):
-            self._progress.update(
-                self._task,
-                description=text,
-                completed=step if good else 0,
-                total=total if good and total else None,
-            )
+        # Not by Progress.update(): that stops spinner and time at the last step, after which the code may
+        # still be at work.
+        self._task.description = text
+        self._task.completed = step if good else 0
+        self._task.total = total if good and total else None
 
     def print(self, data: bytes) -> None:
         from rich.text import Text

@@ -161,6 +161,13 @@ class _Face:
         run = record.get(self._run)
         if run.failure is not None:
             found = KedgeError.from_json(dict(run.failure))
+            if isinstance(found, Lost) and found.evidence.get("pid") == self._supervisor:
+                return Lost(
+                    f"{found.message}; that was Kedge's supervisor, ended {how}",
+                    hint=found.hint,
+                    run_id=found.run_id,
+                    evidence=found.evidence,
+                )
             if isinstance(found, RunFailed):
                 return found
         return Lost(

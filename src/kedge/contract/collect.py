@@ -6,6 +6,7 @@ the run's own folder first, and looked at in there, where nobody else can exchan
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,8 @@ DATA_LIMIT: Final = 64 << 20  # bytes of data.json: what is bigger belongs in a 
 _KNOWN: Final = frozenset(
     ("data.json", "files", "artifacts", "progress.jsonl", "_error.json", "_runner_error.json")
 )
+# What a runner that was killed had not finished (`write_file` in runner.py), by its process.
+_UNFINISHED: Final = re.compile(r"(data|_runner_error)\.json\.[0-9]+\.partial")
 _FOLDERS: Final = ("folder", "files")  # kinds of ports that come as a folder
 _NAMED: Final = 5  # names in one message before it counts the rest
 _PROBLEMS: Final = 100  # of a list of a hundred thousand wrong files, enough to see what is wrong
@@ -122,7 +125,7 @@ class _Collection:
         self._take_artifacts(out)
         with os.scandir(out) as entries:
             for entry in entries:
-                if entry.name not in _KNOWN:
+                if entry.name not in _KNOWN and not _UNFINISHED.fullmatch(entry.name):
                     self._take_stray(out, "", entry.name)
         self._check()
         self._set_aside_values(out)

@@ -40,7 +40,10 @@ OUT = os.path.join(WORKSPACE, "out")
 BARE_PATH = list(sys.path)
 PROGRESS_LIMIT = 64 * 1024  # bytes of one progress line: the contract's limit
 THREADS_GRACE_S = 30.0  # non-daemon threads are waited for, as Python does, but not for ever
-MESSAGE_LIMIT = 64 * 1024  # characters of an error's message: enough to read, too few to choke on
+MESSAGE_LIMIT = 64 * 1024  # bytes of an error's message: enough to read, too few to choke on
+TEXT_LIMIT = 256 * 1024  # bytes of any other text of an error, as of a traceback
+ERROR_LIMIT = 1024 * 1024  # bytes of the error file: whoever reads it does not take one without end
+PROBLEMS_LIMIT = 200  # problems in the error file
 SHOWN_FAULTS = 3  # faults named in one output; a million NaN are not a million sentences
 MAX_INT = 10**4300  # Python refuses to read longer integers from text (CVE-2020-10735)
 
@@ -930,14 +933,16 @@ def failed(error: BaseException, stage: str, handler: str) -> int:
             )
         trace = traceback_of(error)
         hint = hint_for(error, handler)
-    record: dict[str, Any] = {"error": message[:MESSAGE_LIMIT], "type": kind}
+    record: dict[str, Any] = {"error": message, "type": kind}
     if trace:
         record["traceback"] = trace
     if hint:
         record["hint"] = hint
     problems = list(getattr(error, "problems", ())) if isinstance(error, PlainError) else []
     if problems:
-        record["problems"] = [{"message": text, "path": path or None} for text, path in problems]
+        record["problems"] = [
+            {"message": text, "path": path or None} for text, path in problems[:PROBLEMS_LIMIT]
+        ]
     if code != 143:
         flush_streams()
         say(
@@ -948,19 +953,40 @@ def failed(error: BaseException, stage: str, handler: str) -> int:
     try:
         time = standard("time")
         record["ts"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_file(os.path.join(OUT, "_runner_error.json"), write_json(printable(record)))
+        write_file(os.path.join(OUT, "_runner_error.json"), fitting(record))
     except OSError as reason:
         say("kedge: the error could not be written to out/: {}".format(reason))
     return code
 
 
-def printable(value: Any) -> Any:
-    """Plain values whose texts are valid Unicode: lone surrogates are written out."""
+def fitting(record: dict[str, Any]) -> str:
+    """The JSON of an error, its texts cut until all of it is within the limit."""
+    limit = TEXT_LIMIT
+    while True:
+        text = write_json(printable(record, limit))
+        if len(text.encode()) <= ERROR_LIMIT:
+            return text
+        limit //= 2  # JSON writes a control character as six: only the whole can be measured
+
+
+def printable(value: Any, limit: int = TEXT_LIMIT) -> Any:
+    """Plain values whose texts are valid Unicode within a limit: lone surrogates are written out."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return cut(value, limit)
     if isinstance(value, dict):
-        return {key: printable(one) for key, one in value.items()}
-    return [printable(one) for one in value] if isinstance(value, list) else value
+        return {key: printable(one, limit) for key, one in value.items()}
+    return [printable(one, limit) for one in value] if isinstance(value, list) else value
+
+
+def cut(text: str, limit: int) -> str:
+    """The text; of one that is longer than `limit` bytes its beginning and its end."""
+    data = text.encode("utf-8", "backslashreplace")
+    if len(data) > limit:
+        mark = "\n[… {} bytes are left out here …]\n"
+        half = (limit - len(mark.format(len(data)).encode())) // 2
+        left_out = mark.format(len(data) - 2 * half).encode()
+        data = data[:half] + left_out + data[-half:]
+    return data.decode("utf-8", "ignore")  # a character may have been cut in two
 
 
 def exit_of(error: SystemExit, stage: str) -> tuple[int, str]:
@@ -977,7 +1003,7 @@ def exit_of(error: SystemExit, stage: str) -> tuple[int, str]:
 def message_of(error: BaseException) -> str:
     """The exception's text; its class where it has none or cannot say it."""
     try:
-        return str(error)[:MESSAGE_LIMIT] or type(error).__qualname__
+        return cut(str(error), MESSAGE_LIMIT) or type(error).__qualname__
     except BaseException:
         return "{} (its __str__ failed)".format(type(error).__qualname__)
 

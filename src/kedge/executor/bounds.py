@@ -40,7 +40,7 @@ class Used(Data):
     """What a program used: MiB at most, of memory and of disk, None when that is unknown.
 
     `cpu_s` is seconds of CPU as its group counts them; `oom_kills` how many of its processes the kernel
-    killed at its memory limit.
+    killed at its memory limit, `forks_refused` how many it refused to start at the limit on their number.
     """
 
     cpu_s: float | None
@@ -48,6 +48,7 @@ class Used(Data):
     peak_memory_mb: float | None
     disk_mb: float | None
     oom_kills: int
+    forks_refused: int
 
 
 class Bounds:
@@ -94,6 +95,7 @@ class Bounds:
             peak_memory_mb=self._peak,
             disk_mb=self._disk.used_mb() if self._disk is not None else None,
             oom_kills=(usage.oom_kills or 0) if usage is not None else 0,
+            forks_refused=(usage.forks_refused or 0) if usage is not None else 0,
         )
 
     def close(self) -> None:

@@ -15,12 +15,14 @@ class Usage(Data):
         oom_kills: processes that the kernel killed at this group's own limit so far.
         at_limit: whether the memory limit was ever reached. No proof of anything: reading a large file
             reaches it too.
+        forks_refused: processes and threads that the kernel refused to start at the limit on their number.
     """
 
     memory_mb: float | None
     cpu_s: float | None
     oom_kills: int | None
     at_limit: bool
+    forks_refused: int | None = None
 
 
 class Group(Protocol):

@@ -117,7 +117,10 @@ class GroupV1:
         if (counting := self._made.get(_COUNTING)) is not None:
             nanoseconds = folders.number(f"{counting}/cpuacct.usage")
             cpu_s = None if nanoseconds is None else nanoseconds / 1e9
-        return Usage(memory_mb, cpu_s, oom_kills, at_limit)
+        forks_refused = None
+        if (pids := self._made.get("pids")) is not None:
+            forks_refused = folders.numbers(f"{pids}/pids.events").get("max")
+        return Usage(memory_mb, cpu_s, oom_kills, at_limit, forks_refused)
 
     def kill(self) -> None:
         """Kill all that is in it."""

@@ -72,6 +72,7 @@ class GroupV2:
             cpu_s=None if microseconds is None else microseconds / 1e6,
             oom_kills=_kills(events),
             at_limit=events.get("max", 0) > 0,
+            forks_refused=self._forks_refused(),
         )
 
     def kill(self) -> None:
@@ -82,6 +83,12 @@ class GroupV2:
         """Kill what is left, remove leaf and folder."""
         folders.kill_all((self._folder,))
         folders.remove((self._folder,))
+
+    def _forks_refused(self) -> int | None:
+        # Counted in the group whose limit it was since Linux 6.11, before that where the forking process is.
+        places = (self._folder, f"{self._folder}/{LEAF}")
+        counts = [folders.numbers(f"{place}/pids.events").get("max") for place in places]
+        return max((count for count in counts if count is not None), default=None)
 
 
 def _limit_memory(folder: str, memory_mb: int, root: str) -> bool:

@@ -59,6 +59,8 @@ class Ended(Data):
         read_bytes, written_bytes: through system calls, of all its processes; None when unknown.
         disk_mb: MiB on disk when that was last looked at, None when it never was.
         oom_kills: how many of its processes the kernel killed at its memory limit.
+        forks_refused: how many processes and threads the kernel refused to start at the limit on their
+            number; 0 also where nobody counts that.
         breach: what it did when Kedge killed it for memory or disk, as a sentence; else empty.
     """
 
@@ -72,4 +74,5 @@ class Ended(Data):
     written_bytes: int | None
     disk_mb: float | None = None
     oom_kills: int = 0
+    forks_refused: int = 0
     breach: str = ""

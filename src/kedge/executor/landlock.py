@@ -1,6 +1,5 @@
 """Landlock: what this kernel's version of it can keep a program from, and a ruleset as plain data.
 
-from kedge.data import Data
 A program gives it up for itself and its children, without privileges; nothing gives it back. Versions
 differ in what they know (see Documentation/userspace-api/landlock.rst), so a ruleset asks for as much as
 there is. The guard makes and enforces it (`guard.py`).

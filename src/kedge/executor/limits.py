@@ -50,13 +50,13 @@ def process_limits(
         resource.RLIMIT_CORE: (0, 0),
         resource.RLIMIT_NOFILE: (min(_OPEN_FILES, most), most),
     }
-    if counts_processes(own_account=own_account, own_namespace=own_namespace):
-        number = resources.pids + (0 if own_account else _OWN_PROCESSES)
-        limits[resource.RLIMIT_NPROC] = _both(number, resource.RLIMIT_NPROC)
-    elif "pids" not in held_by_kernel:
-        # Counted with all others of this account: as many as there are now, and the run's own.
-        number = resources.pids + _threads_of_account()
-        limits[resource.RLIMIT_NPROC] = _both(number, resource.RLIMIT_NPROC)
+    # Not besides a group, which counts what it refuses: whatever refuses first is what can be told.
+    if "pids" not in held_by_kernel:
+        if counts_processes(own_account=own_account, own_namespace=own_namespace):
+            others = 0 if own_account else _OWN_PROCESSES
+        else:
+            others = _threads_of_account()  # counted with the run's own: as many as there are now
+        limits[resource.RLIMIT_NPROC] = _both(resources.pids + others, resource.RLIMIT_NPROC)
     if "memory" not in held_by_kernel:
         number = (resources.memory_mb * _DATA_SHARE + _DATA_MORE_MB) << 20
         limits[resource.RLIMIT_DATA] = _both(number, resource.RLIMIT_DATA)

@@ -150,6 +150,7 @@ class _Watch:
             written_bytes=outcome.written_bytes,
             disk_mb=used.disk_mb,
             oom_kills=used.oom_kills,
+            forks_refused=used.forks_refused,
             breach=self.breach,
         )
 

@@ -1,6 +1,5 @@
 """Patterns of .gitignore files, as git's own `wildmatch.c` has them.
 
-from kedge.data import Data
 Written here because a package is anybody's: the libraries for it turn each `*` into a regular
 expression that backtracks, and a pattern with five of them then takes hours for one long name. Here a
 segment is one pass (atomic groups, as `fnmatch` does it) and `**` a table of segments.

@@ -1,6 +1,5 @@
 """The named types: primitives, physical quantities, vectors, and what a file can carry.
 
-from kedge.data import Data
 Every name of a type expression stands here once, with the port it compiles to. Dimensions are
 written in the root units that the units library reduces to, so that a named quantity can be
 compared with a unit without loading that library.

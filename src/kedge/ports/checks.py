@@ -156,7 +156,11 @@ def _file_output(
     paths = [files[name]] if isinstance(files[name], str) else list(files[name])
     if kind == "folder":
         return []
-    problems = [problem for path in paths if (problem := extension_problem(schema, path, name))]
+    problems = [
+        problem
+        for path in paths
+        if (problem := extension_problem(schema, path, name, "write")) is not None
+    ]
     if kind != "files" and len(paths) != 1:
         listed = ", ".join(printable(path) for path in paths) or "none"
         message = f"`{name}` is one file and {len(paths)} were written: {listed}"

@@ -74,7 +74,7 @@ def _one(schema: Schema, kind: Kind, value: Any, name: str) -> tuple[Any, Proble
         return value, Problem(
             f"`{name}`: `{shown}` is {came}, not a file", where, "give the path of a file"
         )
-    elif problem := extension_problem(schema, path, name):
+    elif problem := extension_problem(schema, path, name, "give"):
         return value, problem
     if not os.access(path, os.R_OK):
         return value, Problem(
@@ -87,8 +87,8 @@ def _one(schema: Schema, kind: Kind, value: Any, name: str) -> tuple[Any, Proble
     return os.path.abspath(path), None
 
 
-def extension_problem(schema: Schema, path: str, name: str) -> Problem | None:
-    """What is wrong with a file's extension; any case will do."""
+def extension_problem(schema: Schema, path: str, name: str, do: str) -> Problem | None:
+    """What is wrong with a file's extension; any case will do. `do` is the verb of the hint."""
     permitted = extensions_of(schema)
     base = os.path.basename(path)
     if not permitted or any(base.lower().endswith(f".{one}") for one in permitted):
@@ -97,7 +97,7 @@ def extension_problem(schema: Schema, path: str, name: str) -> Problem | None:
     came = f"has the extension .{printable(extension)}" if dot else "has no extension"
     listed = " or ".join(f".{one}" for one in permitted)
     message = f"`{name}`: `{printable(base)}` {came}; {listed} is expected"
-    return Problem(message, Where(path=name), f"give a file with the extension {listed}")
+    return Problem(message, Where(path=name), f"{do} a file with the extension {listed}")
 
 
 def array_reason(schema: Schema, path: str) -> str | None:

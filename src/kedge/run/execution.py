@@ -22,7 +22,7 @@ from kedge.ports import mask
 from kedge.run import events, history, record
 from kedge.run.description import Function
 from kedge.run.log import LogWriter, Stream
-from kedge.run.outcome import STDERR_LINES, failure_of, last_lines, warnings_of
+from kedge.run.outcome import STDERR_LINES, add_refused_forks, failure_of, last_lines, warnings_of
 from kedge.task import Task
 
 
@@ -174,8 +174,10 @@ class Execution:
         )
         if wrong is None:
             found.warnings.extend(warnings_of(ended, reported, self.task.resources))
-        elif isinstance(wrong, OutOfMemory):
-            history.add_needs(wrong, self.entry.package, self.function.name)
+        else:
+            add_refused_forks(wrong, ended, self.task.resources)
+            if isinstance(wrong, OutOfMemory):
+                history.add_needs(wrong, self.entry.package, self.function.name)
         found.warnings.extend(warnings)
         if self.keep:
             found.warnings.append(f"the workspace is kept in {made.folder}")

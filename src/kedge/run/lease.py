@@ -1,6 +1,5 @@
 """Who holds a run: a process that can be told apart from every other one of this machine's history.
 
-from kedge.data import Data
 A process id alone comes round again; with the moment the process started, and the boot that both are
 counted in, it does not.
 """

@@ -110,6 +110,16 @@ def failure_of(
     )
 
 
+def add_refused_forks(failure: RunFailed, ended: Ended, resources: Resources) -> None:
+    """Say in a failure that the run reached the limit on its processes, where the kernel counts that."""
+    if not ended.forks_refused or ended.reason not in ("exited", "timeout"):
+        return
+    failure.evidence |= {"forks_refused": ended.forks_refused, "pids": resources.pids}
+    said = f"it reached its limit of {resources.pids} processes; raise `pids` in resources"
+    for told in (failure, failure.problems[-1]):
+        told.hint = f"{told.hint}; {said}" if told.hint else said
+
+
 def warnings_of(ended: Ended, reported: dict[str, Any] | None, resources: Resources) -> list[str]:
     """What is odd about a run that succeeded, a sentence each."""
     said = []
@@ -117,7 +127,8 @@ def warnings_of(ended: Ended, reported: dict[str, Any] | None, resources: Resour
         said.append(f"it succeeded and left an error in {reported['source']}: {reported['error']}")
     if ended.oom_kills:
         said.append(
-            f"it succeeded although {ended.oom_kills} of its processes were killed"
+            f"it succeeded although {ended.oom_kills} of its processes"
+            f" {'was' if ended.oom_kills == 1 else 'were'} killed"
             f" at its memory limit of {resources.memory_mb} MiB"
         )
     return said
@@ -131,9 +142,10 @@ def _out_of_memory(
     evidence: dict[str, Any],
 ) -> OutOfMemory:
     peak = ended.peak_memory_mb
+    known = f" (measured peak: {peak:.0f} MiB)" if peak is not None else ""
     evidence |= {"limit_mb": resources.memory_mb, "peak_memory_mb": peak}
     return OutOfMemory(
-        f"the run reached its memory limit of {resources.memory_mb} MiB: {what}"
+        f"the run reached its memory limit of {resources.memory_mb} MiB{known}: {what}"
         + _of_its_own(reported),
         hint="raise `memory_mb` in resources, or give --memory",
         evidence=evidence,
@@ -196,7 +208,10 @@ def _ending(ended: Ended) -> str:
         name = signal.Signals(ended.signal).name
     except ValueError:
         name = f"signal {ended.signal}"
-    meaning = {"SIGSEGV": " (it touched memory that is not its own)", "SIGKILL": " from outside"}
+    meaning = {
+        "SIGSEGV": " (it touched memory that is not its own)",
+        "SIGKILL": ", and neither by Kedge nor at its memory limit",
+    }
     return f"the program was killed by {name}{meaning.get(name, '')}"
 
 

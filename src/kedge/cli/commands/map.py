@@ -81,6 +81,8 @@ def command(
     elif not quiet:
         for line in answer["failures"]:
             say(line)
+        if (more := summary["failed"] - len(answer["failures"])) > 0:
+            say(f"and {more} more: see `_error` in {out}")
         say(_summed(summary))
     if answer["stopped"]:
         return RunCancelled.exit_code
