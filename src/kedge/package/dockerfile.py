@@ -30,11 +30,11 @@ def instructions(source: str) -> list[Instruction]:
 
 
 def bases(found: list[Instruction], arguments: Mapping[str, str]) -> list[str]:
-    """The images that it builds on, each once, with the arguments before the first FROM put in.
+    r"""The images that it builds on, each once, with the arguments before the first FROM put in.
 
     Stages of its own and `scratch` are none. An argument without a value leaves the text as it is.
 
-    >>> bases(instructions("ARG V=3.12\\nFROM python:${V} AS made\\nFROM made\\n"), {})
+    >>> bases(instructions("ARG V=3.12\nFROM python:${V} AS made\nFROM made\n"), {})
     ['python:3.12']
     """
     known: dict[str, str] = {}

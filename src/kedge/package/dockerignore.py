@@ -38,9 +38,9 @@ def parse(text: str) -> list[Pattern]:
 
 
 def leaves_out(patterns: list[Pattern], path: str) -> bool:
-    """Whether the file at `path`, relative to the context, stays out of the build.
+    r"""Whether the file at `path`, relative to the context, stays out of the build.
 
-    >>> leaves_out(parse("*.log\\n!keep.log"), "keep.log"), leaves_out(parse("data"), "data/big.med")
+    >>> leaves_out(parse("*.log\n!keep.log"), "keep.log"), leaves_out(parse("data"), "data/big.med")
     (False, True)
     """
     parts = path.split("/")
@@ -62,7 +62,11 @@ def _names(segments: tuple[Segment, ...], parts: list[str]) -> bool:
             if one + 1 == len(segments):
                 return other < len(parts)
             return any(rest(one + 1, start) for start in range(other, len(parts)))
-        return other < len(parts) and bool(segment.fullmatch(parts[other])) and rest(one + 1, other + 1)
+        return (
+            other < len(parts)
+            and bool(segment.fullmatch(parts[other]))
+            and rest(one + 1, other + 1)
+        )
 
     return rest(0, 0)
 

@@ -112,7 +112,7 @@ def prepare(
     """
     declared, taken = declare(source)
     if declared.requirements is None:
-        return _on_image(declared, taken, notify, executor)
+        return _on_image(source, declared, taken, notify, executor)
     interpreter, requirements = _ground(source, declared)
     timeout = _build_timeout(declared)
     builds = settings.get("environment.allow_builds")
@@ -150,34 +150,39 @@ def prepare(
 
 
 def _on_image(
-    declared: Declared, taken: Snapshot, notify: Notify, executor: str | None
+    source: PackageSource, declared: Declared, taken: Snapshot, notify: Notify, executor: str | None
 ) -> Prepared:
     """The package with its image in the engine of the executor that will run it."""
     from kedge.engine.look import look
-    from kedge.environment import images
+    from kedge.environment import builds, images
 
     description = declared.description
     kind = image_executor(executor).executor.kind
     engine = look(kind).engine
     assert engine is not None  # else the executor could not have been chosen
-    runtime = description.runtime
-    if runtime["kind"] != "image":
-        raise Unavailable(
-            f"`{description.name}` has a runtime of kind `{runtime['kind']}`, which this version of"
-            " Kedge can check but not run",
-            where=Where(path="runtime.kind"),
-            hint="build its image and name that, with kind `image`",
+    runtime, timeout = description.runtime, _build_timeout(declared)
+    if runtime["kind"] == "image":
+        created = images.find(engine, runtime["image"]) is None
+        image = images.pulled(engine, runtime["image"], runtime.get("platform"), notify, timeout)
+    else:
+        recipe = builds.Recipe(
+            package=description.name,
+            source=source.root,
+            folder=taken.folder,
+            dockerfile=runtime["dockerfile"],
+            context=runtime["context"],
+            arguments={},
+            platform=runtime.get("platform"),
         )
-    known = images.find(engine, runtime["image"])
-    image = images.pulled(
-        engine, runtime["image"], runtime.get("platform"), notify, _build_timeout(declared)
-    )
+        image, created = builds.built(engine, recipe, notify, timeout=timeout)
+        if created:
+            builds.remove_superseded(engine, recipe, image)
     return Prepared(
         description=description,
         snapshot=taken,
         environment=image.digest,
         ground=ImageGround(kind, image),
-        created=known is None,
+        created=created,
     )
 
 
