@@ -2,21 +2,25 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kedge.executor import cgroups
+from kedge.executor import ask_from_outside, cgroups, processes
 
 STUBBORN = Path(__file__).parents[1] / "packages" / "stubborn"
 LIMIT_S = 60.0  # of waiting for something that has to come
 EXECUTORS = ("sandbox", "process")
+ATTEMPTS = 5  # a machine that is busy makes one of them late, not each
+VANISHES_GRACE_S = 0.2  # of `vanishes_soon`
 
 
 def living(argument: str) -> list[int]:
@@ -41,6 +45,41 @@ def within(seconds: float, true: Callable[[], bool]) -> bool:
     return True
 
 
+def best_of_several(seconds: float, took: Callable[[], float]) -> None:
+    """That something can be done within so long, as promised."""
+    attempts: list[float] = []
+    while len(attempts) < ATTEMPTS:
+        attempts.append(took())
+        if attempts[-1] <= seconds:
+            return
+    raise AssertionError(f"promised within {seconds} s; took {attempts}")
+
+
+class Watched:
+    """Processes, held by descriptors that another process with the same number does not answer for."""
+
+    def __init__(self, numbers: list[int]) -> None:
+        self._held: dict[int, int] = {}
+        for number in numbers:
+            with suppress(ProcessLookupError):
+                self._held[os.pidfd_open(number)] = number
+
+    def await_end(self) -> float:
+        """Wait until all are gone: the monotonic clock at that moment."""
+        poll = select.poll()
+        for descriptor in self._held:
+            poll.register(descriptor, select.POLLIN)
+        while self._held:
+            ended = poll.poll(LIMIT_S * 1000)
+            at = time.monotonic()
+            assert ended, f"these live on: {list(self._held.values())}"
+            for descriptor, _ in ended:
+                poll.unregister(descriptor)
+                os.close(descriptor)
+                del self._held[descriptor]
+        return at
+
+
 class Run:
     """A run of `vanishes`: silent, deaf, and with a process that shows nothing of where it comes from."""
 
@@ -49,7 +88,7 @@ class Run:
         # A number of seconds that nobody else sleeps.
         self.marker = f"4242.{os.getpid()}{int.from_bytes(os.urandom(3))}"
         words = ["run", STUBBORN, function, "-v", *options]
-        if function == "vanishes":
+        if function.startswith("vanishes"):
             words.append(f"seconds={json.dumps(self.marker)}")
         self.face = kedge.start(*words)
         self.id = ""
@@ -67,6 +106,13 @@ class Run:
         """Wait for the face's end: its exit code and the rest of standard error."""
         _, err = self.face.communicate(timeout=LIMIT_S)
         return self.face.returncode, err.decode(errors="replace")
+
+    def processes(self) -> list[int]:
+        """All that it started, and what Kedge started for it."""
+        found = processes.descendants(self.supervisor)
+        (vanished,) = living(self.marker)
+        assert vanished in found
+        return found
 
     def record(self) -> Any:
         return self.kedge("show", self.id, "--json").json
@@ -90,20 +136,44 @@ def lives(process: int) -> bool:
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-def test_a_killed_face_ends_its_run_at_once(kedge: Any, executor: str) -> None:
-    run = Run(kedge, "--executor", executor)
-    assert living(run.marker)
-    workspace = Path(run.record()["folder"]) / "workspace"
-    assert workspace.is_dir()
-    os.kill(run.face.pid, signal.SIGKILL)
-    # The promise is one second; the machine may be busy.
-    assert within(10, lambda: run.is_gone() and not workspace.exists())
-    assert within(10, lambda: run.record()["status"] == "failed")
-    record = run.record()
-    assert record["failure_kind"] == "lost"
-    assert "went away" in record["failure"]["message"]
-    assert within(10, lambda: not lives(run.supervisor))
-    run.end()
+def test_a_killed_face_ends_its_run_within_a_second(kedge: Any, executor: str) -> None:
+    def took() -> float:
+        run = Run(kedge, "--executor", executor)
+        workspace = Path(run.record()["folder"]) / "workspace"
+        assert workspace.is_dir()
+        watched = Watched([*run.processes(), run.supervisor])
+        began = time.monotonic()
+        os.kill(run.face.pid, signal.SIGKILL)
+        ended = watched.await_end()
+        # The supervisor was the last of them: nothing is removed or written after this.
+        assert run.is_gone()
+        assert not workspace.exists()
+        record = run.record()
+        assert (record["status"], record["failure_kind"]) == ("failed", "lost")
+        assert "went away" in record["failure"]["message"]
+        run.end()
+        return ended - began
+
+    best_of_several(1.0, took)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_deaf_and_silent_run_is_gone_a_tenth_of_a_second_after_its_grace(
+    kedge: Any, executor: str
+) -> None:
+    def took() -> float:
+        run = Run(kedge, "--executor", executor, function="vanishes_soon")
+        control = os.path.join(run.record()["folder"], "control")
+        watched = Watched(run.processes())
+        began = time.monotonic()
+        assert ask_from_outside(control)
+        late = watched.await_end() - began - VANISHES_GRACE_S
+        assert late >= 0
+        assert run.end()[0] == 130
+        assert run.is_gone()
+        return late
+
+    best_of_several(0.1, took)
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

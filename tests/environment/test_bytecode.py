@@ -106,7 +106,10 @@ def test_paths_in_a_record_do_not_lead_elsewhere(tmp_path: Path) -> None:
     rows = ["../x.py", "/etc/x.py", "a/../b.py", "a//b.py", "good.py", '"with,comma.py"']
     rows = [f"{path},{value},1" for path in rows]
     record.write_text("\n".join([*rows, "no", "", "bad.py,sha256=*,1", "md5.py,md5=aa,1"]))
-    assert [path for path, _ in bytecode._sources(str(record))] == ["good.py", "with,comma.py"]
+    assert [path for path, _ in bytecode._sources(bytecode._rows(str(record)))] == [
+        "good.py",
+        "with,comma.py",
+    ]
 
 
 def test_a_folder_is_compiled_beside_its_sources(

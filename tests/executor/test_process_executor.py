@@ -2,11 +2,14 @@
 
 import errno
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kedge.executor import identity
+from kedge.executor import identity, staging
 
 
 def test_the_workspace_is_a_real_folder_with_the_package_linked_into_it(person) -> None:
@@ -45,6 +48,50 @@ def test_inputs_are_read_only_likenesses(person) -> None:
     assert int(inode) != source.stat().st_ino
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Path]:
+    """A folder on a file system of its own, from which nothing can be had without copying."""
+    folder = tempfile.mkdtemp(prefix="kedge-test-", dir="/dev/shm")
+    yield Path(folder)
+    shutil.rmtree(folder)
+
+
+def test_a_copy_that_takes_time_is_said(
+    somebody, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert staging.NOTEWORTHY_BYTES == 10**9
+    monkeypatch.setattr(staging, "NOTEWORTHY_BYTES", 3 << 20)
+    for name in ("one", "two"):
+        (elsewhere / name).write_bytes(b"x" * (2 << 20))
+        (elsewhere / name).chmod(0o644)
+    files = [[str(elsewhere / name), f"in/files/{name}"] for name in ("one", "two")]
+
+    def copies(kind: str, number: int) -> list[str]:
+        answer = somebody.run("true", kind=kind, files=files[:number])
+        assert answer["ended"]["exit_code"] == 0
+        return [text for text in answer["notices"] if "copied" in text]
+
+    assert copies("process", 1) == []
+    said = ["4 MB of input files were copied; the sandbox would not have to"]
+    assert copies("process", 2) == said
+    elsewhere.chmod(0o755)
+    monkeypatch.setattr(staging, "NOTEWORTHY_BYTES", 1)
+    assert copies("sandbox", 2) == []
+
+
+def test_a_copy_that_only_the_owners_mode_asks_for_is_said(
+    somebody, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "NOTEWORTHY_BYTES", 1 << 20)
+    closed = elsewhere / "closed"
+    closed.write_bytes(b"x" * (2 << 20))
+    closed.chmod(0o600)
+    answer = somebody.run("true", kind="sandbox", files=[[str(closed), "in/files/closed"]])
+    assert answer["ended"]["exit_code"] == 0
+    copied = [f"{closed} was copied (2 MB), since only its owner may read it"]
+    assert answer["notices"] == (copied if somebody.is_root else [])
+
+
 def test_a_run_of_roots_is_somebody_else_when_that_can_work(person) -> None:
     answer = person.python("import os; print(os.getuid())", kind="process")
     uid = int(answer["stdout"])
@@ -58,6 +105,9 @@ def test_a_run_of_roots_is_somebody_else_when_that_can_work(person) -> None:
 CLOSED = """
 import errno
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 said = {"uid": os.getuid(), "wrote": open("out/x", "w").write("1")}
 for name, deed in {

@@ -20,7 +20,7 @@ from kedge.errors import EnvironmentFailed
 
 __all__ = ["Distribution", "compile_folder", "finish", "is_finished", "link_known", "runner_for"]
 
-LAYOUT: Final = 1  # of the store: another number compiles everything anew
+LAYOUT: Final = 2  # of the store: another number compiles everything anew
 MARKER: Final = ".compiled"  # in an environment's folder, once nothing is left to compile
 TIMEOUT: Final = 1800.0  # seconds; the largest scientific stacks take a few minutes on two cores
 _MAX_WORKERS: Final = 8  # each holds the syntax tree of a large module: up to some 200 MB
@@ -32,11 +32,16 @@ class Distribution(Data):
 
     Args:
         key: names their content and the interpreter's bytecode.
-        files: path relative to site-packages, and SHA-256 in hex, sorted.
+        rows: the lines of its RECORD that are about them, sorted.
     """
 
     key: str
-    files: tuple[tuple[str, str], ...]
+    rows: tuple[str, ...]
+
+    @property
+    def files(self) -> tuple[tuple[str, str], ...]:
+        """Path relative to site-packages, and SHA-256 in hex, sorted."""
+        return _sources(self.rows)
 
     @property
     def store(self) -> str:
@@ -51,8 +56,7 @@ def link_known(interpreter: Interpreter, folder: str) -> bool:
     site = os.path.join(folder, interpreter.purelib)
     complete = True
     for one in _distributions(interpreter, site):
-        paths = [path for path, _ in one.files]
-        complete &= compiler.link(one.store, site, paths, interpreter.cache_tag)
+        complete &= compiler.link(one.store, site)
     if complete:
         mark(folder)
     return complete
@@ -185,22 +189,30 @@ def _distributions(interpreter: Interpreter, site: str) -> list[Distribution]:
         return []
     found = []
     for name in names:
-        files = _sources(os.path.join(site, name, "RECORD"))
-        if files:
-            key = digest.of_json([LAYOUT, interpreter.magic, interpreter.cache_tag, files])
-            found.append(Distribution(key, files))
+        rows = _rows(os.path.join(site, name, "RECORD"))
+        if rows:
+            key = digest.of_json([LAYOUT, interpreter.magic, interpreter.cache_tag, rows])
+            found.append(Distribution(key, rows))
     return found
 
 
-def _sources(record: str) -> tuple[tuple[str, str], ...]:
-    """The Python files that a RECORD lists with their hashes; paths that lead elsewhere are left out."""
-    import binascii
-
+def _rows(record: str) -> tuple[str, ...]:
+    """The lines of a RECORD that are about Python files, sorted."""
     try:
         with open(record, encoding="utf-8", errors="replace") as file:
             rows = file.read().splitlines()
     except OSError:
         return ()
+    # Programs, in folders beside this one, differ from environment to environment.
+    return tuple(
+        sorted({row for row in rows if ".py" in row and ",sha256=" in row and row[:3] != "../"})
+    )
+
+
+def _sources(rows: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The Python files that these rows list with their hashes; paths that lead elsewhere are left out."""
+    import binascii
+
     found = set()
     for row in rows:
         path, _, rest = row.rpartition(",")[0].rpartition(",")

@@ -56,7 +56,7 @@ def compiled(source: bytes, name: str) -> bytes:
     )
 
 
-def link(store: str, root: str, paths: list[str], tag: str) -> bool:
+def link(store: str, root: str) -> bool:
     """Give the sources of `root` their compiled files from `store`; whether that is there."""
     import fcntl
 
@@ -68,30 +68,27 @@ def link(store: str, root: str, paths: list[str], tag: str) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH)  # no clean-up takes it away meanwhile
         if not os.path.isdir(store):
             return False
-        link_all(store, root, paths, tag)
+        link_all(store, root)
     finally:
         os.close(descriptor)
     return True
 
 
-def link_all(store: str, root: str, paths: list[str], tag: str) -> None:
-    """Link what there is in `store` for the sources at `paths` in `root`."""
-    made: set[str] = set()
-    for path in paths:
-        name = target(path, tag)
-        destination = os.path.join(root, name)
-        folder = os.path.dirname(destination)
-        if folder not in made:
-            make_folder(folder)
-            made.add(folder)
-        try:
-            os.link(os.path.join(store, name), destination)
-        except FileExistsError:
-            pass
-        except FileNotFoundError:
-            continue  # a source that this Python cannot compile
-        except OSError:  # another file system, or one without hard links
-            copy(os.path.join(store, name), destination)
+def link_all(store: str, root: str) -> None:
+    """Link all that there is in `store` to its place in `root`."""
+    make_folder(root)
+    with os.scandir(store) as entries:
+        for entry in entries:
+            destination = f"{root}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                link_all(entry.path, destination)
+                continue
+            try:
+                os.link(entry.path, destination)
+            except FileExistsError:
+                pass
+            except OSError:  # another file system, or one without hard links
+                copy(entry.path, destination)
 
 
 def copy(source: str, destination: str) -> None:
@@ -145,9 +142,7 @@ def work(job: dict[str, Any]) -> None:
     unfinished: list[tuple[dict[str, Any], str, int]] = []
     for folder in job["folders"]:
         store = folder["store"]
-        if store is not None and link(
-            store, folder["root"], [path for path, _ in folder["files"]], tag
-        ):
+        if store is not None and link(store, folder["root"]):
             continue
         into = folder["root"]
         if store is not None:
@@ -159,13 +154,12 @@ def work(job: dict[str, Any]) -> None:
         run(tasks, tag, job["workers"])
         for folder, into, _ in unfinished:
             os.chmod(into, 0o755)
-            paths = [path for path, _ in folder["files"]]
             try:
                 os.rename(into, folder["store"])
             except OSError:  # another environment's process was first with the same content
-                link(folder["store"], folder["root"], paths, tag)
+                link(folder["store"], folder["root"])
             else:  # this process still has the lock that `link` would wait for
-                link_all(folder["store"], folder["root"], paths, tag)
+                link_all(folder["store"], folder["root"])
     finally:
         for _, into, descriptor in unfinished:
             shutil.rmtree(into, ignore_errors=True)

@@ -13,7 +13,9 @@ the same lock share an environment, and telling needs no evaluation of markers.
 import json
 import os
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 from kedge import digest, home
@@ -182,8 +184,8 @@ def _build(
         if not lock.is_empty:
             _install(interpreter, lock, temporary, made, on_progress, timeout, allow_builds)
         _frame(interpreter, lock, made)
-        bytecode.link_known(interpreter, made)
-        _open_to_all(made)
+        with _opening_to_all(made):
+            bytecode.link_known(interpreter, made)
         # One that lost its interpreter or was damaged stands in the way; out of it, then away.
         if os.path.lexists(folder):
             os.rename(folder, os.path.join(temporary, "old"))
@@ -296,6 +298,27 @@ def _make_relocatable(path: str, interpreter: Interpreter) -> None:
     os.replace(temporary, path)
 
 
+@contextmanager
+def _opening_to_all(folder: str) -> Iterator[None]:
+    """`_open_to_all`, done beside what the block does: each alone mostly waits for the file system."""
+    failed: list[Exception] = []
+
+    def work() -> None:
+        try:
+            _open_to_all(folder)
+        except Exception as error:  # noqa: BLE001 - raised where it can be caught
+            failed.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    for error in failed:
+        raise error
+
+
 def _open_to_all(folder: str) -> None:
     """Let everybody read the whole tree, whatever the umask and the modes in the wheels are."""
     status = os.stat(folder, follow_symlinks=False)
@@ -308,7 +331,10 @@ def _open_to_all(folder: str) -> None:
             if entry.is_dir():
                 _open_to_all(entry.path)
                 continue
-            mode = entry.stat(follow_symlinks=False).st_mode & 0o7777
+            try:
+                mode = entry.stat(follow_symlinks=False).st_mode & 0o7777
+            except FileNotFoundError:
+                continue  # a copy that got its own name meanwhile
             # Never written to by others, never set-user-id; executable for all or for nobody.
             wanted = 0o755 if mode & 0o111 else 0o644
             if mode != wanted:

@@ -186,7 +186,10 @@ def run(
     """
     observer = observer or Observer()
     cancel = cancel or Cancel()
-    waited = {"queued_s": time.monotonic() - request.asked, "preparing_s": ready.preparing_s}
+    waited = {
+        "queued_s": round(time.monotonic() - request.asked, 3),
+        "preparing_s": ready.preparing_s,
+    }
     prepared = ready.prepared
     function = prepared.description.function(request.function)
     inputs, problems = check_inputs(function.input_ports, dict(request.values))

@@ -52,15 +52,23 @@ def recurse_in_c() -> int:
     return 1
 
 
-def eat_memory(mb: int = 300) -> int:
+def eat_memory(mb: int = 300, seconds: float = 0.5) -> int:
     held = [b"x" * MB for _ in range(mb)]
-    time.sleep(0.5)
+    time.sleep(seconds)
     return len(held)
 
 
 def child_eats_memory(mb: int = 300) -> int:
-    code = f"import time; held = [b'x' * {MB} for _ in range({mb})]; time.sleep(1)"
+    code = f"import time; held = [b'x' * {MB} for _ in range({mb})]; time.sleep(50)"
     return subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def hide_memory(mb: int = 90, seconds: float = 0.5) -> int:
+    """As much in a file of /dev/shm, which nobody has open, as in the process."""
+    with open("/dev/shm/hidden", "wb") as file:
+        for _ in range(mb):
+            file.write(b"x" * MB)
+    return eat_memory(mb, seconds)
 
 
 def fork_bomb() -> int:

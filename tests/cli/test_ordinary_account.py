@@ -1,0 +1,304 @@
+"""The command line as an ordinary user has it: an account without rights, in a home of its own.
+
+Root plays one, with a number that nobody else has; whoever else runs the tests is one.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kedge as kedge_package
+from kedge.executor import processes
+
+TESTS = Path(__file__).parents[1]
+FATIGUE = TESTS.parent / "examples" / "fatigue"
+PACKAGES = TESTS / "packages"
+
+EXECUTORS = ("sandbox", "process")
+LIMIT_S = 60.0  # of waiting for something that has to come
+IS_ROOT = os.geteuid() == 0
+NUMBER = 70_000_000 + os.getpid() if IS_ROOT else os.geteuid()  # of this test process alone
+SHARED = ("/tmp", "/var/tmp", "/dev/shm")
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+class Account:
+    """Who calls `kedge`, in a folder where everything of theirs is."""
+
+    def __init__(self, kedge: Any, base: Path) -> None:
+        self.base = base
+        self.kedge = kedge
+        self.kedge.words = (*_becoming(base), sys.executable, "-m", "kedge")
+
+    def copy(self, package: Path) -> Path:
+        """A package in this account's own hands, for the one Python that it has in any case."""
+        copied = self.base / os.urandom(4).hex()
+        shutil.copytree(package, copied, ignore=shutil.ignore_patterns("__pycache__"))
+        manifest = copied / "kedge.yml"
+        manifest.write_text(manifest.read_text().replace('"3.12"', f'"{VERSION}"'))
+        for path in (copied, *copied.rglob("*")):
+            os.chown(path, NUMBER, NUMBER if IS_ROOT else -1)
+        return copied
+
+    def processes(self) -> list[int]:
+        """All of an account that is played: nobody else has its number. Those of a real one are not told."""
+        if not IS_ROOT:
+            return []
+        return [int(name) for name in filter(str.isdigit, os.listdir("/proc")) if _runs_as(name)]
+
+    def left_about(self) -> list[str]:
+        """What an account that is played has in the folders that everybody shares."""
+        if not IS_ROOT:
+            return []
+        paths = [os.path.join(folder, name) for folder in SHARED for name in os.listdir(folder)]
+        return [path for path in paths if _belongs(path)]
+
+
+def _runs_as(process: str) -> bool:
+    # Not the owner of the folder in /proc: root's, for a process that may not be looked at.
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return False
+    return f"\nUid:\t{NUMBER}\t" in status and "\nState:\tZ" not in status
+
+
+def _belongs(path: str) -> bool:
+    try:
+        return os.lstat(path).st_uid == NUMBER
+    except OSError:
+        return False
+
+
+def _becoming(base: Path) -> list[str]:
+    """What turns a command into one of the account, in an environment made from nothing."""
+    source = str(Path(kedge_package.__file__).parents[1])
+    variables = {
+        "HOME": str(base),
+        "KEDGE_HOME": str(base / "kedge-home"),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": source,
+    }
+    bare = ["env", "-i", "-C", str(base), *(f"{name}={text}" for name, text in variables.items())]
+    if not IS_ROOT:
+        return bare
+    opening = _opening(source, sys.prefix, sys.base_prefix)
+    return [
+        *("unshare", "--mount", "sh", "-c", f'{opening} && exec "$@"'),
+        *("sh", "setpriv", f"--reuid={NUMBER}", f"--regid={NUMBER}", "--clear-groups"),
+        *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--", *bare),
+    ]
+
+
+def _opening(*needed: str) -> str:
+    """Shell lines for a mount namespace, by which everybody gets to these folders at their own places.
+
+    The interpreter may lie below a closed folder, root's home say. That is covered by an empty one then.
+    """
+    behind: dict[str, set[str]] = {}
+    for path in {path for one in needed for path in (one, os.path.realpath(one))}:
+        parents = [str(parent) for parent in reversed(Path(path).parents)]
+        closed = [one for one in parents if not os.stat(one).st_mode & 0o001]
+        if closed:
+            behind.setdefault(closed[0], set()).add(path)
+    lines = ["mount --make-rprivate /"]
+    for closed, paths in behind.items():
+        lines += [f"exec 9< '{closed}'", f"mount -t tmpfs -o mode=755 tmpfs '{closed}'"]
+        for path in sorted(paths):
+            inside = os.path.relpath(path, closed)
+            lines.append(f"mkdir -p '{path}'")
+            lines.append(f"mount --no-canonicalize --bind /proc/$$/fd/9/'{inside}' '{path}'")
+        lines.append("exec 9<&-")
+    return " && ".join(lines)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The account's folder; what its first run prepares serves all."""
+    if not IS_ROOT:
+        yield tmp_path_factory.mktemp("account")
+        return
+    above = Path(tempfile.mkdtemp(prefix="kedge-test-", dir="/tmp"))
+    above.chmod(0o755)  # pytest's own folders are closed to others
+    (above / "base").mkdir()
+    os.chown(above / "base", NUMBER, NUMBER)
+    yield above / "base"
+    shutil.rmtree(above)
+
+
+@pytest.fixture
+def account(kedge_alone: Any, base: Path) -> Iterator[Account]:
+    account = Account(kedge_alone, base)
+    yield account
+    for process in account.processes():
+        processes.send(process, signal.SIGKILL)
+
+
+class Running:
+    """A run of `vanishes`: deaf, with a process that shows nothing of where it comes from."""
+
+    def __init__(self, account: Account, executor: str) -> None:
+        self.account = account
+        # A number of seconds that nobody else sleeps.
+        self.marker = f"4242.{os.getpid()}{int.from_bytes(os.urandom(3))}"
+        words = ["run", account.copy(PACKAGES / "stubborn"), "vanishes", "-v"]
+        given = ["--executor", executor, f"seconds={json.dumps(self.marker)}"]
+        self.face = account.kedge.start(*words, *given)
+        self.id = ""
+        for raw in self.face.stderr:
+            line = raw.decode(errors="replace")
+            if line.startswith("running "):
+                self.id = line.partition("(run ")[2].partition(",")[0]
+                assert f", {executor})" in line
+            if line.startswith("progress: 1/1 ready"):
+                break
+        else:
+            raise AssertionError("it ended before it was ready")
+        self.folder = account.base / "kedge-home" / "runs" / self.id
+        assert (self.folder / "workspace").is_dir()
+        assert self.processes()
+
+    def processes(self) -> list[int]:
+        """Those that have its marker as an argument, and all others of an account that is played."""
+        found = self.account.processes()
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if self.marker.encode() in words:
+                found.append(int(name))
+        return found
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the face's end: its exit code and the rest of standard error."""
+        _, err = self.face.communicate(timeout=LIMIT_S)
+        return self.face.returncode, err.decode(errors="replace")
+
+    def leaves_nothing(self) -> None:
+        """Once it has ended, whoever tidied up."""
+        assert within(LIMIT_S, lambda: not self.processes())
+        assert self.account.left_about() == []
+        assert sorted(os.listdir(self.folder)) == ["log"]
+
+    def record(self) -> Any:
+        return self.account.kedge("show", self.id, "--json").json
+
+
+def chosen(executor: str) -> list[str]:
+    return ["--executor", executor, "--json", "-q"]
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    """Whether something becomes true within so many seconds."""
+    until = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_an_example_takes_a_file_and_leaves_files(account: Account, executor: str) -> None:
+    package = account.copy(FATIGUE)
+    given = [f"history={package}/tests/astm-e1049.csv", "partial_factor=1", "detail_category=71"]
+    out = package / "results"
+    answer = account.kedge("run", package, *given, *chosen(executor), "--out", out).json
+    assert 0 < answer["damage"] < 1
+    assert (out / "cycles.csv").read_text().count("\n") == 8  # a header and its seven
+    assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {NUMBER}
+    record = account.kedge("show", answer["_run"]["id"], "--json").json
+    assert (record["status"], record["executor"]) == ("succeeded", executor)
+    assert account.left_about() == []
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_failure_is_told_and_recorded(account: Account, executor: str) -> None:
+    package = account.copy(PACKAGES / "raises")
+    ended = account.kedge("run", package, "raises", "load=7", *chosen(executor), code=1)
+    error = ended.json["error"]
+    assert error["kind"] == "function_error"
+    assert error["message"] == "Overloaded: the screw cannot carry 7 N"
+    assert "in divide" in error["traceback"]
+    record = account.kedge("show", error["run"], "--json").json
+    assert (record["status"], record["failure_kind"]) == ("failed", "function_error")
+    assert not (Path(record["folder"]) / "workspace").exists()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_more_memory_than_its_limit_is_out_of_memory(account: Account, executor: str) -> None:
+    package = account.copy(PACKAGES / "hostile")
+    ended = account.kedge("run", package, "child_eats_memory", *chosen(executor), code=1)
+    error = ended.json["error"]
+    assert error["kind"] == "out_of_memory"
+    assert error["evidence"]["peak_memory_mb"] > 60
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_ctrl_c_ends_the_run_and_all_it_started(account: Account, executor: str) -> None:
+    run = Running(account, executor)
+    os.killpg(run.face.pid, signal.SIGINT)
+    code, said = run.end()
+    assert code == 130
+    assert "error[cancelled]" in said
+    run.leaves_nothing()
+    assert run.record()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_run_is_cancelled_from_elsewhere(account: Account, executor: str) -> None:
+    run = Running(account, executor)
+    assert f"run {run.id}: cancelled" in account.kedge("cancel", run.id).err
+    run.leaves_nothing()
+    assert run.end()[0] == 130
+    assert run.record()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_when_both_of_kedges_processes_are_killed_the_next_command_settles_it(
+    account: Account, executor: str
+) -> None:
+    run = Running(account, executor)
+    (supervisor,) = children(run.face.pid)
+    os.kill(supervisor, signal.SIGSTOP)  # else it may tidy up first
+    os.kill(run.face.pid, signal.SIGKILL)
+    os.kill(supervisor, signal.SIGKILL)
+    run.end()
+    is_settled_by_the_next(run)
+
+
+def test_what_lost_its_guard_too_is_found_by_the_next_command(account: Account) -> None:
+    run = Running(account, "process")
+    (supervisor,) = children(run.face.pid)
+    (guard,) = children(supervisor)
+    for process in (supervisor, guard):
+        os.kill(process, signal.SIGSTOP)
+    for process in (run.face.pid, guard, supervisor):
+        os.kill(process, signal.SIGKILL)
+    run.end()
+    assert run.processes()
+    is_settled_by_the_next(run)
+
+
+def is_settled_by_the_next(run: Running) -> None:
+    run.account.kedge("runs")
+    run.leaves_nothing()
+    record = run.record()
+    assert (record["status"], record["failure_kind"]) == ("failed", "lost")
+    assert "went away" in record["failure"]["message"]
+
+
+def children(process: int) -> list[int]:
+    return [
+        int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
