@@ -13,6 +13,7 @@ from kedge.errors import Unavailable
 
 _LAYOUT: Final = 1
 _FAILURE_BELIEVED_S: Final = 10.0
+_PATIENCE_S: Final = 10.0  # a service that starts up may take some seconds
 _SOCKET: Final = "/var/run/docker.sock"
 
 _INSTALL: Final = {
@@ -79,7 +80,7 @@ def _answers(engine: Engine) -> bool:
 
 def _asked(kind: str, path: str) -> Found:
     try:
-        done = call(path, "info", "--format", "{{json .}}", timeout=20.0)
+        done = call(path, "info", "--format", "{{json .}}", timeout=_PATIENCE_S)
     except Unavailable as error:
         return Found(None, error.message, error.hint or "")
     try:

@@ -1,6 +1,7 @@
 """The engines' programs: where they are, calling one to its end, and starting one that goes on."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -48,28 +49,30 @@ def call(
         Unavailable: it cannot be executed, or did not answer in time.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             [*dies_with_us(), path, *arguments],
-            input=input,
-            capture_output=True,
-            timeout=timeout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=variables(),
-            check=False,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        raise Unavailable(
-            f"{os.path.basename(path)} did not answer within {timeout:g} s to `{arguments[0]}`",
-            hint="see whether its service is well, for example with `kedge doctor`",
-        ) from None
     except OSError as error:
         raise Unavailable(
             f"{path} cannot be executed: {error.strerror}", hint="install it anew"
         ) from error
-    return Finished(
-        done.returncode,
-        done.stdout.decode(errors="replace"),
-        done.stderr.decode(errors="replace"),
-    )
+    with process:
+        try:
+            out, err = process.communicate(input, timeout=timeout)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # what it started holds the pipes as well
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise Unavailable(
+                f"{os.path.basename(path)} did not answer within {timeout:g} s to `{arguments[0]}`",
+                hint="see whether its service is well, for example with `kedge doctor`",
+            ) from None
+    return Finished(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
 def start(path: str, *arguments: str) -> subprocess.Popen[bytes]:

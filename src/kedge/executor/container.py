@@ -13,8 +13,9 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from kedge.contract.ownership import remove
+from kedge.data import replace
 from kedge.engine.look import Engine, look
-from kedge.engine.programs import call, dies_with_us, start, variables
+from kedge.engine.programs import call, dies_with_us, program, start, variables
 from kedge.errors import Lost, StartFailed, Unavailable
 from kedge.executor import identity, processes
 from kedge.executor.base import Executor, Usable
@@ -29,7 +30,7 @@ from kedge.task.payload import ImageRoot, Process
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
-    from kedge.executor.job import Ended, Job
+    from kedge.executor.job import Ended, Job, Stream
     from kedge.task.resources import Resources
 
 WORKSPACE: Final = "/workspace"
@@ -43,6 +44,12 @@ _REFUSED: Final = (
     126,
     127,
 )  # what an engine's program ends with when the container could not start
+_NOT_STARTED: Final = (
+    "[FATAL tini",
+    "ERROR (catatonit",
+    "catatonit: failed",
+)  # the first process's words
+_TAIL_BYTES: Final = 4096
 _FATAL: Final = 128  # a program that a signal ended is reported with this and the signal's number
 _OWN_VARIABLES: Final = ("HOME", "PATH", "USER", "TMPDIR", "LANG", "TZ", "LC_ALL", "NO_COLOR")
 _OWN_PREFIXES: Final = (
@@ -82,13 +89,16 @@ class ContainerExecutor(Executor):
         found = look(self.kind)
         if found.engine is None:
             raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
+        heard = _Heard(job)
         with ExitStack() as after:
             group = ContainerGroup()
             bounds = Bounds(job, group, writable(job))
             after.callback(bounds.close)
-            return watch(
-                _start(found.engine, payload, payload.root, job, group, after), job, bounds
-            )
+            job = replace(job, on_output=heard.output)
+            program = _start(found.engine, payload, payload.root, job, group, after)
+            ended = watch(program, job, bounds)
+        heard.check(ended, payload.argv[0])
+        return ended
 
 
 class DockerExecutor(ContainerExecutor):
@@ -105,6 +115,36 @@ class PodmanExecutor(ContainerExecutor):
     kind: ClassVar[str] = "podman"
     kind_name: ClassVar[str] = "Podman"
     kind_description: ClassVar[str] = "Runs a program of an image in a container made by Podman."
+
+
+class _Heard:
+    """Passes on what a container writes, and knows its first process's word that nothing could be started."""
+
+    def __init__(self, job: "Job") -> None:
+        self._pass_on = job.on_output
+        self._last = b""
+
+    def output(self, stream: "Stream", data: bytes) -> None:
+        """Hand on one chunk."""
+        if stream == "stderr":
+            self._last = (self._last + data)[-_TAIL_BYTES:]
+        self._pass_on(stream, data)
+
+    def check(self, ended: "Ended", program: str) -> None:
+        """Raise StartFailed if the program was not there to be started."""
+        if ended.exit_code not in _REFUSED or ended.reason != "exited":
+            return
+        lines = self._last.decode(errors="replace").strip().splitlines()
+        if lines and lines[-1].startswith(_NOT_STARTED):
+            raise _could_not_start(f"{program}: {lines[-1].rpartition(': ')[2]}")
+
+
+def remove_container(kind: str, run_id: str) -> None:
+    """Remove the container of a run whose holder is gone, whatever it does; none there is fine."""
+    path = program(kind)
+    if path is not None:
+        with suppress(Unavailable):  # the engine is away: `kedge gc` looks again
+            call(path, "rm", "--force", "--volumes", name_of(run_id))
 
 
 def name_of(run_id: str) -> str:

@@ -1,11 +1,19 @@
 """What a run that nobody holds any more may have left running on this machine."""
 
+from kedge.engine import KINDS
 from kedge.executor import cgroups, marks
 from kedge.executor.watch import KILL_PATIENCE_S
 
 
-def clear(run_id: str) -> None:
-    """Kill every process of a run whose holder is gone, and remove its control group."""
+def clear(run_id: str, executor: str | None = None) -> None:
+    """Kill every process of a run whose holder is gone, and remove its control group or its container.
+
+    `executor` is the kind of the executor that it had, where that is known.
+    """
+    if executor in KINDS:
+        from kedge.executor.container import remove_container
+
+        remove_container(executor, run_id)
     cgroups.remove_named(run_id)
     if (mark := marks.of(run_id)) is not None:
         marks.kill_all(mark, KILL_PATIENCE_S)

@@ -261,7 +261,7 @@ def settle() -> None:
 
 
 def _clear(lost: record.Run) -> None:
-    clear(lost.id)
+    clear(lost.id, lost.executor)
     with suppress(OSError):  # another process is at it too; what cannot go now, `kedge gc` removes
         workspace.remove(os.path.join(lost.folder, "workspace"))
     with suppress(OSError):

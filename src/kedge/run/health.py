@@ -22,11 +22,9 @@ from kedge.home import home
 type State = Literal["ok", "limited", "missing"]
 
 _ANSWER_S: Final = 10.0  # for a program to say its version: on a busy machine it takes one or two
-_ENGINE_S: Final = 5.0  # for a container engine, whose daemon may hang
 _LITTLE_ROOM: Final = 2 * 10**9  # bytes: one scientific environment
 _FICLONE: Final = 0x40049409  # linux/fs.h: share all blocks of one file with another
 _DAY_S: Final = 86_400.0
-_UNUSED: Final = "this version of Kedge runs no containers"
 
 
 class Check(Data):
@@ -250,17 +248,22 @@ def _interpreters() -> Iterator[tuple[str, str]]:
             yield one.version, one.path
 
 
-def _engine(name: str, side: str) -> Callable[[], tuple[State, str, tuple[str, ...]]]:
-    """Whether a container engine is there and answers; honest about not being used yet."""
+def _engine(name: str) -> Callable[[], tuple[State, str, tuple[str, ...]]]:
+    """Whether a container engine is there and answers, for packages that stand on images."""
 
     def check() -> tuple[State, str, tuple[str, ...]]:
-        path = shutil.which(name)
-        if path is None:
-            return "missing", f"not found; {_UNUSED}", ()
-        answer = _answer([path, "version", "--format", f"{{{{.{side}.Version}}}}"], _ENGINE_S)
-        if answer is None:
-            return "limited", f"{path} is there, but nothing answers it; {_UNUSED}", ()
-        return "ok", f"{path} ({answer}); {_UNUSED}", ()
+        from kedge.engine.look import look
+        from kedge.engine.programs import program
+
+        found = look(name, fresh=True)
+        engine = found.engine
+        if engine is None:
+            return ("limited" if program(name) else "missing"), found.reason, (found.hint,)
+        mode = "rootless" if engine.rootless else "as root"
+        if not engine.local:
+            hint = "unset DOCKER_HOST, or run Kedge there"
+            return "limited", f"{engine.path} ({engine.version}) is on another machine", (hint,)
+        return "ok", f"{engine.path} ({engine.version}), {mode}, {engine.platform}", ()
 
     return check
 
@@ -308,6 +311,6 @@ _CHECKS: Final = (
     ("executor", _executor),
     ("uv", _uv),
     ("pythons", _pythons),
-    ("docker", _engine("docker", "Server")),
-    ("podman", _engine("podman", "Client")),
+    ("docker", _engine("docker")),
+    ("podman", _engine("podman")),
 )
