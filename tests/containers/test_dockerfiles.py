@@ -107,7 +107,7 @@ def test_the_instruction_that_fails_is_named_with_its_line(
     error = ended.json["error"]
     assert error["code"] == "environment_error"
     assert "`RUN echo before && cat /nowhere` failed" in error["message"]
-    assert error["where"]["file"] == str(package / "Dockerfile") and error["where"]["line"] == 6
+    assert error["where"] == f"{package / 'Dockerfile'}:6"
     assert "No such file" in " ".join(error["evidence"]["said"])
 
 

@@ -40,8 +40,8 @@ def test_files_values_progress_and_artifacts_cross_the_boundary(
     record = kedge_alone("show", ended.json["_run"]["id"], "--json").json
     assert record["environment"].startswith("sha256:")
     assert record["measured"]["wall_s"] > 0
-    logged = kedge_alone("logs", record["id"]).out
-    assert "said on stdout" in logged and "said on stderr" in logged
+    logged = kedge_alone("logs", record["id"])
+    assert "said on stdout" in logged.out and "said on stderr" in logged.err
     for place, _, names in os.walk(record["folder"]):
         assert all(os.stat(os.path.join(place, name)).st_uid == os.geteuid() for name in names)
 

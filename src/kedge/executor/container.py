@@ -6,6 +6,7 @@ that owns nothing, no capabilities, no network, a root that cannot be written, a
 
 import json
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ LABEL_HOME: Final = "kedge.home"
 LABEL_RUN: Final = "kedge.run"
 
 _MOST_BINDS: Final = 1000
+_OPEN_FILES: Final = 65536
+_PROCESSES: Final = 32768  # of one account; a run's own are limited by its control group
 _NEVER: Final = "0001-01-01T00:00:00"  # when a container was started that never was
 _REFUSED: Final = (
     125,
@@ -132,7 +135,7 @@ class _Heard:
 
     def check(self, ended: "Ended", program: str) -> None:
         """Raise StartFailed if the program was not there to be started."""
-        if ended.exit_code not in _REFUSED or ended.reason != "exited":
+        if ended.exit_code not in (1, *_REFUSED) or ended.reason != "exited":
             return
         lines = self._last.decode(errors="replace").strip().splitlines()
         if lines and lines[-1].startswith(_NOT_STARTED):
@@ -210,7 +213,15 @@ def _held(resources: "Resources") -> Iterator[str]:
         "--pids-limit",
         str(resources.pids + 1),
     )  # and the first process, which is the engine's
+    # Named, all of them: what an engine takes by itself may be more than this machine's root may give.
     yield from ("--ulimit", "core=0:0")
+    for name, limit, most in (
+        ("nofile", resource.RLIMIT_NOFILE, _OPEN_FILES),
+        ("nproc", resource.RLIMIT_NPROC, _PROCESSES),
+    ):
+        highest = resource.getrlimit(limit)[1]
+        number = most if highest == resource.RLIM_INFINITY else min(most, highest)
+        yield from ("--ulimit", f"{name}={number}:{number}")
     if resources.cpu < (os.cpu_count() or 1):
         yield from ("--cpus", format(resources.cpu, "g"))
 
