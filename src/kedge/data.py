@@ -58,9 +58,11 @@ class Data:
             for name, kind in cls.__annotations__.items()
             if getattr(kind, "__origin__", kind) is not ClassVar
         )
-        cls.__fields__ = (*cls.__fields__, *own)
+        cls.__fields__ = tuple(dict.fromkeys((*cls.__fields__, *own)))
         type.__setattr__(cls, "__match_args__", cls.__fields__)
-        cls.__defaults__ += tuple((name, vars(cls)[name]) for name in own if name in vars(cls))
+        given = {name: vars(cls)[name] for name in own if name in vars(cls)}
+        kept = [entry for entry in cls.__defaults__ if entry[0] not in own]
+        cls.__defaults__ = (*kept, *given.items())
         if not frozen:
             cls.__setattr__ = object.__setattr__  # type: ignore[method-assign, assignment]
             cls.__delattr__ = object.__delattr__  # type: ignore[method-assign]
@@ -120,7 +122,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(map(_plain, value))
+        return [*map(_plain, value)] if isinstance(value, list) else tuple(map(_plain, value))
     return value
 
 

@@ -103,12 +103,7 @@ def test_a_run_of_roots_is_somebody_else_when_that_can_work(person) -> None:
 
 
 CLOSED = """
-import errno
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+import errno, os
 said = {"uid": os.getuid(), "wrote": open("out/x", "w").write("1")}
 for name, deed in {
     "mode": lambda: os.chmod("{base}/secret", 0o666),

@@ -59,6 +59,15 @@ class Display:
         if self.verbosity >= _VERBOSE:
             self._say(f"note: {text}")
 
+    def lacking(self, text: str) -> None:
+        """What this machine does not enforce: a notice the first time that it is shown."""
+        from kedge.run.told import first_time
+
+        if self.verbosity > _QUIET and first_time(text):
+            self.notice(text)
+        else:
+            self.detail(text)
+
     def show(self, name: str, payload: Any) -> None:
         """Whatever a run's observer is told: the name of its call, and what was told."""
         match name:
@@ -74,6 +83,8 @@ class Display:
                 self.notice(payload)
             case "detail":
                 self.detail(payload)
+            case "lacking":
+                self.lacking(payload)
 
     def _started(self, run: Mapping[str, Any]) -> None:
         text = f"running {run['function']}"

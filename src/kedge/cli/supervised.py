@@ -301,6 +301,7 @@ class _Mouth:
             output=lambda stream, data: self.tell("output", (stream, data), may_drop=True),
             notice=lambda text: self.tell("notice", text),
             detail=lambda text: self.tell("detail", text),
+            lacking=lambda text: self.tell("lacking", text),
             tick=self._flush,
         )
 

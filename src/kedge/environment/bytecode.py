@@ -204,9 +204,11 @@ def _rows(record: str) -> tuple[str, ...]:
     except OSError:
         return ()
     # Programs, in folders beside this one, differ from environment to environment.
-    return tuple(
-        sorted({row for row in rows if ".py" in row and ",sha256=" in row and row[:3] != "../"})
-    )
+    return tuple(sorted({row for row in rows if _is_source(row)}))
+
+
+def _is_source(row: str) -> bool:
+    return (".py,sha256=" in row or '.py",sha256=' in row) and not row.startswith("../")
 
 
 def _sources(rows: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

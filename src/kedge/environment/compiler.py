@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # 3.8 cannot evaluate it
 _UNCHECKED_HASH = 1  # PEP 552: bit 0 "by hash", bit 1 "check the source"
 _CANNOT = (OSError, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError)
 
+SPOILED = "spoiled"  # in a store that is made: a source was not the one that its RECORD tells
+
 
 def target(path: str, tag: str) -> str:
     """The relative path of a source's compiled file."""
@@ -83,6 +85,8 @@ def link_all(store: str, root: str) -> None:
             if entry.is_dir(follow_symlinks=False):
                 link_all(entry.path, destination)
                 continue
+            if not entry.name.endswith(".pyc"):
+                continue  # half of one, of a process that was killed
             try:
                 os.link(entry.path, destination)
             except FileExistsError:
@@ -151,8 +155,11 @@ def work(job: dict[str, Any]) -> None:
         for path, digest in folder["files"]:
             tasks.append((os.path.join(folder["root"], path), into, path, digest))
     try:
-        run(tasks, tag, job["workers"])
+        finished = run(tasks, tag, job["workers"])
         for folder, into, _ in unfinished:
+            if not finished or os.path.exists(os.path.join(into, SPOILED)):
+                link_all(into, folder["root"])  # good for here, and not to be kept as all there is
+                continue
             os.chmod(into, 0o755)
             try:
                 os.rename(into, folder["store"])
@@ -188,13 +195,13 @@ def temporary_beside(store: str) -> tuple[str, int]:
         os.close(descriptor)
 
 
-def run(tasks: list[Task], tag: str, workers: int) -> None:
-    """Compile all tasks, the largest first, in `workers` processes."""
+def run(tasks: list[Task], tag: str, workers: int) -> bool:
+    """Compile all tasks, the largest first, in `workers` processes; whether none of these was ended."""
     tasks = sorted(tasks, key=lambda task: -size_of(task[0]))
     workers = max(1, min(workers, len(tasks) // 8))
     if workers == 1:
         compile_all(tasks, tag)
-        return
+        return True
     children = []
     for number in range(workers):
         child = os.fork()
@@ -206,8 +213,9 @@ def run(tasks: list[Task], tag: str, workers: int) -> None:
             finally:
                 os._exit(code)
         children.append(child)
-    for child in children:
-        os.waitpid(child, 0)  # one that crashed on some source leaves that one uncompiled
+    # One that crashed on some source leaves that one uncompiled, and those that it had not come to.
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    return not any(ended)
 
 
 def compile_all(tasks: list[Task], tag: str) -> None:
@@ -219,7 +227,9 @@ def compile_all(tasks: list[Task], tag: str) -> None:
             with open(source_path, "rb") as file:
                 source = file.read()
             if digest is not None and hashlib.sha256(source).hexdigest() != digest:
-                continue  # not the file that its store is named for: it must not be kept as that
+                # Not the file that the store is named for: it must not be kept as that.
+                open(os.path.join(into, SPOILED), "w").close()
+                continue
             data = compiled(source, path)
         except _CANNOT:
             continue  # Python itself will say so, if it is ever imported

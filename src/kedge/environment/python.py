@@ -15,7 +15,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal
 
 from kedge import digest, home
@@ -331,11 +331,13 @@ def _open_to_all(folder: str) -> None:
             if entry.is_dir():
                 _open_to_all(entry.path)
                 continue
-            try:
-                mode = entry.stat(follow_symlinks=False).st_mode & 0o7777
-            except FileNotFoundError:
-                continue  # a copy that got its own name meanwhile
-            # Never written to by others, never set-user-id; executable for all or for nobody.
-            wanted = 0o755 if mode & 0o111 else 0o644
-            if mode != wanted:
-                os.chmod(entry.path, wanted)
+            with suppress(FileNotFoundError):  # a copy that got its own name meanwhile
+                _open_file(entry)
+
+
+def _open_file(entry: os.DirEntry[str]) -> None:
+    mode = entry.stat(follow_symlinks=False).st_mode & 0o7777
+    # Never written to by others, never set-user-id; executable for all or for nobody.
+    wanted = 0o755 if mode & 0o111 else 0o644
+    if mode != wanted:
+        os.chmod(entry.path, wanted)

@@ -165,7 +165,7 @@ def _in_folder(shared_memory: str) -> int:
 
 
 def _in_open_files(processes: Iterable[int]) -> int:
-    """Bytes of the memory files that `processes` have open: they need not be mapped to hold memory."""
+    """Bytes of the memory files that `processes` have open to write: none need be mapped to hold memory."""
     found: dict[tuple[int, int], int] = {}
     devices = _memory_devices()
     for process in processes:
@@ -177,9 +177,10 @@ def _in_open_files(processes: Iterable[int]) -> int:
         for name in names:
             try:
                 info = os.stat(f"{folder}/{name}")
+                written = os.lstat(f"{folder}/{name}").st_mode & stat.S_IWUSR  # how it was opened
             except OSError:
                 continue
-            if info.st_dev in devices and stat.S_ISREG(info.st_mode):
+            if written and info.st_dev in devices and stat.S_ISREG(info.st_mode):
                 found[info.st_dev, info.st_ino] = info.st_blocks * 512
     return sum(found.values())
 

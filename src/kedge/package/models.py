@@ -329,7 +329,7 @@ class _RuntimeBlock(Block):
         None,
         gt=0,
         le=1e9,
-        description="Seconds that preparing the environment or image may take; `kedge.toml` says else.",
+        description="Seconds that preparing the environment or image may take; by default what kedge.toml says.",
     )
 
 

@@ -21,7 +21,7 @@ class Ports(Data):
     decided: frozenset[str] = frozenset()
 
     def to_schema(self) -> Schema:
-        """The ports as one JSON Schema of an object; `from_schema` is the way back, without loss."""
+        """The ports as one JSON Schema of an object; `from_schema` is the way back, `decided` aside."""
         return {
             "type": "object",
             "properties": dict(self.properties),

@@ -19,7 +19,7 @@ from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
 from kedge.ports import check_inputs, extensions_of, kind_of, mask
-from kedge.run import events, record, secrets, told, unrecorded
+from kedge.run import events, record, secrets, unrecorded
 from kedge.run.description import Function
 from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
 from kedge.run.prepare import ImageGround, Prepared, prepare
@@ -210,7 +210,7 @@ def run(
     for warning in warnings:
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
-        (observer.notice if told.first_time(text) else observer.detail)(text)
+        observer.lacking(text)
     warm_up()
     facts: dict[str, Any] = {
         "package": prepared.description.name,

@@ -112,8 +112,7 @@ class Description(Data):
 
     def to_json(self) -> dict[str, Any]:
         """The description as JSON data; `from_json` gives an equal one back."""
-        found: dict[str, Any] = asdict(self)
-        return found
+        return asdict(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> "Description":

@@ -1,9 +1,10 @@
 """One run while it goes on: staged, executed, collected, its record ended."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from kedge.contract import failure, progress, workspace
 from kedge.data import Data
@@ -25,6 +26,16 @@ from kedge.run.log import LogWriter, Stream
 from kedge.run.outcome import STDERR_LINES, add_refused_forks, failure_of, last_lines, warnings_of
 from kedge.task import Task
 
+# What a machine says that has no more descriptors, processes, memory or disk to give.
+_SCARCE: Final = (
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EAGAIN,
+    errno.ENOMEM,
+    errno.ENOSPC,
+    errno.EDQUOT,
+)
+
 
 class Observer(Data):
     """Who wants to know what happens; every one of these may be left out.
@@ -35,6 +46,7 @@ class Observer(Data):
         progress: given each of the code's events.
         output: given what the code wrote, as it comes.
         notice: told what the user should read; `detail` what only some want to know.
+        lacking: told what this machine does not enforce, each time; people want to know it once.
         tick: called every 50 ms or so while the code runs.
     """
 
@@ -44,6 +56,7 @@ class Observer(Data):
     output: Callable[[Stream, bytes], None] = lambda _stream, _data: None
     notice: Callable[[str], None] = lambda _: None
     detail: Callable[[str], None] = lambda _: None
+    lacking: Callable[[str], None] = lambda _: None
     tick: Callable[[], None] = lambda: None
 
 
@@ -130,8 +143,12 @@ class Execution:
         except KedgeError as error:
             wrong = StartFailed(error.message, where=error.where, hint=error.hint)
         except OSError as error:
+            if error.errno not in _SCARCE:
+                lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
+                record.finish(self.entry, lost)
+                raise
             wrong = StartFailed(
-                f"this machine refuses what the run needs: {error.strerror or error}",
+                f"this machine refuses what the run needs: {error.strerror}",
                 hint="see what bounds open files (`ulimit -n`), processes (`ulimit -u`) and disk",
             )
         except BaseException as error:

@@ -14,7 +14,7 @@ def first_time(sentence: str) -> bool:
     """
     line = re.sub(r"\d+(\.\d+)?", "0", sentence).replace("\n", " ") + "\n"
     path = os.path.join(home(), "told")
-    with suppress(OSError), open(path, encoding="utf-8") as file:
+    with suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         if line in file:
             return False
     with suppress(OSError):

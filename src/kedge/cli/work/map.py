@@ -111,7 +111,9 @@ class _Sweep:
         self.cancel = cancel
         self.group = Cancel(cancel)  # every row's, which the first failure may end
         self.count = _Count(len(contents.keys))
-        self.notices: dict[str, bool] = {}  # what runs said, and whether it was passed on
+        self.notices: dict[
+            tuple[str, str], bool
+        ] = {}  # what runs said, and whether it was passed on
         self.failures: list[str] = []
         self.outputs = _output_columns(self.function.output_ports, contents.columns)
 
@@ -224,14 +226,18 @@ class _Sweep:
 
     def _run(self, case: Case, journal: sweep.Journal) -> Result:
         """One row, in a thread of its own."""
-        observer = Observer(started=journal.add, notice=self._notice)
+        observer = Observer(started=journal.add, notice=self._notice, lacking=self._lacking)
         request = replace(self.request, values=case.inputs)  # asked for with all others
         return core.run(self.ready, request, observer, Cancel(self.group))
 
     def _notice(self, text: str) -> None:
         """Keep what a run says, in its thread; the same sentence of many runs is told once."""
         if len(self.notices) < _NOTICES:
-            self.notices.setdefault(text, False)
+            self.notices.setdefault(("notice", text), False)
+
+    def _lacking(self, text: str) -> None:
+        if len(self.notices) < _NOTICES:
+            self.notices.setdefault(("lacking", text), False)
 
     def _ended(self, case: Case, failure: KedgeError | None) -> None:
         if failure is None:
@@ -240,10 +246,10 @@ class _Sweep:
             self.count.failed += 1
             if len(self.failures) < _SHOWN_FAILURES:
                 self.failures.append(f"row {case.number}: {_error_text(failure)}")
-        for text, told in tuple(self.notices.items()):
+        for said, told in tuple(self.notices.items()):
             if not told:
-                self.notices[text] = True
-                self.observer.notice(text)
+                self.notices[said] = True
+                getattr(self.observer, said[0])(said[1])
         self._tell()
 
     def _tell(self) -> None:
