@@ -109,7 +109,11 @@ class GroupV1:
         memory_mb, oom_kills, at_limit = None, None, False
         if (memory := self._made.get("memory")) is not None:
             memory_mb = _memory_mb(folders.numbers(f"{memory}/memory.stat"))
-            at_limit = bool(folders.number(f"{memory}/memory.failcnt"))
+            # Where the limit with swap is the same one, that is what is reached first.
+            at_limit = any(
+                folders.number(f"{memory}/{name}")
+                for name in ("memory.failcnt", "memory.memsw.failcnt")
+            )
             oom_kills = folders.numbers(f"{memory}/memory.oom_control").get("oom_kill")
             if oom_kills is not None and not at_limit:
                 oom_kills = 0  # the machine's memory was full, or that of a group above
