@@ -81,6 +81,7 @@ def built(
     name = digest.of_json(
         [
             _LAYOUT,
+            home.home(),  # another home's image is not this one's to count on, nor to remove
             found.context_digest(),
             found.dockerfile_digest,
             sorted(recipe.arguments.items()),

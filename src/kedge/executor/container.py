@@ -7,10 +7,12 @@ that owns nothing, no capabilities, no network, a root that cannot be written, a
 import json
 import os
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, final
 
 from kedge.contract.ownership import remove
@@ -53,6 +55,8 @@ _NOT_STARTED: Final = (
     "catatonit: failed",
 )  # the first process's words
 _TAIL_BYTES: Final = 4096
+_EAGER_S: Final = 0.01  # a look goes through the processes of the machine
+_EAGER_FOR_S: Final = 5.0
 _FATAL: Final = 128  # a program that a signal ended is reported with this and the signal's number
 _OWN_VARIABLES: Final = ("HOME", "PATH", "USER", "TMPDIR", "LANG", "TZ", "LC_ALL", "NO_COLOR")
 _OWN_PREFIXES: Final = (
@@ -334,13 +338,23 @@ class Contained:
             ) from error
         descriptors.close(stdout_end, stderr_end)
         self.ended = descriptors.add(os.pidfd_open(self._client.pid))
+        self.began: float | None = None
+        self.eager_s = _EAGER_S
+        self._eager_until = time.monotonic() + _EAGER_FOR_S
+        self._killed = False
 
     def found(self) -> bool:
-        """Nothing has to be learnt while it lives that the engine could not say after."""
+        """Whether its processes are known, or can only be looked for now and then.
+
+        Those of an engine that runs in a machine of its own are never found.
+        """
         if self._group.container is None:
             with suppress(OSError), open(self._id_file) as file:
                 self._group.container = file.read().strip() or None
-        return True
+        known = self._group.find()
+        if known and self.began is None:
+            self.began = time.monotonic()
+        return known or time.monotonic() > self._eager_until
 
     def ask(self) -> None:
         """SIGTERM to its process group."""
@@ -355,11 +369,12 @@ class Contained:
     def ask_all(self) -> None:
         """SIGTERM to all of its processes."""
         for process in self.processes():
-            processes.send(process, 15)
-            processes.send(process, 18)
+            processes.send(process, signal.SIGTERM)
+            processes.send(process, signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL to the container, by the kernel where that may be and by the engine in any case."""
+        self._killed = True
         self._group.kill()
         self._helpers.append(start(self._engine.path, "kill", self._name))
 
@@ -393,13 +408,16 @@ class Contained:
                 f"the connection to {self._engine.kind} was lost while the container ran",
                 hint="see whether its service was restarted, then run it again",
             )
-        if state.get("OOMKilled"):
-            self._group.counts_kills(1)
+        exit_code, number = _told_apart(int(state["ExitCode"]))
+        self._group.settle(
+            engine_says=bool(state.get("OOMKilled")),
+            killed=number == signal.SIGKILL and not self._killed,
+        )
         self._remove()
         if began.startswith(_NEVER):
             raise _could_not_start(str(state.get("Error", "")))
-        exit_code, number = _told_apart(int(state["ExitCode"]))
-        return Outcome(True, exit_code, number, None, None, None, None)
+        wall = _seconds(began, str(state.get("FinishedAt", "")))
+        return Outcome(True, exit_code, number, None, None, None, None, wall)
 
     def close(self) -> None:
         """Remove the container, whatever it does, and let go of the descriptors."""
@@ -441,6 +459,17 @@ class Contained:
     def _remove(self) -> None:
         if self._removal is None:
             self._removal = start(self._engine.path, "rm", "--force", "--volumes", self._name)
+
+
+def _seconds(began: str, ended: str) -> float | None:
+    """Seconds between two of an engine's times, None where they cannot be read."""
+    try:
+        passed = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    except ValueError:
+        return None
+    return max(
+        0.0, passed.total_seconds()
+    )  # the clock of a quick end may be read before the start's
 
 
 def _told_apart(code: int) -> tuple[int | None, int | None]:

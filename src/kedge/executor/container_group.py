@@ -10,6 +10,7 @@ from kedge.executor.cgroup import LIMITING, Usage
 from kedge.executor.cgroup_hierarchies import Hierarchy, hierarchies
 from kedge.executor.cgroup_v1 import GroupV1
 from kedge.executor.cgroup_v2 import GroupV2
+from kedge.executor.oom_events import OomEvents
 
 _MONITOR: Final = "conmon"  # Podman's own, in a group that has the container's id as well
 
@@ -27,10 +28,9 @@ class ContainerGroup:
 
     def __init__(self) -> None:
         self.container: str | None = None
-        self.first: int | None = (
-            None  # the container's first process, by its number on this machine
-        )
+        self.first: int | None = None  # its first process, by its number on this machine
         self._group: GroupV1 | GroupV2 | None = None
+        self._events: OomEvents | None = None
         self._seen = Usage(None, None, None, at_limit=False)
 
     def join(self, pid: int) -> None:
@@ -40,8 +40,11 @@ class ContainerGroup:
         """Whether the group is known; looks for it when not."""
         if self._group is None and self.container is not None:
             self.first = _first_process(self.container)
-            if self.first is not None:
-                self._group = _group_of(self.first)
+            with suppress(OSError):  # it has ended meanwhile
+                if self.first is not None:
+                    self._group = _group_of(self.first)
+                if isinstance(self._group, GroupV1) and self._group.memory is not None:
+                    self._events = OomEvents(self._group.memory)
         return self._group is not None
 
     def processes(self) -> list[int]:
@@ -58,12 +61,18 @@ class ContainerGroup:
                 self._seen = now
         return self._seen
 
-    def counts_kills(self, least: int) -> None:
-        """Know from elsewhere that the kernel killed at least so many of its processes for memory."""
-        seen = self._seen
-        kills = max(seen.oom_kills or 0, least)
-        self._seen = Usage(seen.memory_mb, seen.cpu_s, kills, seen.at_limit)
-        self._group = None
+    def settle(self, *, engine_says: bool, killed: bool) -> None:
+        """The container has ended: know whether the kernel killed one of its processes for memory.
+
+        Args:
+            engine_says: that it did, in the engine's own words.
+            killed: whether SIGKILL ended the program, and Kedge did not send it.
+        """
+        seen = self.usage()
+        if engine_says or (killed and self._events is not None and self._events.happened()):
+            kills = max(seen.oom_kills or 0, 1)
+            seen = Usage(seen.memory_mb, seen.cpu_s, kills, True, seen.forks_refused)
+        self._seen, self._group, self.container = seen, None, None
 
     def kill(self) -> None:
         """SIGKILL to its first process, with which the kernel kills the others, where that is allowed."""
@@ -71,7 +80,10 @@ class ContainerGroup:
             processes.send(self.first, 9)
 
     def remove(self) -> None:
-        """The engine removes it, with the container."""
+        """The engine removes it, with the container; nothing is heard of it any more."""
+        if self._events is not None:
+            self._events.close()
+            self._events = None
 
 
 def _first_process(container: str) -> int | None:

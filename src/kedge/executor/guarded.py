@@ -13,7 +13,7 @@ from kedge.errors import Lost, StartFailed
 from kedge.executor import marks, processes
 from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child, streams
 from kedge.executor.landlock import Ruleset
-from kedge.executor.watch import KILL_PATIENCE_S, Outcome
+from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome
 
 # A guard answers within a few milliseconds; one that does not may have been stopped by what it guards.
 _STOPPED_S = 0.1
@@ -136,6 +136,8 @@ class Guarded:
         self.stdout = stdout
         self.stderr = stderr
         self.ended = report
+        self.began: float | None = time.monotonic()
+        self.eager_s = EAGER_WAIT_S
         self._descriptors = descriptors
         self._guard = guard
         self._control = control

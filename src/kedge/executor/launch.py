@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
@@ -13,7 +14,7 @@ from kedge.executor.bubblewrap import Bubblewrap, arguments, becoming
 from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child, streams
 from kedge.executor.identity import Identity
 from kedge.executor.plan import MountPlan, Text
-from kedge.executor.watch import KILL_PATIENCE_S, Outcome
+from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome
 
 LOOKS = 50  # for the program's own process, a millisecond apart, before that is given up
 
@@ -167,6 +168,8 @@ class Sandboxed:
         self.stdout = stdout
         self.stderr = stderr
         self.ended = descriptors.add(os.pidfd_open(outer))
+        self.began: float | None = time.monotonic()
+        self.eager_s = EAGER_WAIT_S
         self._descriptors = descriptors
         self._outer = outer
         self._status = status

@@ -23,6 +23,7 @@ KILL_PATIENCE_S = (
     10.0  # a killed process may sit out a disk or network wait in the kernel, not longer
 )
 EAGER_WAIT_S = 0.001  # between two looks for a program that has only just been started
+START_PATIENCE_S = 60.0  # for a start that cannot be seen from here; its time counts from then on
 DRAIN_BYTES = 1 << 20  # the most a pipe can hold: what is more comes from a process that got away
 _TAIL_BYTES = 4096
 
@@ -30,7 +31,8 @@ _TAIL_BYTES = 4096
 class Outcome(Data):
     """How a program ended, from whoever started it.
 
-    `started` is False when what was to start the program failed; the other fields as in `Ended`.
+    `started` is False when what was to start the program failed; the other fields as in `Ended`. `wall_s`
+    is None where the watch's own clock is the best there is.
     """
 
     started: bool
@@ -40,6 +42,7 @@ class Outcome(Data):
     peak_memory_mb: float | None
     read_bytes: int | None
     written_bytes: int | None
+    wall_s: float | None = None
 
 
 class Program(Protocol):
@@ -48,6 +51,10 @@ class Program(Protocol):
     stdout: int
     stderr: int
     ended: int  # readable once it has ended
+    began: (
+        float | None
+    )  # the monotonic time from which its own counts; None while it is being started
+    eager_s: float  # between two looks while there is something to be found
 
     def found(self) -> bool:
         """Whether all is known that can only be learnt while it lives; looks again when not."""
@@ -143,7 +150,7 @@ class _Watch:
             exit_code=outcome.exit_code,
             signal=outcome.signal,
             reason=self.reason,
-            wall_s=wall,
+            wall_s=wall if outcome.wall_s is None else outcome.wall_s,
             cpu_s=used.cpu_s if outcome.cpu_s is None else max(outcome.cpu_s, used.cpu_s or 0.0),
             peak_memory_mb=max(peaks, default=None),
             read_bytes=outcome.read_bytes,
@@ -156,7 +163,7 @@ class _Watch:
 
     def _wait(self) -> float:
         if not self.program.found():
-            return EAGER_WAIT_S
+            return self.program.eager_s
         now = time.monotonic()
         return max(0.0, min([self.next_tick, *self._deadlines()]) - now)
 
@@ -167,7 +174,10 @@ class _Watch:
         if self.asked is not None:
             share = 1.0 if self.asked_all else 0.5
             return [self.asked + share * resources.grace]
-        return [] if resources.timeout is None else [self.started + resources.timeout]
+        if resources.timeout is None:
+            return []
+        began = self.program.began
+        return [(self.started + START_PATIENCE_S if began is None else began) + resources.timeout]
 
     def _advance(self, now: float, over: bool) -> None:
         """Tick, and take whatever step towards the end is due."""
