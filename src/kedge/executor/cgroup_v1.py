@@ -94,7 +94,6 @@ class GroupV1:
         self._made = made
         self._folders = tuple(dict.fromkeys(made.values()))
         self.entrances = tuple(f"{folder}/cgroup.procs" for folder in self._folders)
-        self.memory = made.get("memory")
 
     def join(self, pid: int) -> None:
         """Bring a process into each hierarchy."""

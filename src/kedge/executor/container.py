@@ -10,7 +10,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, final
@@ -40,6 +40,11 @@ WORKSPACE: Final = "/workspace"
 LABEL_HOME: Final = "kedge.home"
 LABEL_RUN: Final = "kedge.run"
 
+_ENGINE: Final = (
+    "engine"  # the folder that an engine's program works in, beside the workspace's own
+)
+_ID_FILE: Final = "container"
+_OOM_FILE: Final = "oom"
 _MOST_BINDS: Final = 1000
 _OPEN_FILES: Final = 65536
 _PROCESSES: Final = 32768  # of one account; a run's own are limited by its control group
@@ -184,11 +189,12 @@ def _start(
     elif account is not None:
         lend(job, account, after)
     own, named = _told(payload, root, job)
-    id_file = os.path.join(folder, "container")
-    after.callback(_forget, id_file)
+    engine_folder = os.path.join(folder, _ENGINE)
+    os.mkdir(engine_folder, 0o700)
+    after.callback(remove, engine_folder)
     arguments = [
         "run",
-        *("--name", name_of(job.run_id), "--cidfile", id_file),
+        *("--name", name_of(job.run_id), "--cidfile", os.path.join(engine_folder, _ID_FILE)),
         *("--label", f"{LABEL_HOME}={home()}", "--label", f"{LABEL_RUN}={job.run_id}"),
         *("--pull", "never", "--init", "--log-driver", "none"),
         *("--network", "host" if job.network else "none"),
@@ -204,10 +210,13 @@ def _start(
     ]
     mine = Descriptors()
     try:
-        return Contained(mine, engine, arguments, own, job.run_id, group, id_file)
+        contained = Contained(mine, engine, arguments, own, job.run_id, group, engine_folder)
     except BaseException:
         mine.close()
         raise
+    if root.writable:
+        contained.on_changed = job.on_changed
+    return contained
 
 
 def _held(resources: "Resources") -> Iterator[str]:
@@ -295,11 +304,6 @@ def _told(payload: Process, root: ImageRoot, job: "Job") -> tuple[Mapping[str, s
     return own, named
 
 
-def _forget(path: str) -> None:
-    with suppress(OSError):
-        os.unlink(path)
-
-
 @final
 class Contained:
     """A program in its container, and the engine's program that passes on what it writes."""
@@ -312,13 +316,13 @@ class Contained:
         environment: Mapping[str, str],
         run_id: str,
         group: ContainerGroup,
-        id_file: str,
+        folder: str,
     ) -> None:
         self._descriptors = descriptors
         self._engine = engine
         self._name = name_of(run_id)
         self._group = group
-        self._id_file = id_file
+        self._folder = folder
         self._removal: subprocess.Popen[bytes] | None = None
         self._helpers: list[subprocess.Popen[bytes]] = []
         self.stdout, stdout_end = descriptors.pipe()
@@ -330,6 +334,7 @@ class Contained:
                 stdout=stdout_end,
                 stderr=stderr_end,
                 env=environment,
+                cwd=folder,
                 start_new_session=True,
             )
         except OSError as error:
@@ -341,7 +346,7 @@ class Contained:
         self.began: float | None = None
         self.eager_s = _EAGER_S
         self._eager_until = time.monotonic() + _EAGER_FOR_S
-        self._killed = False
+        self.on_changed: Callable[[list[str]], None] | None = None
 
     def found(self) -> bool:
         """Whether its processes are known, or can only be looked for now and then.
@@ -349,7 +354,7 @@ class Contained:
         Those of an engine that runs in a machine of its own are never found.
         """
         if self._group.container is None:
-            with suppress(OSError), open(self._id_file) as file:
+            with suppress(OSError), open(os.path.join(self._folder, _ID_FILE)) as file:
                 self._group.container = file.read().strip() or None
         known = self._group.find()
         if known and self.began is None:
@@ -374,7 +379,6 @@ class Contained:
 
     def kill(self) -> None:
         """SIGKILL to the container, by the kernel where that may be and by the engine in any case."""
-        self._killed = True
         self._group.kill()
         self._helpers.append(start(self._engine.path, "kill", self._name))
 
@@ -409,10 +413,11 @@ class Contained:
                 hint="see whether its service was restarted, then run it again",
             )
         exit_code, number = _told_apart(int(state["ExitCode"]))
-        self._group.settle(
-            engine_says=bool(state.get("OOMKilled")),
-            killed=number == signal.SIGKILL and not self._killed,
-        )
+        # Podman's monitor leaves a file where it was started, and Podman 4 looks for it elsewhere.
+        told = bool(state.get("OOMKilled")) or os.path.exists(os.path.join(self._folder, _OOM_FILE))
+        self._group.settle(killed_for_memory=told)
+        if self.on_changed is not None:
+            self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
         self._remove()
         if began.startswith(_NEVER):
             raise _could_not_start(str(state.get("Error", "")))

@@ -10,7 +10,6 @@ from kedge.executor.cgroup import LIMITING, Usage
 from kedge.executor.cgroup_hierarchies import Hierarchy, hierarchies
 from kedge.executor.cgroup_v1 import GroupV1
 from kedge.executor.cgroup_v2 import GroupV2
-from kedge.executor.oom_events import OomEvents
 
 _MONITOR: Final = "conmon"  # Podman's own, in a group that has the container's id as well
 
@@ -30,7 +29,6 @@ class ContainerGroup:
         self.container: str | None = None
         self.first: int | None = None  # its first process, by its number on this machine
         self._group: GroupV1 | GroupV2 | None = None
-        self._events: OomEvents | None = None
         self._seen = Usage(None, None, None, at_limit=False)
 
     def join(self, pid: int) -> None:
@@ -43,8 +41,6 @@ class ContainerGroup:
             with suppress(OSError):  # it has ended meanwhile
                 if self.first is not None:
                     self._group = _group_of(self.first)
-                if isinstance(self._group, GroupV1) and self._group.memory is not None:
-                    self._events = OomEvents(self._group.memory)
         return self._group is not None
 
     def processes(self) -> list[int]:
@@ -61,15 +57,10 @@ class ContainerGroup:
                 self._seen = now
         return self._seen
 
-    def settle(self, *, engine_says: bool, killed: bool) -> None:
-        """The container has ended: know whether the kernel killed one of its processes for memory.
-
-        Args:
-            engine_says: that it did, in the engine's own words.
-            killed: whether SIGKILL ended the program, and Kedge did not send it.
-        """
+    def settle(self, *, killed_for_memory: bool) -> None:
+        """The container has ended, and its engine says whether the kernel killed a process for memory."""
         seen = self.usage()
-        if engine_says or (killed and self._events is not None and self._events.happened()):
+        if killed_for_memory:
             kills = max(seen.oom_kills or 0, 1)
             seen = Usage(seen.memory_mb, seen.cpu_s, kills, True, seen.forks_refused)
         self._seen, self._group, self.container = seen, None, None
@@ -80,10 +71,7 @@ class ContainerGroup:
             processes.send(self.first, 9)
 
     def remove(self) -> None:
-        """The engine removes it, with the container; nothing is heard of it any more."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
+        """The engine removes it, with the container."""
 
 
 def _first_process(container: str) -> int | None:

@@ -30,6 +30,10 @@ class Job(Data):
         on_output: called with what the program wrote, as it comes; a chunk may end anywhere.
         on_tick: called at least every 100 ms while the program runs.
         on_notice: called with a sentence that the user should read.
+        on_processes: called every tick with the host's numbers of the program's processes; None when
+            nobody looks at them.
+        on_changed: called after its end with what it changed of an image that it may write to, as the
+            engine lists it (`A /path`); None when nobody asks.
         cancel: the request to stop.
     """
 
@@ -44,6 +48,8 @@ class Job(Data):
     on_tick: Callable[[], None] = _ignore
     cancel: Cancel = field(default_factory=Cancel)
     on_notice: Callable[[str], None] = _ignore
+    on_processes: Callable[[list[int]], None] | None = None
+    on_changed: Callable[[list[str]], None] | None = None
 
 
 class Ended(Data):
@@ -62,6 +68,7 @@ class Ended(Data):
         forks_refused: how many processes and threads the kernel refused to start at the limit on their
             number; 0 also where nobody counts that.
         breach: what it did when Kedge killed it for memory or disk, as a sentence; else empty.
+        killed: whether Kedge killed it, for whatever reason; it did not end by itself then.
     """
 
     exit_code: int | None
@@ -76,3 +83,4 @@ class Ended(Data):
     oom_kills: int = 0
     forks_refused: int = 0
     breach: str = ""
+    killed: bool = False

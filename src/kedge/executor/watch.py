@@ -159,6 +159,7 @@ class _Watch:
             oom_kills=used.oom_kills,
             forks_refused=used.forks_refused,
             breach=self.breach,
+            killed=self.killed is not None,
         )
 
     def _wait(self) -> float:
@@ -184,6 +185,8 @@ class _Watch:
         if now >= self.next_tick:
             self.next_tick = now + TICK_S
             self.job.on_tick()
+            if self.job.on_processes is not None:
+                self.job.on_processes(self.program.processes())
             breach = self.bounds.look(now)
             if breach is not None and self.killed is None and not over:
                 self._end_as(breach.kind)
