@@ -17,7 +17,7 @@ from kedge.errors import EnvironmentFailed
 
 Notify = Callable[[str], None]
 
-_LAYER: Final = re.compile(r"^(\w{12}): (.+)$|^Copying blob (\w+)", re.MULTILINE)
+_LAYER: Final = re.compile(r"^(\w{12}): (.+)$|^Copying blob (?:sha256:)?(\w+)", re.MULTILINE)
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64/v8": "arm64"}
 _SAID_LINES: Final = 20
 
@@ -203,10 +203,13 @@ def _image(reference: str, told: Mapping[str, Any]) -> Image:
     name = told["Id"]
     identity = name if name.startswith("sha256:") else f"sha256:{name}"
     machine = _MACHINES.get(told["Architecture"], told["Architecture"])
+    # Podman knows an image of several platforms by two digests, and says which one its name has.
+    named = told.get("Digest") or "@"
+    known = sorted(told.get("RepoDigests") or [], key=lambda one: not one.endswith(named))
     return Image(
         reference=reference,
         id=identity,
-        digest=_digest(reference, told.get("RepoDigests") or [], identity),
+        digest=_digest(reference, known, identity),
         platform=f"{told['Os']}/{machine}",
         user=config.get("User") or "",
         folder=config.get("WorkingDir") or "",
@@ -257,7 +260,10 @@ def _not_pulled(engine: Engine, reference: str, said: list[str]) -> EnvironmentF
         )
     elif any(words in lower for words in ("manifest unknown", "not found", "does not exist")):
         why, hint = "its registry has no such image", "check the name and the tag or digest"
-    elif any(words in lower for words in ("denied", "unauthorized", "authentication required")):
+    elif any(
+        words in lower
+        for words in ("denied", "unauthorized", "no basic auth", "authentication required")
+    ):
         why, hint = (
             "its registry refuses it",
             f"check the name, and log in with `{engine.kind} login`",
