@@ -80,7 +80,7 @@ def _first_process(container: str) -> int | None:
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        with suppress(OSError, IndexError):  # a process that has ended says nothing of when it began
+        with suppress(OSError, IndexError):  # it has ended meanwhile
             said = folders.read(f"/proc/{name}/cgroup")
             if container in said and _MONITOR not in said:
                 found.append((_started(int(name)), int(name)))
