@@ -32,7 +32,7 @@ class Key(Data):
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (
-        Key("executor", "auto", "how runs are executed: auto, sandbox or process", owner_only=True),
+        Key("executor", "auto", "how runs are executed: auto, sandbox, process, docker or podman", owner_only=True),
         Key("sandbox.paths", [], "host paths shown read-only in every sandbox", owner_only=True),
         Key("python.paths", [], "interpreters to consider besides those found", owner_only=True),
         Key("python.download", True, "whether uv may download an interpreter that is missing"),
@@ -43,6 +43,12 @@ KEYS: dict[str, Key] = {
             owner_only=True,
         ),
         Key("environment.build_timeout", 3600.0, "seconds that preparing an environment may take"),
+        Key(
+            "images.base",
+            "docker.io/library/python:{version}-slim",
+            "the image that Python packages in containers stand on; {version} is the Python version",
+            owner_only=True,
+        ),
     )
 }
 

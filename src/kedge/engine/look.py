@@ -57,13 +57,22 @@ def look(kind: str, *, fresh: bool = False) -> Found:
     if path is None:
         return Found(None, f"{kind} is not installed", _INSTALL[kind])
     key = _key(path)
-    place = os.path.join(home.home(), "engines", f"{os.geteuid()}-{kind}.json")
+    place = _place(kind)
     known = None if fresh else _remembered(place, key)
     if known is not None and (known.engine is None or _answers(known.engine)):
         return known
     found = _asked(kind, path)
     _remember(place, key, found)
     return found
+
+
+def was_used(kind: str) -> bool:
+    """Whether this home has ever looked at that engine."""
+    return os.path.exists(_place(kind))
+
+
+def _place(kind: str) -> str:
+    return os.path.join(home.home(), "engines", f"{os.geteuid()}-{kind}.json")
 
 
 def _answers(engine: Engine) -> bool:

@@ -2,31 +2,22 @@
 
 import hashlib
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from kedge import digest, home
+from kedge import digest
 from kedge.data import Data
 from kedge.engine.look import Engine
-from kedge.engine.programs import call
-from kedge.environment import folders, images
+from kedge.environment import building, images, kept_images
 from kedge.environment.image import Image
-from kedge.errors import EnvironmentFailed, PackageError, Where
-from kedge.package.dockerfile import Instruction, bases, instructions
+from kedge.errors import PackageError, Where
+from kedge.package import dockerfile
 from kedge.package.dockerignore import leaves_out, parse
 
 Notify = Callable[[str], None]
 
-LABEL_DIGEST: Final = "kedge.digest"
-LABEL_HOME: Final = "kedge.home"
-LABEL_SOURCE: Final = "kedge.source"
-
-_LAYOUT: Final = 1  # of how images are made; another number builds all of them anew
 _OWN_FOLDERS: Final = ("in", "out", "scratch")  # a snapshot's mount points
-_STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+)/(\d+)\s*: (.+)$", re.IGNORECASE)
-_BUILDKIT: Final = re.compile(r"^#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] (.+)$")
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
 
 
@@ -74,58 +65,58 @@ def built(
         EnvironmentFailed: a base cannot be had, or an instruction failed.
     """
     found = _Found(recipe)
-    ground = [
-        images.pulled(engine, base, recipe.platform, notify, timeout).id
-        for base in bases(found.instructions, recipe.arguments)
-    ]
-    name = digest.of_json(
-        [
-            _LAYOUT,
-            home.home(),  # another home's image is not this one's to count on, nor to remove
-            found.context_digest(),
-            found.dockerfile_digest,
-            sorted(recipe.arguments.items()),
-            ground,
-            recipe.platform or engine.platform,
-        ]
-    )
-    tag = f"kedge/{_repository(recipe.package)}:{name[:16]}"
-    known = _known(engine, tag, name)
-    if known is not None:
-        return known, False
-    guard = os.path.join(home.home(), "images", ".held", f"{engine.kind}-{name}")
-    waiting = "waiting for another process that builds this image"
-    with folders.held(guard, timeout, lambda: notify(waiting)) as owned:
-        if not owned:
-            raise EnvironmentFailed(
-                f"another process has been building the image of `{recipe.package}` for {timeout:g} s",
-                hint="wait for it, or end it",
-            )
-        known = _known(engine, tag, name)
-        if known is not None:
-            return known, False
+    wanted = _wanted(engine, found, notify, timeout)
+
+    def make() -> None:
         notify(f"building the image of {recipe.package}")
-        _build(engine, recipe, found, tag, name, notify, detail, timeout)
-    made = _known(engine, tag, name)
-    if made is None:
-        raise EnvironmentFailed(
-            f"{engine.kind} built `{tag}` and does not have it",
-            hint=f"see what `{engine.kind} images` says",
+        building.build(
+            engine,
+            wanted,
+            found.text,
+            found.copy,
+            shown=os.path.normpath(os.path.join(recipe.source, recipe.dockerfile)),
+            arguments=recipe.arguments,
+            platform=recipe.platform,
+            notify=notify,
+            detail=detail,
+            timeout=timeout,
         )
-    return made, True
+
+    image, created = kept_images.made_once(engine, wanted, make, notify, timeout)
+    if created:
+        kept_images.remove_superseded(engine, image, wanted.source)
+    return image, created
 
 
-def remove_superseded(engine: Engine, recipe: Recipe, current: Image) -> None:
-    """Remove the images of the same package that `current` takes the place of and nobody uses."""
-    done = call(
-        engine.path, "images", "--quiet", "--no-trunc",
-        "--filter", f"label={LABEL_HOME}={home.home()}",
-        "--filter", f"label={LABEL_SOURCE}={_source(recipe)}",
-    )  # fmt: skip
-    for one in {line.strip() for line in done.out.splitlines()} - {"", current.id}:
-        name = one if one.startswith("sha256:") else f"sha256:{one}"
-        if name != current.id:
-            call(engine.path, "rmi", name)  # refused while a container uses it
+def bases(recipe: Recipe) -> list[str]:
+    """The images that it is built on, by their references.
+
+    Raises:
+        PackageError: there is no such Dockerfile or context.
+    """
+    return dockerfile.bases(_Found(recipe).instructions, recipe.arguments)
+
+
+def wanted(engine: Engine, recipe: Recipe) -> kept_images.Wanted:
+    """The image that a recipe makes; what it is built on is pulled if it is not there."""
+    return _wanted(engine, _Found(recipe), lambda _: None, 3600.0)
+
+
+def _wanted(engine: Engine, found: "_Found", notify: Notify, timeout: float) -> kept_images.Wanted:
+    recipe = found.recipe
+    below = tuple(
+        images.pulled(engine, base, recipe.platform, notify, timeout).id
+        for base in dockerfile.bases(found.instructions, recipe.arguments)
+    )
+    made_from = (
+        found.context_digest(),
+        found.dockerfile_digest,
+        sorted(recipe.arguments.items()),
+        below,
+        recipe.platform or engine.platform,
+    )
+    name = kept_images.name_of(engine, made_from)
+    return kept_images.Wanted(name, recipe.package, _source(recipe), below)
 
 
 class _Found:
@@ -144,7 +135,7 @@ class _Found:
                 )
         with open(path, encoding="utf-8", errors="replace") as file:
             self.text = file.read()
-        self.instructions = instructions(self.text)
+        self.instructions = dockerfile.instructions(self.text)
         self.dockerfile_digest = hashlib.sha256(self.text.encode()).hexdigest()
         self._patterns = parse(self._ignored(path))
 
@@ -184,8 +175,8 @@ class _Found:
             shutil.copyfile(source, target)
             os.chmod(target, _PROGRAM_MODE if os.access(source, os.X_OK) else _FILE_MODE)
 
-    def _ignored(self, dockerfile: str) -> str:
-        for place in (f"{dockerfile}.dockerignore", os.path.join(self.root, ".dockerignore")):
+    def _ignored(self, path: str) -> str:
+        for place in (f"{path}.dockerignore", os.path.join(self.root, ".dockerignore")):
             try:
                 with open(place, encoding="utf-8", errors="replace") as file:
                     return file.read()
@@ -194,103 +185,5 @@ class _Found:
         return ""
 
 
-def _build(
-    engine: Engine,
-    recipe: Recipe,
-    found: _Found,
-    tag: str,
-    name: str,
-    notify: Notify,
-    detail: Notify,
-    timeout: float,
-) -> None:
-    watch = _Steps(found.instructions, recipe.package, notify, detail)
-    with folders.temporary(os.path.join(home.home(), "building")) as place:
-        context, dockerfile = os.path.join(place, "context"), os.path.join(place, "Dockerfile")
-        found.copy(context)
-        folders.write_file(dockerfile, found.text)
-        command = [
-            *(engine.path, "build", "--file", dockerfile, "--tag", tag),
-            *("--force-rm", "--pull=false" if engine.kind == "docker" else "--pull-never"),
-            *(f"--label={key}={value}" for key, value in _labels(recipe, name).items()),
-            *(f"--build-arg={key}={value}" for key, value in recipe.arguments.items()),
-            *(() if recipe.platform is None else ("--platform", recipe.platform)),
-            context,
-        ]
-        said, code = images.spoken(
-            command, watch.line, timeout, f"building the image of `{recipe.package}`"
-        )
-    if code != 0:
-        raise watch.failure(said, os.path.join(recipe.source, recipe.dockerfile))
-
-
-class _Steps:
-    """Follows a build in what the engine says of it."""
-
-    def __init__(
-        self, found: list[Instruction], package: str, notify: Notify, detail: Notify
-    ) -> None:
-        self._instructions = found
-        self._package = package
-        self._notify = notify
-        self._detail = detail
-        self._at: Instruction | None = None
-        self._next = 0
-
-    def line(self, text: str) -> None:
-        """Take note of one line."""
-        self._detail(text)
-        match = _STEP.match(text) or _BUILDKIT.match(text)
-        if match is None:
-            return
-        self._at = self._instruction(match[3])
-        self._notify(f"building {self._package}: step {match[1]} of {match[2]}: {match[3][:60]}")
-
-    def failure(self, said: list[str], dockerfile: str) -> EnvironmentFailed:
-        """The error of a build that ended at the last instruction seen."""
-        why = said[-1].strip() if said else "no reason given"
-        at = self._at
-        return EnvironmentFailed(
-            f"the image of `{self._package}` could not be built"
-            + (f": `{at.word} {at.text[:100]}` failed" if at is not None else "")
-            + f": {why}",
-            where=Where(os.path.normpath(dockerfile), at.line if at is not None else None),
-            hint="the last lines that the build wrote: "
-            + " | ".join(line.strip() for line in said[-8:]),
-            evidence={"said": said},
-        )
-
-    def _instruction(self, text: str) -> Instruction | None:
-        """The instruction that a step stands for: the next one with its words."""
-        wanted = " ".join(text.split())
-        for start in (self._next, 0):
-            for position in range(start, len(self._instructions)):
-                one = self._instructions[position]
-                if " ".join(f"{one.word} {one.text}".split()) == wanted:
-                    self._next = position + 1
-                    return one
-        return None
-
-
-def _known(engine: Engine, tag: str, name: str) -> Image | None:
-    found = images.find(engine, tag)
-    return found if found is not None and found.labels.get(LABEL_DIGEST) == name else None
-
-
-def _labels(recipe: Recipe, name: str) -> dict[str, str]:
-    return {
-        LABEL_DIGEST: name,
-        LABEL_HOME: home.home(),
-        LABEL_SOURCE: _source(recipe),
-        "kedge.package": recipe.package,
-    }
-
-
 def _source(recipe: Recipe) -> str:
     return f"{recipe.source}#{recipe.dockerfile}#{recipe.context}"
-
-
-def _repository(package: str) -> str:
-    """A package's name as a repository may be called."""
-    name = re.sub(r"[^a-z0-9]+", "-", package.lower()).strip("-")
-    return name or "package"

@@ -182,8 +182,11 @@ def _build(
         folders.make_folder(os.path.join(made, interpreter.purelib))
         folders.make_folder(os.path.join(made, "bin"))
         if not lock.is_empty:
-            _install(interpreter, lock, temporary, made, on_progress, timeout, allow_builds)
-        _frame(interpreter, lock, made)
+            options = ["--python", interpreter.path, "--prefix", made]
+            install(
+                lock, temporary, options, interpreter.version, on_progress, timeout, allow_builds
+            )
+        frame(interpreter, lock, made, installed_by=interpreter.path)
         with _opening_to_all(made):
             bytecode.link_known(interpreter, made)
         # One that lost its interpreter or was damaged stands in the way; out of it, then away.
@@ -193,18 +196,30 @@ def _build(
         os.rename(made, folder)
 
 
-def _install(
-    interpreter: Interpreter,
+def install(
     lock: Lock,
     temporary: str,
-    made: str,
+    options: list[str],
+    version: str,
     on_progress: OnProgress | None,
     timeout: float,
-    allow_builds: bool,
+    allow_builds: bool = False,
 ) -> None:
-    """Have uv put the lock's packages into `made`: from its cache alone if they are all there.
+    """Have uv install the lock's packages: from its cache alone if they are all there.
 
     Without asking an index, an install from the cache takes a third of the time and needs no network.
+
+    Args:
+        lock: what is to be installed.
+        temporary: a folder to work in.
+        options: uv's, which say where to and for which Python.
+        version: that Python's, for messages.
+        on_progress: told in words what is being done.
+        timeout: seconds.
+        allow_builds: whether packages without a wheel may run their build code on this machine.
+
+    Raises:
+        EnvironmentFailed: a package cannot be had or installed; the reason is in it.
     """
     from kedge.environment import indexes, reasons, uv
 
@@ -214,8 +229,8 @@ def _install(
         with open(os.path.join(temporary, name), "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     arguments = [
-        "pip", "install", "--python", interpreter.path, "--prefix", made, "--require-hashes",
-        "--no-deps", "--link-mode", "hardlink", "--no-python-downloads", "-r", "requirements.txt",
+        "pip", "install", *options, "--require-hashes", "--no-deps", "--link-mode", "hardlink",
+        "--no-python-downloads", "-r", "requirements.txt",
     ]  # fmt: skip
     if not allow_builds:
         arguments += ["--only-binary", ":all:"]
@@ -230,19 +245,19 @@ def _install(
         if not ended.code:
             return
     where = Where(lock.path) if lock.path else None
-    what = f"The packages cannot be installed for Python {interpreter.version}"
+    what = f"The packages cannot be installed for Python {version}"
     raise reasons.failed(ended.error, what, where)
 
 
-def _frame(interpreter: Interpreter, lock: Lock, made: str) -> None:
-    """Make a virtual environment of a folder with packages.
+def frame(interpreter: Interpreter, lock: Lock, made: str, *, installed_by: str) -> None:
+    """Make a virtual environment of a folder with packages that uv installed by some interpreter.
 
     After the install: a wheel may carry files for the environment's root, and must not decide what its
     interpreter is. Written anew, never into: a file may be a hard link into uv's cache.
     """
     scripts = os.path.join(made, "bin")
     for name in os.listdir(scripts):
-        _make_relocatable(os.path.join(scripts, name), interpreter)
+        _make_relocatable(os.path.join(scripts, name), installed_by)
     minor = interpreter.minor
     for name, target in (
         ("python", interpreter.path),
@@ -277,7 +292,7 @@ def _frame(interpreter: Interpreter, lock: Lock, made: str) -> None:
     folders.write_file(os.path.join(made, "kedge.json"), json.dumps(about, indent=1) + "\n", 0o644)
 
 
-def _make_relocatable(path: str, interpreter: Interpreter) -> None:
+def _make_relocatable(path: str, installed_by: str) -> None:
     """Let a script start with the environment's Python instead of the one it was installed by."""
     if os.path.islink(path) or not os.path.isfile(path):
         return
@@ -288,7 +303,7 @@ def _make_relocatable(path: str, interpreter: Interpreter) -> None:
         content += file.read()
     first, _, rest = content.partition(b"\n")
     if not re.match(
-        re.escape(os.fsencode(os.path.dirname(interpreter.path))) + rb"/python", first[2:].strip()
+        re.escape(os.fsencode(os.path.dirname(installed_by))) + rb"/python", first[2:].strip()
     ):
         return
     temporary = f"{path}.kedge"
@@ -300,12 +315,12 @@ def _make_relocatable(path: str, interpreter: Interpreter) -> None:
 
 @contextmanager
 def _opening_to_all(folder: str) -> Iterator[None]:
-    """`_open_to_all`, done beside what the block does: each alone mostly waits for the file system."""
+    """`open_to_all`, done beside what the block does: each alone mostly waits for the file system."""
     failed: list[Exception] = []
 
     def work() -> None:
         try:
-            _open_to_all(folder)
+            open_to_all(folder)
         except Exception as error:  # noqa: BLE001 - raised where it can be caught
             failed.append(error)
 
@@ -319,7 +334,7 @@ def _opening_to_all(folder: str) -> Iterator[None]:
         raise error
 
 
-def _open_to_all(folder: str) -> None:
+def open_to_all(folder: str) -> None:
     """Let everybody read the whole tree, whatever the umask and the modes in the wheels are."""
     status = os.stat(folder, follow_symlinks=False)
     if status.st_mode & 0o777 != 0o755:
@@ -329,7 +344,7 @@ def _open_to_all(folder: str) -> None:
             if entry.is_symlink():
                 continue
             if entry.is_dir():
-                _open_to_all(entry.path)
+                open_to_all(entry.path)
                 continue
             with suppress(FileNotFoundError):  # a copy that got its own name meanwhile
                 _open_file(entry)

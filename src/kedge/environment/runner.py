@@ -1,6 +1,7 @@
 """The runner, compiled for an interpreter: found again without a process, started without compiling."""
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from kedge import contract, digest, home
@@ -12,7 +13,7 @@ from kedge.package import holding
 NAME: Final = "runner.pyc"
 TIMEOUT: Final = 60.0  # seconds to compile one file, on a machine that is very busy
 # Not a path: a file of that name in the user's folder must not be shown in a traceback's place.
-_SHOWN: Final = "<kedge runner>"
+SHOWN: Final = "<kedge runner>"
 _PROGRAM: Final = """
 import runpy, sys
 compiler = runpy.run_path(sys.argv[1])
@@ -21,10 +22,14 @@ sys.stdout.buffer.write(data)
 """
 
 
-def runner_for(interpreter: Interpreter) -> str:
+def runner_for(interpreter: Interpreter, compile: Callable[[bytes], bytes] | None = None) -> str:
     """The path of the runner compiled for `interpreter`: `python -I -B runner.pyc …`.
 
     It and its folder may be read by everybody.
+
+    Args:
+        interpreter: from `interpreters.find`.
+        compile: makes a compiled file of a source, for an interpreter that cannot be called here.
 
     Raises:
         EnvironmentFailed: this interpreter cannot compile it.
@@ -35,7 +40,7 @@ def runner_for(interpreter: Interpreter) -> str:
     name = f"{digest.of_bytes(source)[:32]}-{interpreter.cache_tag}-{interpreter.version}"
     path = os.path.join(home.home(), "runners", name, NAME)
     while not (os.path.exists(path) and holding.hold(os.path.dirname(path))):
-        _make(path, _compiled(interpreter, source))
+        _make(path, _compiled(interpreter, source) if compile is None else compile(source))
     return path
 
 
@@ -63,7 +68,7 @@ def _compiled(interpreter: Interpreter, source: bytes) -> bytes:
     import subprocess
 
     compiler = os.path.join(os.path.dirname(__file__), "compiler.py")
-    program = [interpreter.path, "-I", "-S", "-B", "-c", _PROGRAM, compiler, _SHOWN]
+    program = [interpreter.path, "-I", "-S", "-B", "-c", _PROGRAM, compiler, SHOWN]
     try:
         ended = subprocess.run(
             program, input=source, capture_output=True, timeout=TIMEOUT, check=False, cwd="/"

@@ -40,6 +40,8 @@ WORKSPACE: Final = "/workspace"
 LABEL_HOME: Final = "kedge.home"
 LABEL_RUN: Final = "kedge.run"
 
+_NAME: Final = "kedge-"
+_LATE_S: Final = (0.3, 0.7)  # waits between the looks for a container that may still come
 _ENGINE: Final = (
     "engine"  # the folder that an engine's program works in, beside the workspace's own
 )
@@ -156,12 +158,27 @@ def remove_container(kind: str, run_id: str) -> None:
     path = program(kind)
     if path is not None:
         with suppress(Unavailable):  # the engine is away: `kedge gc` looks again
-            call(path, "rm", "--force", "--volumes", name_of(run_id))
+            for wait_s in (0.0, *_LATE_S):  # it may just be making what its dead caller asked for
+                time.sleep(wait_s)
+                done = call(path, "rm", "--force", "--volumes", name_of(run_id))
+                if done.code == 0 and done.out.strip():
+                    return
+
+
+def containers_left(engine: Engine) -> list[str]:
+    """The runs that have a container in an engine, those of this home.
+
+    Raises:
+        Unavailable: it does not answer.
+    """
+    filtered = ("--filter", f"label={LABEL_HOME}={home()}")
+    done = call(engine.path, "ps", "--all", "--format", "{{.Names}}", *filtered)
+    return [name.removeprefix(_NAME) for name in done.out.split() if name.startswith(_NAME)]
 
 
 def name_of(run_id: str) -> str:
     """The name of a run's container."""
-    return f"kedge-{run_id}"
+    return f"{_NAME}{run_id}"
 
 
 def _start(

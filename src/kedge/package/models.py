@@ -379,6 +379,9 @@ class DockerfileRuntime(_ContainerBlock):
     kind: Literal["dockerfile"]
     dockerfile: Path = Field(description="The Dockerfile, below the root.")
     context: Path = Field(".", description="The build context, below the root.")
+    build_args: dict[str, str] = Field(
+        default_factory=dict, description="Values of the Dockerfile's ARGs, strings."
+    )
 
 
 class ImageRuntime(_ContainerBlock):

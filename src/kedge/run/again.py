@@ -17,7 +17,8 @@ from kedge.run import cache
 from kedge.run.declared import OPEN
 from kedge.run.description import Description, Function
 from kedge.run.execution import file_facts
-from kedge.run.prepare import Prepared, PythonGround
+from kedge.run.ground import PythonGround
+from kedge.run.prepare import Prepared
 from kedge.run.record import Run
 
 _FILE: Final[dict[str, Any]] = {"type": "string", "format": "binary"}

@@ -22,7 +22,8 @@ from kedge.ports import check_inputs, extensions_of, kind_of, mask
 from kedge.run import events, record, secrets, unrecorded
 from kedge.run.description import Function
 from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
-from kedge.run.prepare import ImageGround, Prepared, prepare
+from kedge.run.ground import ImageGround
+from kedge.run.prepare import Prepared, prepare
 from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
 from kedge.target import LocalTarget
@@ -114,7 +115,9 @@ def ready(
     preparing = _Preparing(source, function, observer, cancel)
     try:
         with cancel.interrupting():
-            prepared = prepare(source, preparing.step, mode=mode, executor=executor)
+            prepared = prepare(
+                source, preparing.step, mode=mode, executor=executor, detail=observer.detail
+            )
         yield Ready(source, prepared, preparing.entry, preparing.seconds())
     except Stopped:
         raise preparing.failed(stopped(cancel)) from None
@@ -241,8 +244,8 @@ def run(
 
 def _chosen(prepared: Prepared, asked: str | None) -> Choice:
     """The executor; for an image that of the engine which has it."""
-    if isinstance(prepared.ground, ImageGround):
-        return choose(prepared.ground.engine, image=True)
+    if prepared.image is not None:
+        return choose(prepared.image.engine, image=True)
     return choose(asked or settings.get("executor"))
 
 
@@ -306,7 +309,7 @@ def task_of(
     else:
         runtime = PythonRuntime(
             python=ground.python,
-            visible=ground.visible,
+            root=ground.root,
             runner=ground.runner,
             handler=function.handler or "",
             inputs={name: kind for name, kind in kinds.items() if kind != "value"},

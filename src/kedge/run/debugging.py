@@ -124,7 +124,7 @@ def debug(
     )
     task = core.task_of(prepared, function, request, inputs, limits, chosen.executor)
     process: Process = drive(task.runtime.setup_runtime(task))
-    with unrecorded.workplace() as place:
+    with unrecorded.workplace(chosen.executor.kind) as place:
         made = workspace.prepare(
             os.path.join(place, "workspace"),
             prepared.snapshot.folder,

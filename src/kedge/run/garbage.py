@@ -15,8 +15,8 @@ from kedge.contract.ownership import remove
 from kedge.data import Data
 from kedge.errors import StoreError
 from kedge.package import holding
-from kedge.run import keeping
-from kedge.run.keeping import BYTECODE, GROUP, LEFT_OVER, RUN, Home, Inode, Kept
+from kedge.run import keeping, keeping_engines
+from kedge.run.keeping import BYTECODE, CONTAINER, GROUP, IMAGE, LEFT_OVER, RUN, Home, Inode, Kept
 from kedge.store import connection
 
 UNUSED_S: Final = 30 * 86_400.0  # seconds: what no run of a month used is not missed by the next
@@ -163,7 +163,7 @@ class _Choosing:
                 self._take(one, "to make room")
 
     def _take(self, one: Kept, why: str) -> None:
-        size = 0
+        size = one.elsewhere
         for inode, number in one.inodes.items():
             self._names[inode] -= number
             if not self._names[inode]:
@@ -207,6 +207,10 @@ def _remove(one: Kept) -> bool:
 
         cgroups.remove_named(one.name)
         return True
+    if one.kind == IMAGE:
+        return keeping_engines.remove_image(one, _needed(one))
+    if one.kind == CONTAINER:
+        return keeping_engines.remove_left_container(one)
     if one.kind == RUN:
         return _remove_run(one)
     if one.kind in keeping.FOLDERS:
@@ -225,7 +229,8 @@ def _needed(one: Kept) -> Callable[[], bool]:
 
 
 def _any_of(busy: Iterable[str], one: Kept) -> bool:
-    return any(name == one.name or name.startswith(one.path) for name in busy)
+    names = (one.name, one.name.partition("@")[0])  # an image's has its engine
+    return any(name in names or (one.path and name.startswith(one.path)) for name in busy)
 
 
 def _remove_run(one: Kept) -> bool:

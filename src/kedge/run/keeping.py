@@ -28,6 +28,8 @@ INDEX: Final = "index"
 RUN: Final = "run"
 LEFT_OVER: Final = "left-over"
 GROUP: Final = "control group"
+IMAGE: Final = "image"
+CONTAINER: Final = "container"
 
 # Where each kind is, what names unfinished or withdrawn folders beside it have, and whose lock holds one.
 FOLDERS: Final = {
@@ -52,11 +54,12 @@ class Kept(Data):
     Args:
         kind: one of this module's constants.
         name: its digest, id or file name.
-        path: where it is; "" for a control group.
+        path: where it is; "" for what is not a folder or file.
         used: when it was last used, seconds since 1970.
         useless: why nobody can use it any more, a clause; "" when somebody may.
         needed: why it must stay, a clause; "" when it may go.
         inodes: how often each file of it is named in it, by device and inode.
+        elsewhere: bytes that it takes outside Kedge's home.
     """
 
     kind: str
@@ -66,10 +69,11 @@ class Kept(Data):
     useless: str = ""
     needed: str = ""
     inodes: dict[Inode, int] = field(default_factory=dict)
+    elsewhere: int = 0
 
 
 class Home(Data):
-    """Everything in Kedge's home.
+    """Everything in Kedge's home, and what container engines keep for it.
 
     Args:
         kept: what can go by itself.
@@ -84,7 +88,7 @@ class Home(Data):
     @property
     def size(self) -> int:
         """Bytes on disk of everything together."""
-        return sum(self.sizes.values())
+        return sum(self.sizes.values()) + sum(one.elsewhere for one in self.kept)
 
 
 def look() -> Home:
@@ -93,6 +97,8 @@ def look() -> Home:
     Raises:
         StoreError: the database cannot be read.
     """
+    from kedge.run.keeping_engines import look_into_engines
+
     listed = _run_folders()  # before the records: each folder here had its record by then
     runs = _runs()
     uses, busy = _uses(), in_use()
@@ -103,6 +109,7 @@ def look() -> Home:
         *_left_over_folders(),
         *_orphans(listed, runs),
         *_groups(runs),
+        *look_into_engines(runs, uses, busy),
     ]
     sizes: dict[Inode, int] = {}
     names: dict[Inode, int] = {}
@@ -143,11 +150,12 @@ def _uses() -> dict[str, float]:
         for name, moment in connection().rows(query):
             if name is not None:
                 key = _text(name) if column == "source" else name
-                found[key] = max(found.get(key, 0.0), _seconds(moment))
+                found[key] = max(found.get(key, 0.0), seconds(moment))
     return found
 
 
-def _seconds(moment: str) -> float:
+def seconds(moment: str) -> float:
+    """Seconds since 1970 of a moment as records and engines write it, in universal time."""
     return float(timegm(time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S")))
 
 
@@ -218,7 +226,7 @@ def _is_of_nothing(entry: os.DirEntry[str]) -> bool:
 def _runs() -> dict[str, tuple[str, float]]:
     """Status and last moment of every run, by id."""
     query = "SELECT id, status, coalesce(ended, created) FROM runs"
-    return {name: (status, _seconds(at)) for name, status, at in connection().rows(query)}
+    return {name: (status, seconds(at)) for name, status, at in connection().rows(query)}
 
 
 def _records(runs: dict[str, tuple[str, float]], busy: frozenset[str]) -> Iterator[Kept]:
@@ -243,7 +251,12 @@ def _orphans(listed: list[os.DirEntry[str]], runs: dict[str, tuple[str, float]])
 def _left_over_folders() -> Iterator[Kept]:
     """What was being made, or taken away, by a process that is gone."""
     places = [(parent, prefix) for parent, prefix, _ in FOLDERS.values()]
-    others = ("resolving", "downloads", "debuggers")  # what is in tmp/ is settled as lost runs are
+    others = (
+        "resolving",
+        "downloads",
+        "debuggers",
+        "building",
+    )  # what is in tmp/ is settled as lost runs are
     places += [(parent, folders.TEMPORARY) for parent in others]
     for parent, prefix in places:
         for entry in _entries(parent):

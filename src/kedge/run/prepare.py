@@ -6,53 +6,28 @@ signatures say by that, the environment's and the runner's.
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kedge import settings
 from kedge.data import Data, replace
 from kedge.engine import KINDS
 from kedge.environment import bytecode, interpreters, lock, python
-from kedge.environment.image import Image
-from kedge.environment.requirements import Requirements
 from kedge.environment.runner import runner_for
-from kedge.errors import EnvironmentFailed, LockError, Unavailable, Where
-from kedge.executor import Choice, choose
+from kedge.errors import Unavailable
+from kedge.executor import Choice, Executor, choose
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
-from kedge.run import cache, signature
+from kedge.run import cache, needs, signature
 from kedge.run.declared import Declared, declare
 from kedge.run.described import with_signatures
 from kedge.run.description import Description
+from kedge.run.ground import ImageGround, PythonGround
 
-_ANY_PYTHON: Final = ">=3.8"  # what the runner needs
+if TYPE_CHECKING:
+    from kedge.engine.look import Engine
+    from kedge.environment import builds
 
 Notify = Callable[[str], None]
-
-
-class PythonGround(Data):
-    """What Python code stands on: an environment on this machine.
-
-    Args:
-        interpreter: its exact Python version.
-        python: path of its executable.
-        visible: host paths that it needs to see.
-        runner: path of the runner.
-        lock: path of the lock, None when nothing is needed.
-    """
-
-    interpreter: str
-    python: str
-    visible: tuple[str, ...]
-    runner: str
-    lock: str | None
-
-
-class ImageGround(Data):
-    """What a program of an image stands on: the image, in the engine that is to run it."""
-
-    engine: str
-    image: Image
 
 
 class Prepared(Data):
@@ -73,18 +48,23 @@ class Prepared(Data):
     created: bool
 
     @property
+    def image(self) -> ImageGround | None:
+        """The image that runs need, None where none does."""
+        return self.ground if isinstance(self.ground, ImageGround) else self.ground.inside
+
+    @property
     def python(self) -> PythonGround:
-        """The ground of Python code.
+        """The ground of Python code on this machine.
 
         Raises:
             Unavailable: it stands on an image.
         """
-        if isinstance(self.ground, ImageGround):
-            raise Unavailable(
-                f"`{self.description.name}` stands on an image, and this works for Python packages",
-                hint=f"`{self.ground.engine} run -it` opens a shell in an image",
-            )
-        return self.ground
+        if isinstance(self.ground, PythonGround) and self.ground.inside is None:
+            return self.ground
+        raise Unavailable(
+            f"`{self.description.name}` stands on an image, and this works without one only",
+            hint="`docker run -it` or `podman run -it` opens a shell in an image; `kedge show` names it",
+        )
 
 
 def prepare(
@@ -94,6 +74,7 @@ def prepare(
     mode: Literal["auto", "locked"] = "auto",
     compile: Literal["background", "wait"] = "background",
     executor: str | None = None,
+    detail: Notify = lambda _: None,
 ) -> Prepared:
     """Everything that a run of the package needs, found or made.
 
@@ -103,6 +84,7 @@ def prepare(
         mode: `locked` refuses to resolve again.
         compile: whether to wait until everything is byte-compiled.
         executor: the kind of executor that was asked for; an image must be in its engine.
+        detail: told what an engine says, line by line.
 
     Raises:
         ManifestError, PackageError: the package is wrong.
@@ -112,78 +94,163 @@ def prepare(
     """
     declared, taken = declare(source)
     if declared.requirements is None:
-        return _on_image(source, declared, taken, notify, executor)
-    interpreter, requirements = _ground(source, declared)
-    timeout = _build_timeout(declared)
-    builds = settings.get("environment.allow_builds")
-    locked = _lock(source, interpreter, requirements, notify, timeout, mode=mode)
-    if locked.notice:
-        notify(locked.notice)
-    if _is_new(locked, source, taken):
-        taken = snapshot(source.root)
-    environment = python.ensure(
-        interpreter, locked, notify, timeout, compile=compile, allow_builds=builds
+        return _on_image(declared, source, taken, notify, executor, detail)
+    engine = needs.container(declared, executor)
+    if engine is None:
+        found, interpreter = _on_machine(declared, source, taken, notify, mode, compile)
+    else:
+        found, interpreter = _in_image(declared, source, taken, notify, mode, engine, detail), None
+    ground = found.ground
+    assert isinstance(ground, PythonGround)
+    place = cache.place(
+        "described", found.snapshot.digest, found.environment, ground.runner, source.root
     )
-    runner = runner_for(interpreter)
-    found = Prepared(
-        description=declared.description,
-        snapshot=taken,
-        environment=environment.digest,
-        ground=PythonGround(
-            interpreter=interpreter.version,
-            python=environment.python,
-            visible=(*environment.visible, os.path.dirname(runner)),
-            runner=runner,
-            lock=locked.path,
-        ),
-        created=environment.created,
-    )
-    place = cache.place("described", taken.digest, environment.digest, runner, source.root)
     if (known := cache.load(place)) is not None:
         return replace(found, description=Description.from_json(known))
-    _compile_snapshot(interpreter, taken)
-    description = _described(declared, found, notify)
+    if interpreter is not None:
+        _compile_snapshot(interpreter, found.snapshot)
+    description = _described(declared, found, ground, notify)
     if all(function.unread is None for function in description.functions.values()):
         # What failed may do better next time: with another setting, or when the machine is less busy.
         cache.store(place, description.to_json())
     return replace(found, description=description)
 
 
-def _on_image(
-    source: PackageSource, declared: Declared, taken: Snapshot, notify: Notify, executor: str | None
+def _on_machine(
+    declared: Declared,
+    source: PackageSource,
+    taken: Snapshot,
+    notify: Notify,
+    mode: Literal["auto", "locked"],
+    compile: Literal["background", "wait"],
+) -> tuple[Prepared, interpreters.Interpreter]:
+    """A Python package with an environment on this machine."""
+    interpreter, requirements = needs.on_machine(source, declared)
+    locked = needs.lock_of(source, declared, requirements, interpreter, notify, mode=mode)
+    if needs.is_new(locked, source, taken):
+        taken = snapshot(source.root)
+    environment = python.ensure(
+        interpreter,
+        locked,
+        notify,
+        needs.build_timeout(declared),
+        compile=compile,
+        allow_builds=settings.get("environment.allow_builds"),
+    )
+    runner = runner_for(interpreter)
+    ground = PythonGround(
+        interpreter=interpreter.version,
+        python=environment.python,
+        visible=(*environment.visible, os.path.dirname(runner)),
+        runner=runner,
+        lock=locked.path,
+    )
+    found = Prepared(
+        description=declared.description,
+        snapshot=taken,
+        environment=environment.digest,
+        ground=ground,
+        created=environment.created,
+    )
+    return found, interpreter
+
+
+def _in_image(
+    declared: Declared,
+    source: PackageSource,
+    taken: Snapshot,
+    notify: Notify,
+    mode: Literal["auto", "locked"],
+    executor: Executor,
+    detail: Notify,
 ) -> Prepared:
-    """The package with its image in the engine of the executor that will run it."""
-    from kedge.engine.look import look
+    """A Python package with its environment in an image of the executor's engine."""
+    from kedge.environment import python_images
+
+    requirements = needs.in_image(source, declared)
+    locked = needs.lock_of(source, declared, requirements, None, notify, mode=mode)
+    if needs.is_new(locked, source, taken):
+        taken = snapshot(source.root)
+    made = python_images.ensure(
+        engine_of(executor),
+        settings.get("images.base").replace("{version}", requirements.python),
+        requirements.python,
+        locked,
+        tuple(declared.description.runtime.get("system") or ()),
+        notify,
+        detail,
+        needs.build_timeout(declared),
+    )
+    ground = PythonGround(
+        interpreter=made.version,
+        python=made.python,
+        visible=(os.path.dirname(made.runner),),
+        runner=made.runner,
+        lock=locked.path,
+        inside=ImageGround(executor.kind, made.image),
+    )
+    return Prepared(
+        description=declared.description,
+        snapshot=taken,
+        environment=made.image.digest,
+        ground=ground,
+        created=made.created,
+    )
+
+
+def _on_image(
+    declared: Declared,
+    source: PackageSource,
+    taken: Snapshot,
+    notify: Notify,
+    asked: str | None,
+    detail: Notify,
+) -> Prepared:
+    """A package of kind `image` or `dockerfile`, with its image in the engine that will run it."""
     from kedge.environment import builds, images
 
-    description = declared.description
-    kind = image_executor(executor).executor.kind
-    engine = look(kind).engine
-    assert engine is not None  # else the executor could not have been chosen
-    runtime, timeout = description.runtime, _build_timeout(declared)
+    executor = image_executor(asked).executor
+    engine = engine_of(executor)
+    runtime, timeout = declared.description.runtime, needs.build_timeout(declared)
     if runtime["kind"] == "image":
         created = images.find(engine, runtime["image"]) is None
         image = images.pulled(engine, runtime["image"], runtime.get("platform"), notify, timeout)
     else:
-        recipe = builds.Recipe(
-            package=description.name,
-            source=source.root,
-            folder=taken.folder,
-            dockerfile=runtime["dockerfile"],
-            context=runtime["context"],
-            arguments={},
-            platform=runtime.get("platform"),
-        )
-        image, created = builds.built(engine, recipe, notify, timeout=timeout)
-        if created:
-            builds.remove_superseded(engine, recipe, image)
+        recipe = recipe_of(declared, source, taken)
+        image, created = builds.built(engine, recipe, notify, detail, timeout)
     return Prepared(
-        description=description,
+        description=declared.description,
         snapshot=taken,
         environment=image.digest,
-        ground=ImageGround(kind, image),
+        ground=ImageGround(executor.kind, image),
         created=created,
     )
+
+
+def recipe_of(declared: Declared, source: PackageSource, taken: Snapshot) -> "builds.Recipe":
+    """What the image of a package of kind `dockerfile` is built from."""
+    from kedge.environment import builds
+
+    runtime = declared.description.runtime
+    return builds.Recipe(
+        package=declared.description.name,
+        source=source.root,
+        folder=taken.folder,
+        dockerfile=runtime["dockerfile"],
+        context=runtime["context"],
+        arguments=runtime.get("build_args") or {},
+        platform=runtime.get("platform"),
+    )
+
+
+def engine_of(executor: Executor) -> "Engine":
+    """The engine of a container executor, as far as it still works."""
+    from kedge.engine.look import look
+
+    found = look(executor.kind)
+    if found.engine is None:  # it has gone since it was chosen
+        raise Unavailable(f"{executor.kind} does not work here: {found.reason}", hint=found.hint)
+    return found.engine
 
 
 def image_executor(asked: str | None) -> Choice:
@@ -224,127 +291,16 @@ def locked(
         upgrade: True takes newer versions of everything, a name of that package.
     """
     declared, _ = declare(source)
-    interpreter, requirements = _ground(source, declared)
-    timeout = _build_timeout(declared)
-    found = _lock(source, interpreter, requirements, notify, timeout, upgrade=upgrade)
-    if found.notice:
-        notify(found.notice)
-    return found
+    if declared.description.runtime.get("system"):  # it runs in containers only
+        interpreter, requirements = None, needs.in_image(source, declared)
+    else:
+        interpreter, requirements = needs.on_machine(source, declared)
+    return needs.lock_of(source, declared, requirements, interpreter, notify, upgrade=upgrade)
 
 
-def plan(source: PackageSource) -> dict[str, Any]:
-    """What preparing the package would do, as data; nothing is built or resolved."""
-    declared, taken = declare(source)
-    interpreter, requirements = _ground(source, declared)
-    found: dict[str, Any] = {
-        "package": declared.description.name,
-        "snapshot": taken.digest,
-        "python": f"{interpreter.version} ({interpreter.path})",
-        "requirements": ", ".join(requirements.strings) or None,
-    }
-    try:
-        known = _lock(
-            source,
-            interpreter,
-            requirements,
-            lambda _: None,
-            _build_timeout(declared),
-            mode="locked",
-        )
-    except LockError as error:
-        return found | {"lock": f"would be resolved: {error.message}", "state": "would be built"}
-    environment = python.find(interpreter, known)
-    return found | {
-        "lock": known.path,
-        "environment": python.environment_digest(interpreter, known),
-        "state": "ready" if environment else "would be built: no environment has this digest",
-    }
-
-
-def _ground(
-    source: PackageSource, declared: Declared
-) -> tuple[interpreters.Interpreter, Requirements]:
-    """The interpreter, and the requirements for its minor version."""
-    requirements = declared.requirements
-    if requirements is None:
-        kind = declared.description.runtime["kind"]
-        raise Unavailable(
-            f"`{declared.description.name}` has a runtime of kind `{kind}`, which this version of"
-            " Kedge can check but not run",
-            where=Where(path="runtime.kind"),
-            hint="packages of kind `python` run; `kedge check` and `kedge inspect` work for all",
-        )
-    if system := declared.description.runtime.get("system"):
-        raise Unavailable(
-            f"`{declared.description.name}` needs the Debian packages {', '.join(system)}, which only a"
-            " container can have, and this version of Kedge runs none",
-            where=Where(path="runtime.system"),
-            hint="install them on this machine and leave `system` out, if the code can use those",
-        )
-    asked = declared.description.runtime.get("requires_python")  # of a script; "" is any at all
-    if asked is None:
-        return _interpreter(requirements.python), requirements
-    asked = asked or _ANY_PYTHON
-    found = None
-    if not requirements.is_empty and (minor := lock.minor(requirements, source.root)):
-        # The Python that the lock was made for: a newer one on this machine is no reason to resolve.
-        with suppress(EnvironmentFailed):
-            found = _interpreter(f"=={minor}.*,{asked}", download=False)
-    found = found or _interpreter(asked)
-    return found, replace(requirements, python=found.minor)
-
-
-def _interpreter(version: str, *, download: bool | None = None) -> interpreters.Interpreter:
-    return interpreters.find(
-        version,
-        paths=tuple(settings.get("python.paths")),
-        download=settings.get("python.download") if download is None else download,
-    )
-
-
-def _build_timeout(declared: Declared) -> float:
-    """Seconds that preparing may take: the package's own limit, else this machine's."""
-    own: float | None = declared.description.runtime.get("build_timeout")
-    found: float = settings.get("environment.build_timeout")
-    return found if own is None else own
-
-
-def _lock(
-    source: PackageSource,
-    interpreter: interpreters.Interpreter,
-    requirements: Requirements,
-    notify: Notify,
-    timeout: float,
-    *,
-    mode: Literal["auto", "locked"] = "auto",
-    upgrade: bool | str = False,
-) -> lock.Lock:
-    return lock.ensure_lock(
-        requirements,
-        source.root,
-        mode,
-        upgrade,
-        interpreter=interpreter,
-        on_progress=notify,
-        timeout=timeout,
-        allow_builds=settings.get("environment.allow_builds"),
-    )
-
-
-def _is_new(locked: lock.Lock, source: PackageSource, taken: Snapshot) -> bool:
-    """Whether the lock was written after the snapshot was taken: beside a manifest it is one of its files."""
-    if locked.path is None or os.path.dirname(locked.path) != os.path.realpath(source.root):
-        return False
-    try:
-        with open(
-            os.path.join(taken.folder, os.path.basename(locked.path)), encoding="utf-8"
-        ) as file:
-            return file.read() != locked.text
-    except OSError:
-        return True
-
-
-def _described(declared: Declared, found: Prepared, notify: Notify) -> Description:
+def _described(
+    declared: Declared, found: Prepared, ground: PythonGround, notify: Notify
+) -> Description:
     """The description with what the signatures say, read in the package's own environment."""
     handlers = {
         name: function.handler
@@ -356,13 +312,14 @@ def _described(declared: Declared, found: Prepared, notify: Notify) -> Descripti
         env |= {name: value for name, value in function.env.items() if isinstance(value, str)}
     try:
         answers = signature.read(
-            found.python.python,
-            found.python.visible,
-            found.python.runner,
+            ground.python,
+            ground.root,
+            ground.runner,
             found.snapshot.folder,
             handlers,
             env,
             notify,
+            ground.inside.engine if ground.inside is not None else None,
         )
     except signature.UnreadableError as error:
         failed = {"error": {"type": None, "error": str(error)}}

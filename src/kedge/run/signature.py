@@ -20,6 +20,7 @@ from kedge.ports import Ports
 from kedge.run import unrecorded
 from kedge.runtime.python import describe_process
 from kedge.target import LocalTarget
+from kedge.task.payload import ImageRoot, PythonRoot
 
 _TIMEOUT: Final = 60.0  # seconds for importing every module of a package
 _ANSWER_LIMIT: Final = 32 << 20  # bytes
@@ -32,21 +33,23 @@ class UnreadableError(Exception):
 
 def read(
     python: str,
-    visible: tuple[str, ...],
+    root: PythonRoot | ImageRoot,
     runner: str,
     snapshot: str,
     handlers: Mapping[str, str],
     env: Mapping[str, str],
     notify: Callable[[str], None],
+    engine: str | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What the runner says of each handler, by function.
 
     Args:
-        python, visible, runner: the environment's interpreter, what it needs to see, the runner.
+        python, root, runner: the environment's interpreter, what it stands on, the runner.
         snapshot: the package's snapshot.
         handlers: `module:function` by function.
         env: variables that the package sets for all its functions.
         notify: told in words what is being done.
+        engine: the kind of the container engine that has the environment; None: it is on this machine.
 
     Raises:
         UnreadableError: it ended without an answer.
@@ -60,7 +63,11 @@ def read(
 
     machine = this_machine()
     limits, _, _ = resources.effective(None, None, {"timeout": _TIMEOUT}, machine)
-    with unrecorded.workplace() as place:
+    if engine is None:
+        executor = choose(settings.get("executor")).executor
+    else:
+        executor = choose(engine, image=True).executor
+    with unrecorded.workplace(executor.kind) as place:
         made = workspace.prepare(
             os.path.join(place, "workspace"), snapshot, Ports(), Ports(open={}), {}
         )
@@ -73,8 +80,7 @@ def read(
             paths=tuple(settings.get("sandbox.paths")),
             on_output=listen,
         )
-        payload = describe_process(python, visible, runner, handlers, env)
-        executor = choose(settings.get("executor")).executor
+        payload = describe_process(python, root, runner, handlers, env)
         try:
             ended = drive(LocalTarget().place(executor, payload, job))
         except StartFailed as error:

@@ -14,13 +14,18 @@ from kedge.executor import clear
 from kedge.home import folder, home
 
 _PARENT: Final = "tmp"
+_EXECUTOR: Final = "executor"  # names the kind of executor, for whoever finds a left-over folder
 
 
 @contextmanager
-def workplace() -> Iterator[str]:
-    """A folder for one of them, removed after the block; what killed ones have left is removed before."""
+def workplace(executor: str) -> Iterator[str]:
+    """A folder for one of them, removed after the block; what killed ones have left is removed before.
+
+    `executor` is the kind of the one that runs its code.
+    """
     sweep()
     with folders.temporary(folder(_PARENT)) as made:
+        folders.write_file(os.path.join(made, _EXECUTOR), executor)
         yield made
 
 
@@ -30,10 +35,17 @@ def name(place: str) -> str:
 
 
 def sweep() -> None:
-    """Kill and remove what those have left whose process is gone."""
+    """Kill and remove what those have left whose process is gone, and builds of images that were killed."""
     folders.sweep(os.path.join(home(), _PARENT), _clear)
+    if os.path.isdir(os.path.join(home(), "building")):
+        from kedge.environment import building
+
+        building.sweep()
 
 
 def _clear(place: str) -> None:
+    kind = None
+    with suppress(OSError), open(os.path.join(place, _EXECUTOR)) as file:
+        kind = file.read()
     with suppress(ValueError):  # a folder that somebody else made, after which nothing is named
-        clear(name(place))
+        clear(name(place), kind)

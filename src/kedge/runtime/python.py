@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.data import Data, field
 from kedge.runtime.base import Runtime
-from kedge.task.payload import Process, PythonRoot
+from kedge.task.payload import ImageRoot, Process, PythonRoot
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -20,7 +20,7 @@ class PythonRuntime(Data, Runtime[Process]):
 
     Args:
         python: path of the environment's interpreter.
-        visible: host paths that must be readable inside (environment, base interpreter, runner).
+        root: what it stands on: what of this machine it needs to see, or the image that it is in.
         runner: path of the runner, compiled or source.
         handler: `module:function`.
         inputs: input port → kind, for ports that are not plain values.
@@ -37,7 +37,7 @@ class PythonRuntime(Data, Runtime[Process]):
     )
 
     python: str
-    visible: tuple[str, ...]
+    root: PythonRoot | ImageRoot
     runner: str
     handler: str
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -58,13 +58,13 @@ class PythonRuntime(Data, Runtime[Process]):
 
     async def _setup_runtime(self, task: "Task") -> Process:  # noqa: ARG002 - bound when it was made
         return _process(
-            self.python, self.visible, self.runner, "run", self.instructions(), self.env
+            self.python, self.root, self.runner, "run", self.instructions(), self.env
         )
 
 
 def describe_process(
     python: str,
-    visible: tuple[str, ...],
+    root: PythonRoot | ImageRoot,
     runner: str,
     handlers: Mapping[str, str],
     env: Mapping[str, str] | None = None,
@@ -73,12 +73,12 @@ def describe_process(
 
     They end up in `out/data.json` as `{"functions": {function: description}, "python": version}`.
     """
-    return _process(python, visible, runner, "describe", {"handlers": dict(handlers)}, env or {})
+    return _process(python, root, runner, "describe", {"handlers": dict(handlers)}, env or {})
 
 
 def _process(
     python: str,
-    visible: tuple[str, ...],
+    root: PythonRoot | ImageRoot,
     runner: str,
     verb: str,
     instructions: dict[str, Any],
@@ -87,6 +87,6 @@ def _process(
     text = json.dumps(instructions, separators=(",", ":"))
     return Process(
         argv=(python, *_FLAGS, runner, verb, text),
-        root=PythonRoot(visible=visible),
+        root=root,
         env=dict(env),
     )

@@ -1,0 +1,207 @@
+"""Images that Kedge made: named by what they are made from, made once, removed when nobody needs them.
+
+The engine keeps them, and its own list says which there are. A folder of the same name in Kedge's home is
+what their users hold, so that no clean-up takes an image from a run that is about to start.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from kedge import home
+from kedge.data import Data
+from kedge.engine.look import Engine
+from kedge.engine.programs import call
+from kedge.environment import folders, images
+from kedge.environment.image import Image
+from kedge.errors import EnvironmentFailed
+from kedge.package import holding
+
+FOLDER: Final = "images"
+LABEL_BASE: Final = "kedge.base"
+LABEL_DIGEST: Final = "kedge.digest"
+LABEL_HOME: Final = "kedge.home"
+LABEL_PACKAGE: Final = "kedge.package"
+LABEL_SOURCE: Final = "kedge.source"
+
+_LAYOUT: Final = 1  # of how images are made; another number makes all of them anew
+_SHOWN: Final = 16  # hex digits of a digest in a tag; the label has all
+Notify = Callable[[str], None]
+
+
+class Wanted(Data):
+    """An image that is to be there.
+
+    Args:
+        name: the digest of all that decides what is in it, from `name_of`.
+        package: what its repository is called after.
+        source: what it belongs to: of one source only the last image is kept.
+        bases: the ids of what it is built on.
+    """
+
+    name: str
+    package: str
+    source: str
+    bases: tuple[str, ...] = ()
+
+    @property
+    def tag(self) -> str:
+        """What the engine knows it by."""
+        repository = re.sub(r"[^a-z0-9]+", "-", self.package.lower()).strip("-") or "package"
+        return f"kedge/{repository}:{self.name[:_SHOWN]}"
+
+    def labels(self) -> Mapping[str, str]:
+        """What is written on it."""
+        return {
+            LABEL_BASE: " ".join(self.bases),
+            LABEL_DIGEST: self.name,
+            LABEL_HOME: home.home(),
+            LABEL_PACKAGE: self.package,
+            LABEL_SOURCE: self.source,
+        }
+
+
+class Made(Data):
+    """One of the images that Kedge made, as its engine lists it."""
+
+    engine: str
+    id: str
+    name: str
+    source: str
+    size: int
+    created: str
+
+
+def name_of(engine: Engine, made_from: Iterable[object]) -> str:
+    """The digest that names what is made from `made_from`, for this engine and this home.
+
+    Another home's image is not this one's to count on, nor to remove.
+    """
+    from kedge import digest
+
+    return digest.of_json([_LAYOUT, engine.kind, home.home(), *made_from])
+
+
+def find(engine: Engine, wanted: Wanted) -> Image | None:
+    """The image if it is there, kept from clean-ups from now on."""
+    folder = os.path.join(home.home(), FOLDER, wanted.name)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    while not holding.hold(folder):
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    found = images.find(engine, wanted.tag)
+    return found if found is not None and found.labels.get(LABEL_DIGEST) == wanted.name else None
+
+
+def made_once(
+    engine: Engine,
+    wanted: Wanted,
+    make: Callable[[], None],
+    notify: Notify,
+    timeout: float,
+) -> tuple[Image, bool]:
+    """The image, and whether it was made just now.
+
+    Two who want the same at once make it once. What was stopped in the middle is no image: it gets its name
+    when it is whole.
+
+    Args:
+        engine: where.
+        wanted: which.
+        make: makes it under its tag and labels.
+        notify: told in words what is being waited for.
+        timeout: seconds to wait for another process.
+
+    Raises:
+        EnvironmentFailed: it is not there after it was made, or another process takes too long.
+    """
+    if (known := find(engine, wanted)) is not None:
+        return known, False
+    guard = os.path.join(home.home(), FOLDER, ".held", wanted.name)
+    waiting = "waiting for another process that builds this image"
+    with folders.held(guard, timeout, lambda: notify(waiting)) as owned:
+        if not owned:
+            raise EnvironmentFailed(
+                f"another process has been building the image of `{wanted.package}` for {timeout:g} s",
+                hint="wait for it, or end it",
+            )
+        if (known := find(engine, wanted)) is not None:
+            return known, False
+        make()
+        if (made := find(engine, wanted)) is not None:
+            return made, True
+    raise EnvironmentFailed(
+        f"{engine.kind} built `{wanted.tag}` and does not have it",
+        hint=f"see what `{engine.kind} images` says",
+    )
+
+
+def listed(engine: Engine, source: str | None = None) -> list[Made]:
+    """The images that this home made, all or those of one source."""
+    filters = ["--filter", f"label={LABEL_HOME}={home.home()}"]
+    if source is not None:
+        filters += ["--filter", f"label={LABEL_SOURCE}={source}"]
+    done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
+    ids = sorted(set(done.out.split()))
+    if done.code != 0 or not ids:
+        return []
+    told = call(engine.path, "image", "inspect", *ids)
+    try:
+        entries = json.loads(told.out)
+    except ValueError:
+        return []
+    sizes = {_id(one["Id"]): int(one.get("Size") or 0) for one in entries}
+    found = []
+    for one in entries:
+        labels = (one.get("Config") or {}).get("Labels") or {}
+        if labels.get(LABEL_HOME) != home.home():
+            continue  # removed and replaced between the two questions
+        below = [_size(engine, base, sizes) for base in labels.get(LABEL_BASE, "").split()]
+        found.append(
+            Made(
+                engine=engine.kind,
+                id=_id(one["Id"]),
+                name=labels.get(LABEL_DIGEST, ""),
+                source=labels.get(LABEL_SOURCE, ""),
+                size=max(0, sizes[_id(one["Id"])] - max(below, default=0)),
+                created=str(one.get("Created", "")),
+            )
+        )
+    return found
+
+
+def remove_superseded(engine: Engine, current: Image, source: str) -> None:
+    """Remove the images that `current` takes the place of and nobody uses."""
+    for one in listed(engine, source):
+        if one.id != current.id:
+            remove(engine, one)
+
+
+def remove(engine: Engine, made: Made, needed: Callable[[], bool] = lambda: False) -> bool:
+    """Remove an image unless somebody holds it; whether it was removed.
+
+    Args:
+        engine: where it is.
+        made: from `listed`.
+        needed: asked when nobody can come to hold it any more; True leaves it where it is.
+    """
+    folder = os.path.join(home.home(), FOLDER, made.name)
+    if not made.name or not os.path.isdir(folder):
+        return call(engine.path, "rmi", made.id).code == 0  # refused while a container uses it
+    with holding.alone(folder) as free:
+        if not free or needed() or call(engine.path, "rmi", made.id).code != 0:
+            return False
+        folders.remove(folder)
+    return True
+
+
+def _size(engine: Engine, base: str, known: dict[str, int]) -> int:
+    if base not in known:
+        found = images.find(engine, base)
+        known[base] = found.size if found is not None else 0
+    return known[base]
+
+
+def _id(text: str) -> str:
+    return text if text.startswith("sha256:") else f"sha256:{text}"

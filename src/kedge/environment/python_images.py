@@ -1,0 +1,328 @@
+"""Python environments in images: a base image with a Python, Debian packages, and what a lock names.
+
+The packages are chosen and installed by uv on this machine, for the platform and the Python of the base, and
+laid in as a layer: no installer runs in the image. A package's own code is no part of it.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from kedge import home
+from kedge.data import Data, asdict
+from kedge.engine.look import Engine
+from kedge.engine.programs import call
+from kedge.environment import bytecode, folders, images, interpreters, kept_images, python, runner
+from kedge.environment.building import build
+from kedge.environment.image import Image
+from kedge.environment.interpreters import Interpreter
+from kedge.environment.lock import Lock
+from kedge.errors import EnvironmentFailed, Where
+
+FOLDER: Final = "/opt/kedge/environment"  # of the environment, in the image
+
+_LAYOUT: Final = 1
+_ASK_S: Final = 120.0  # seconds for an answer of the base's Python, on a busy machine
+_GLIBC: Final = (17, 28, *range(31, 41))  # minor versions that uv has a platform for
+_FIND: Final = """\
+for name in "python$1" python3 python; do
+    if command -v "$name" >/dev/null 2>&1; then exec "$name" -I -S -B -c "$2"; fi
+done
+exit 127
+"""
+_ABOUT: Final = """\
+import importlib.util, json, os, platform, sys, sysconfig
+version = sys.version.split()[0].rstrip("+")
+print(json.dumps({
+    "path": os.path.realpath(sys.executable),
+    "version": version,
+    "implementation": sys.implementation.name,
+    "cache_tag": sys.implementation.cache_tag,
+    "magic": importlib.util.MAGIC_NUMBER.hex(),
+    "platform": "linux-" + platform.machine(),
+    "base_prefix": sys.base_prefix,
+    "stdlib": sysconfig.get_path("stdlib"),
+    "libc": list(platform.libc_ver()),
+}))
+"""
+_COMPILE: Final = """\
+import json, sys
+told = json.load(sys.stdin)
+compiler = {"__name__": "compiler"}
+exec(told["compiler"], compiler)
+sys.stdout.write(compiler["compiled"](told["runner"].encode(), told["name"]).hex())
+"""
+_DEBIAN: Final = """\
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends {packages} && rm -rf /var/lib/apt/lists/*
+"""
+_ENVIRONMENT: Final = f"""\
+COPY environment {FOLDER}
+ENV PATH={FOLDER}/bin:$PATH
+"""
+_COMPILED_INSIDE: Final = """\
+USER root
+RUN ["{folder}/bin/python", "-m", "compileall", "-q", "-j", "0", "{folder}/{purelib}"]
+"""
+
+Notify = Callable[[str], None]
+
+
+class PythonImage(Data):
+    """An image with a Python environment that is ready.
+
+    Args:
+        image: in its engine.
+        python: the path of its executable, inside.
+        version: exact.
+        runner: the path of the runner compiled for it, on this machine.
+        created: whether it was built just now.
+    """
+
+    image: Image
+    python: str
+    version: str
+    runner: str
+    created: bool
+
+
+def ensure(
+    engine: Engine,
+    base: str,
+    minor: str,
+    lock: Lock,
+    system: tuple[str, ...],
+    notify: Notify = lambda _: None,
+    detail: Notify = lambda _: None,
+    timeout: float = 3600.0,
+) -> PythonImage:
+    """The image with what a lock and a list of Debian packages name, built if it is not there.
+
+    Args:
+        engine: where.
+        base: the image to build on, by its reference.
+        minor: the Python version that it must have, "3.12".
+        lock: from `lock.ensure_lock`.
+        system: Debian packages.
+        notify: told in words what is being done; `detail` each line that the engine says.
+        timeout: seconds, for everything.
+
+    Raises:
+        EnvironmentFailed: the base cannot be had or has another Python, or a package cannot be installed.
+    """
+    ground = images.pulled(engine, base, None, notify, timeout)
+    inside, libc = _interpreter(engine, ground, minor, notify)
+    compiled = runner.runner_for(inside, lambda source: _compiled(engine, ground, inside, source))
+    wanted = _wanted(engine, ground, inside, lock, system)
+
+    def make() -> None:
+        number = len(lock.entries())
+        notify(f"building an image with Python {inside.version} and {number} packages")
+        helper = _same_python(inside)
+        text = _dockerfile(base, system, inside, compiled_before=helper is not None)
+        try:
+            build(
+                engine,
+                wanted,
+                text,
+                lambda place: _fill(place, inside, libc, lock, helper, notify, timeout),
+                shown="Dockerfile that Kedge wrote",
+                notify=notify,
+                detail=detail,
+                timeout=timeout,
+            )
+        except EnvironmentFailed as error:
+            raise _of_debian(error, system) from error
+
+    image, created = kept_images.made_once(engine, wanted, make, notify, timeout)
+    return PythonImage(image, f"{FOLDER}/bin/python", inside.version, compiled, created)
+
+
+def wanted(
+    engine: Engine, base: str, minor: str, lock: Lock, system: tuple[str, ...]
+) -> kept_images.Wanted | None:
+    """The image that `ensure` would make, None where the base is not known well enough to tell."""
+    ground = images.find(engine, base)
+    if ground is None or not os.path.exists(_place(ground, minor)):
+        return None
+    inside, _ = _interpreter(engine, ground, minor, lambda _: None)
+    return _wanted(engine, ground, inside, lock, system)
+
+
+def _wanted(
+    engine: Engine, ground: Image, inside: Interpreter, lock: Lock, system: tuple[str, ...]
+) -> kept_images.Wanted:
+    made_from = ("python", _LAYOUT, ground.id, inside.version, lock.digest, sorted(set(system)))
+    name = kept_images.name_of(engine, made_from)
+    return kept_images.Wanted(name, f"python-{inside.minor}", "", (ground.id,))
+
+
+def _dockerfile(
+    base: str, system: tuple[str, ...], inside: Interpreter, *, compiled_before: bool
+) -> str:
+    lines = f"FROM {base}\n"
+    if system:
+        lines += _DEBIAN.format(packages=" ".join(sorted(set(system))))
+    lines += _ENVIRONMENT
+    if not compiled_before:
+        lines += _COMPILED_INSIDE.format(folder=FOLDER, purelib=inside.purelib)
+    return lines
+
+
+def _fill(
+    place: str,
+    inside: Interpreter,
+    libc: tuple[str, str],
+    lock: Lock,
+    helper: Interpreter | None,
+    notify: Notify,
+    timeout: float,
+) -> None:
+    """Lay out the environment as it is to be in the image."""
+    made = os.path.join(place, "environment")
+    site = os.path.join(made, inside.purelib)
+    folders.make_folder(site)
+    if not lock.is_empty:
+        options = ["--target", site, "--python", (helper or _own()).path]
+        options += ["--python-version", inside.version]
+        options += ["--python-platform", _platform(inside, libc)]
+        python.install(lock, place, options, inside.version, notify, timeout)
+    scripts = os.path.join(made, "bin")
+    if os.path.isdir(os.path.join(site, "bin")):
+        os.rename(os.path.join(site, "bin"), scripts)
+    else:
+        folders.make_folder(scripts)
+    python.frame(inside, lock, made, installed_by=(helper or _own()).path)
+    python.open_to_all(made)
+    if helper is not None and not bytecode.link_known(helper, made):
+        bytecode.finish(helper, made, "wait", notify)
+    for name in ("requirements.txt", "uv.toml"):
+        if os.path.exists(os.path.join(place, name)):
+            os.unlink(os.path.join(place, name))
+
+
+def _own() -> Interpreter:
+    import sys
+
+    return interpreters.find(f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+def _same_python(inside: Interpreter) -> Interpreter | None:
+    """A Python of this machine whose compiled files are the same, None when there is none."""
+    try:
+        found = interpreters.find(inside.minor)
+    except EnvironmentFailed:
+        return None
+    same = (found.magic, found.cache_tag, found.purelib)
+    return found if same == (inside.magic, inside.cache_tag, inside.purelib) else None
+
+
+def _interpreter(
+    engine: Engine, ground: Image, minor: str, notify: Notify
+) -> tuple[Interpreter, tuple[str, str]]:
+    """The Python of a base image and the C library that it was built with; asked once for each image."""
+    place = _place(ground, minor)
+    told = _remembered(place)
+    if told is None:
+        notify(f"asking {ground.reference} for its Python")
+        command = ("-c", _FIND, "sh", minor, _ABOUT)
+        done = call(engine.path, *_once("/bin/sh"), ground.id, *command, timeout=_ASK_S)
+        try:
+            told = dict(json.loads(done.out)) if done.code == 0 else None
+        except ValueError:
+            told = None
+        if told is None:
+            raise EnvironmentFailed(
+                f"the base image `{ground.reference}` has no Python that answers"
+                + (f": {done.said}" if done.said else ""),
+                hint="name one that has, in `images.base` in kedge.toml",
+            )
+    libc = told.pop("libc")
+    found = Interpreter(
+        **told,
+        purelib=f"lib/python{'.'.join(told['version'].split('.')[:2])}/site-packages",
+        visible=(),
+        identity=(0, 0, 0),
+    )
+    if found.minor != minor:
+        raise EnvironmentFailed(
+            f"the base image `{ground.reference}` has Python {found.version}, and {minor} is asked for",
+            hint="name one that has it in `images.base` in kedge.toml; `{version}` stands for the version",
+        )
+    told = {name: value for name, value in asdict(found).items() if name in told}
+    folders.write_file(place, json.dumps({**told, "libc": libc}))
+    return found, (libc[0], libc[1])
+
+
+def _place(ground: Image, minor: str) -> str:
+    folder = home.folder("interpreters-in-images")
+    return os.path.join(folder, f"{ground.id.removeprefix('sha256:')}-{minor}.json")
+
+
+def _remembered(place: str) -> dict[str, Any] | None:
+    try:
+        with open(place, encoding="utf-8") as file:
+            return dict(json.load(file))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _compiled(engine: Engine, ground: Image, inside: Interpreter, source: bytes) -> bytes:
+    """The runner, compiled by the base image's own Python."""
+    with open(os.path.join(os.path.dirname(bytecode.__file__), "compiler.py")) as file:
+        told = {"compiler": file.read(), "runner": source.decode(), "name": runner.SHOWN}
+    command = ("-I", "-S", "-B", "-c", _COMPILE)
+    done = call(
+        engine.path,
+        *_once(inside.path),
+        ground.id,
+        *command,
+        input=json.dumps(told).encode(),
+        timeout=_ASK_S,
+    )
+    try:
+        if done.code == 0:
+            return bytes.fromhex(done.out.strip())
+    except ValueError:
+        pass
+    raise EnvironmentFailed(
+        f"the Python of the base image `{ground.reference}` cannot compile Kedge's runner"
+        + (f": {done.said}" if done.said else ""),
+        hint="is this Python complete? Try `-c 'import json, importlib'` with it",
+    )
+
+
+def _once(program: str) -> tuple[str, ...]:
+    """Run a program of an image once, shut in, with what it is told on its standard input."""
+    label = f"--label={kept_images.LABEL_HOME}={home.home()}"
+    return (
+        *("run", "--rm", "--interactive", "--pull", "never", "--network", "none", "--read-only"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534:65534"),
+        *(label, "--entrypoint", program),
+    )
+
+
+def _platform(inside: Interpreter, libc: tuple[str, str]) -> str:
+    """What uv calls the platform of a Python in an image."""
+    machine = inside.platform.removeprefix("linux-")
+    name, version = libc
+    numbers = version.split(".")
+    if name != "glibc" or len(numbers) < 2 or not numbers[1].isdigit():
+        return f"{machine}-unknown-linux-musl"
+    fitting = [one for one in _GLIBC if one <= int(numbers[1])]
+    return f"{machine}-manylinux_2_{fitting[-1] if fitting else _GLIBC[0]}"
+
+
+def _of_debian(error: EnvironmentFailed, system: tuple[str, ...]) -> EnvironmentFailed:
+    """The error of a build that failed, in terms of what the manifest says."""
+    said: Mapping[str, Any] = error.evidence or {}
+    lines = [line for line in said.get("said", ()) if line.startswith("E: ")]
+    if not system or not lines:
+        return error
+    return EnvironmentFailed(
+        f"the Debian packages {', '.join(system)} cannot be installed: {lines[0][3:]}",
+        where=Where(path="runtime.system"),
+        hint="check their names in the release that the base image is of (`images.base` in kedge.toml)",
+        evidence=dict(said),
+    )

@@ -1,0 +1,79 @@
+"""What the container engines keep for this home: images that it made, and containers of runs that are over."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Final
+
+from kedge.engine import KINDS
+from kedge.engine.look import Engine, look, was_used
+from kedge.environment import kept_images
+from kedge.errors import Unavailable
+from kedge.executor.container import containers_left, remove_container
+from kedge.home import home
+from kedge.package import holding
+from kedge.run.keeping import CONTAINER, IMAGE, Kept, seconds
+from kedge.run.record import ALIVE
+
+_AT: Final = "@"  # between a thing and its engine, in its name
+
+
+def look_into_engines(
+    runs: Mapping[str, tuple[str, float]], uses: Mapping[str, float], busy: frozenset[str]
+) -> Iterator[Kept]:
+    """What the engines that were ever used from this home keep for it.
+
+    Args:
+        runs: status and last moment of every run, by id.
+        uses: when each image was last used by a run, by its id.
+        busy: what runs that go on use.
+    """
+    for engine in _engines():
+        with suppress(Unavailable):
+            for made in kept_images.listed(engine):
+                yield _image(engine, made, uses, busy)
+            for run_id in containers_left(engine):
+                if runs.get(run_id, ("", 0.0))[0] not in ALIVE:
+                    moment = runs.get(run_id, ("", 0.0))[1]
+                    yield Kept(
+                        CONTAINER, f"{run_id}{_AT}{engine.kind}", "", moment, "its run is over"
+                    )
+
+
+def remove_image(one: Kept, needed: Callable[[], bool]) -> bool:
+    """Remove an image unless somebody came to need it; whether it was removed."""
+    name, _, kind = one.name.rpartition(_AT)
+    engine = look(kind).engine
+    if engine is None:
+        return False
+    for made in kept_images.listed(engine):
+        if made.id == name:
+            return kept_images.remove(engine, made, needed)
+    return False
+
+
+def remove_left_container(one: Kept) -> bool:
+    """Remove the container of a run that is over."""
+    run_id, _, kind = one.name.rpartition(_AT)
+    remove_container(kind, run_id)
+    return True
+
+
+def _engines() -> Iterator[Engine]:
+    for kind in KINDS:
+        if was_used(kind) and (engine := look(kind).engine) is not None:
+            yield engine
+
+
+def _image(
+    engine: Engine, made: kept_images.Made, uses: Mapping[str, float], busy: frozenset[str]
+) -> Kept:
+    folder = os.path.join(home(), kept_images.FOLDER, made.name)
+    used = max(uses.get(made.id, 0.0), seconds(made.created))
+    needed = ""
+    if made.id in busy:
+        needed = "a run that goes on uses it"
+    elif holding.is_held(folder):
+        needed = "a process uses it"
+    name = f"{made.id}{_AT}{engine.kind}"
+    return Kept(IMAGE, name, "", used, needed=needed, elsewhere=made.size)
