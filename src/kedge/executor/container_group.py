@@ -40,7 +40,7 @@ class ContainerGroup:
             self.first = _first_process(self.container)
             with suppress(OSError):  # it has ended meanwhile
                 if self.first is not None:
-                    self._group = _group_of(self.first)
+                    self._group = _group_of(self.first, self.container)
         return self._group is not None
 
     def processes(self) -> list[int]:
@@ -82,9 +82,15 @@ def _first_process(container: str) -> int | None:
             continue
         with suppress(OSError, IndexError):  # it has ended meanwhile
             said = folders.read(f"/proc/{name}/cgroup")
-            if container in said and _MONITOR not in said:
+            if container in said and _MONITOR not in said and _is_first(name):
                 found.append((_started(int(name)), int(name)))
     return min(found)[1] if found else None
+
+
+def _is_first(process: str) -> bool:
+    """Whether it is the first of its process namespace; those before it only make the container ready."""
+    inside = folders.read(f"/proc/{process}/status").partition("\nNSpid:")[2].split("\n")[0].split()
+    return len(inside) > 1 and inside[-1] == "1"
 
 
 def _started(process: int) -> int:
@@ -92,10 +98,12 @@ def _started(process: int) -> int:
     return int(folders.read(f"/proc/{process}/stat").rpartition(")")[2].split()[19])
 
 
-def _group_of(process: int) -> GroupV1 | GroupV2 | None:
+def _group_of(process: int, container: str) -> GroupV1 | GroupV2 | None:
     own: dict[str, str] = {}
     for line in folders.read(f"/proc/{process}/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
+        if container not in path:  # not moved there yet: this one is the whole machine's
+            continue
         for controller in controllers.split(","):
             own[controller] = path
     made: dict[str, str] = {}
