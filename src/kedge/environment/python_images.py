@@ -21,6 +21,7 @@ from kedge.environment.lock import Lock
 from kedge.errors import EnvironmentFailed, Where
 
 FOLDER: Final = "/opt/kedge/environment"  # of the environment, in the image
+RUNNER_FOLDER: Final = "/opt/kedge/runner"  # where the runner is shown to a run in it
 
 _LAYOUT: Final = 1
 _ASK_S: Final = 120.0  # seconds for an answer of the base's Python, on a busy machine

@@ -282,8 +282,8 @@ def _mounts(root: ImageRoot, workspace: "Workspace", paths: tuple[str, ...]) -> 
     for name in ("out", "scratch"):
         yield from _mount(f"{workspace.folder}/{name}", f"{WORKSPACE}/{name}", writable=True)
     yield from _mount(f"{workspace.folder}/{TMP}", "/tmp", writable=True)
-    for path in (*root.visible, *paths):
-        yield from _mount(path, path)
+    for source, target in (*root.visible, *((path, path) for path in paths)):
+        yield from _mount(source, target)
 
 
 def _mount(source: str, target: str, *, writable: bool = False) -> Iterator[str]:

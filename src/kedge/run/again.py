@@ -61,7 +61,9 @@ def again(run: Run) -> Again:
     if interpreter is None or not holding.hold(environment):
         raise _gone(run, "its environment")
     runner = runner_for(interpreter)
-    place = cache.place("described", run.snapshot, run.environment or "", runner, run.source or "")
+    place = cache.place(
+        "described", run.snapshot, run.environment or "", os.path.dirname(runner), run.source or ""
+    )
     known = cache.load(place)
     notices = _changed_files(run)
     if known is not None:

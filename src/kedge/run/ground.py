@@ -1,5 +1,6 @@
 """What a package's code stands on when it runs: an environment or an image."""
 
+import os
 from typing import Final
 
 from kedge.data import Data
@@ -22,8 +23,8 @@ class PythonGround(Data):
     Args:
         interpreter: its exact Python version.
         python: path of its executable, there.
-        visible: host paths that it needs to see.
-        runner: path of the runner.
+        visible: host paths that it needs to see; the last one is the runner's folder.
+        runner: path of the runner, there.
         lock: path of the lock, None when nothing is needed.
         inside: the image that it is in.
     """
@@ -41,4 +42,5 @@ class PythonGround(Data):
         if self.inside is None:
             return PythonRoot(self.visible)
         image = self.inside.image
-        return ImageRoot(image.id, _WORKSPACE, image.variables, visible=self.visible)
+        shown = ((self.visible[-1], os.path.dirname(self.runner)),)
+        return ImageRoot(image.id, _WORKSPACE, image.variables, visible=shown)

@@ -15,6 +15,7 @@ from kedge.environment import bytecode, interpreters, lock, python
 from kedge.environment.runner import runner_for
 from kedge.errors import Unavailable
 from kedge.executor import Choice, Executor, choose
+from kedge.package.outline import outline
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
 from kedge.run import cache, needs, signature
@@ -103,16 +104,25 @@ def prepare(
     ground = found.ground
     assert isinstance(ground, PythonGround)
     place = cache.place(
-        "described", found.snapshot.digest, found.environment, ground.runner, source.root
+        "described", found.snapshot.digest, found.environment, ground.visible[-1], source.root
     )
     if (known := cache.load(place)) is not None:
         return replace(found, description=Description.from_json(known))
     if interpreter is not None:
         _compile_snapshot(interpreter, found.snapshot)
+    # Other bodies of functions are no other signatures.
+    alike = None
+    if (shape := outline(found.snapshot.folder)) is not None:
+        alike = cache.place("alike", shape, found.environment, ground.visible[-1], source.root)
+        if (known := cache.load(alike)) is not None:
+            cache.store(place, known)
+            return replace(found, description=Description.from_json(known))
     description = _described(declared, found, ground, notify)
     if all(function.unread is None for function in description.functions.values()):
         # What failed may do better next time: with another setting, or when the machine is less busy.
-        cache.store(place, description.to_json())
+        for one in (place, alike):
+            if one is not None:
+                cache.store(one, description.to_json())
     return replace(found, description=description)
 
 
@@ -185,7 +195,7 @@ def _in_image(
         interpreter=made.version,
         python=made.python,
         visible=(os.path.dirname(made.runner),),
-        runner=made.runner,
+        runner=f"{python_images.RUNNER_FOLDER}/{os.path.basename(made.runner)}",
         lock=locked.path,
         inside=ImageGround(executor.kind, made.image),
     )

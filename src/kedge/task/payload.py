@@ -28,7 +28,8 @@ class ImageRoot(Data):
         variables: those that the image sets itself.
         as_its_user: whether to be the user that the image names, in place of one that owns nothing.
         writable: whether the program may write to a layer of its own, which goes with the run.
-        visible: host paths that must be readable inside, each at its own place.
+        visible: host paths that must be readable inside, and where. With any, the package's files are
+            laid over the workspace as well.
     """
 
     image: str
@@ -36,7 +37,7 @@ class ImageRoot(Data):
     variables: Mapping[str, str] = field(default_factory=dict)
     as_its_user: bool = False
     writable: bool = False
-    visible: tuple[str, ...] = ()
+    visible: tuple[tuple[str, str], ...] = ()
 
 
 type Root = HostRoot | PythonRoot | ImageRoot

@@ -1,0 +1,241 @@
+"""What importing a package can execute: everything but the bodies of functions that nobody calls meanwhile.
+
+Two packages with the same outline have the same signatures, so that a change of a line in a function is no
+reason to import the package and read them again. Whatever cannot be told from the source counts as executed:
+a function whose name occurs anywhere in code that an import executes, methods of classes that occur there,
+special methods, decorated functions. A package whose import looks at its own source or at names that it
+makes up has no outline.
+"""
+
+import ast
+import os
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from kedge import digest
+
+_MOST_BYTES: Final = 4 << 20  # of source; a larger package is imported sooner than it is read
+_PLAIN: Final = frozenset(
+    {"abstractmethod", "cache", "classmethod", "final", "function", "lru_cache", "override"}
+    | {"property", "staticmethod"}
+)  # decorators that call nothing
+_OPAQUE: Final = frozenset(
+    {
+        "__builtins__",
+        "__code__",
+        "__dict__",
+        "__import__",
+        "__loader__",
+        "__spec__",
+        "ast",
+        "compile",
+    }
+    | {"currentframe", "delattr", "dir", "dis", "eval", "exec", "gc", "getattr", "getmembers"}
+    | {"getsource", "globals", "inspect", "linecache", "locals", "modules", "runpy", "setattr"}
+    | {"tokenize", "tracemalloc", "vars", "_getframe"}
+)
+
+# What is executed where it stands, and may hold functions and classes.
+_BLOCKS: Final = (
+    ast.ExceptHandler,
+    ast.For,
+    ast.If,
+    ast.Try,
+    ast.TryStar,
+    ast.While,
+    ast.With,
+    ast.withitem,
+)
+
+type _Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def outline(folder: str) -> str | None:
+    r"""A digest of the outline of the package in `folder`; None where it has none.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = []
+    ...     for body in ("x + 1", "x + 2"):
+    ...         with open(f"{folder}/m.py", "w") as file:
+    ...             _ = file.write(f"def f(x: int):\n    return {body}\n")
+    ...         found.append(outline(folder))
+    >>> found[0] == found[1]
+    True
+    """
+    others: list[tuple[str, str]] = []
+    modules: dict[str, ast.Module] = {}
+    read = 0
+    for path, full in _files(folder):
+        if not path.endswith(".py") or os.path.islink(full):
+            target = f"link {os.readlink(full)}" if os.path.islink(full) else digest.of_file(full)
+            others.append((path, target))
+            continue
+        with open(full, "rb") as file:
+            source = file.read()
+        read += len(source)
+        if read > _MOST_BYTES:
+            return None
+        try:
+            modules[path] = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None  # another Python's: what it calls cannot be told
+    plain = _PLAIN - _defined(modules.values())
+    used = _Used(modules.values(), plain)
+    if used.names & _OPAQUE or any(_is_opaque(path) for path, _ in others):
+        return None
+    try:
+        outlines = {
+            path: ast.dump(_Emptied(used.names, plain).visit(tree))
+            for path, tree in modules.items()
+        }
+    except RecursionError:
+        return None
+    return digest.of_json(["outline", 1, others, outlines])
+
+
+def _files(folder: str) -> Iterator[tuple[str, str]]:
+    for inside, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if name != "__pycache__")
+        links = [name for name in names if os.path.islink(os.path.join(inside, name))]
+        for name in sorted((*files, *links)):
+            full = os.path.join(inside, name)
+            yield os.path.relpath(full, folder), full
+
+
+def _is_opaque(path: str) -> bool:
+    """Whether it is code whose calls cannot be read."""
+    return path.endswith((".so", ".pyc"))
+
+
+def _defined(modules: Iterable[ast.Module]) -> frozenset[str]:
+    """The names that the package itself gives a meaning."""
+    found = set()
+    for module in modules:
+        for node in ast.walk(module):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                found.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+    return frozenset(found)
+
+
+class _Used:
+    """Every name that stands in code which an import executes, directly or by what it may call."""
+
+    def __init__(self, modules: Iterable[ast.Module], plain: frozenset[str]) -> None:
+        self._plain = plain
+        self.names: set[str] = set()
+        self._waiting: list[tuple[frozenset[str], list[ast.stmt]]] = []  # who calls it, its body
+        self._aliases: list[tuple[str, str]] = []
+        for module in modules:
+            self._execute(module.body, ())
+        self._settle()
+
+    def _settle(self) -> None:
+        changed = True
+        while changed:
+            changed = False
+            for given, own in self._aliases:
+                if given in self.names and own not in self.names:
+                    self.names.add(own)
+                    changed = True
+            left = []
+            for callers, body in self._waiting:
+                if callers & self.names:
+                    self._take(body)
+                    changed = True
+                else:
+                    left.append((callers, body))
+            self._waiting = left
+
+    def _take(self, nodes: Iterable[ast.AST]) -> None:
+        """All names of these nodes count, wherever they stand."""
+        for top in nodes:
+            for node in ast.walk(top):
+                if isinstance(node, ast.Name):
+                    self.names.add(node.id)
+                elif isinstance(node, ast.Attribute):
+                    self.names.add(node.attr)
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    self.names.update(node.value.split(".") if node.value.isascii() else ())
+                elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                    self._import(node)
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        for alias in node.names:
+            self._aliases.append((alias.asname or alias.name, alias.name))
+            if alias.name in _OPAQUE:
+                self.names.add(alias.name)
+
+    def _execute(self, body: Iterable[ast.AST], classes: tuple[str, ...]) -> None:
+        for node in body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                self._function(node, classes)
+            elif isinstance(node, ast.ClassDef):
+                self._take((*node.decorator_list, *node.bases, *node.keywords))
+                self._execute(node.body, (*classes, node.name))
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                self._import(node)
+            elif isinstance(node, _BLOCKS):
+                self._execute(ast.iter_child_nodes(node), classes)
+            elif not _is_docstring(node):
+                self._take([node])
+
+    def _function(self, node: _Function, classes: tuple[str, ...]) -> None:
+        arguments = node.args
+        self._take((*node.decorator_list, *arguments.defaults))
+        self._take(one for one in arguments.kw_defaults if one is not None)
+        every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+        varied = (arguments.vararg, arguments.kwarg)
+        for one in (*every, *(one for one in varied if one is not None)):
+            self._take([one.annotation] if one.annotation is not None else [])
+        self._take([node.returns] if node.returns is not None else [])
+        if _is_called(node, self._plain):
+            self._take(node.body)
+        else:
+            self._waiting.append((frozenset({node.name, *classes}), node.body))
+
+
+class _Emptied(ast.NodeTransformer):
+    """Leaves of a function that is not executed its docstring, and whether it yields."""
+
+    def __init__(self, used: set[str], plain: frozenset[str]) -> None:
+        self._plain = plain
+        self._used = used
+        self._classes: list[str] = []
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self._classes.append(node.name)
+        self.generic_visit(node)
+        self._classes.pop()
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._function(node)
+
+    def _function(self, node: _Function) -> ast.AST:
+        if _is_called(node, self._plain) or {node.name, *self._classes} & self._used:
+            return node
+        yields = any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
+        node.body = [ast.Expr(ast.Constant([ast.get_docstring(node, clean=False), yields]))]  # type: ignore[arg-type]
+        return node
+
+
+def _is_called(node: _Function, plain: frozenset[str]) -> bool:
+    """Whether an import may call it without naming it."""
+    special = node.name.startswith("__") and node.name.endswith("__")
+    return special or not all(_is_plain(one, plain) for one in node.decorator_list)
+
+
+def _is_plain(decorator: ast.expr, plain: frozenset[str]) -> bool:
+    target = decorator.func if isinstance(decorator, ast.Call) else decorator
+    name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+    return name in plain
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
