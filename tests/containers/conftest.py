@@ -1,9 +1,11 @@
 """The container engines of this machine, each with the base image that the tests run on."""
 
 import os
+import runpy
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
@@ -12,19 +14,29 @@ from kedge.engine.look import Engine, look
 from kedge.environment import images
 
 IMAGE = "localhost/kedge-test/debian:bookworm"
+SUPPORT = Path(__file__).parents[1] / "support"
 
 
 def there(kind: str) -> Engine:
     """An engine that works and has the base image; without one the test is skipped, in CI it fails."""
     found = look(kind)
-    reason = found.reason
-    if found.engine is not None and images.find(found.engine, IMAGE) is None:
-        reason = f"{kind} does not have {IMAGE}: scripts/engines makes it"
-    if found.engine is None or reason:
-        if os.environ.get("KEDGE_TEST_ALL_ENGINES") == "1":
-            pytest.fail(f"{kind}: {reason}")
-        pytest.skip(f"{kind}: {reason}")
+    if found.engine is None:
+        lacking(f"{kind}: {found.reason}")
+    require(found.engine, IMAGE)
     return found.engine
+
+
+def require(engine: Engine, image: str) -> None:
+    """The engine must have an image that scripts/engines makes."""
+    if images.find(engine, image) is None:
+        lacking(f"{engine.kind} does not have {image}: scripts/engines makes it")
+
+
+def lacking(reason: str) -> NoReturn:
+    """Skip the test on a user's machine; in CI, where nothing may be lacking, fail."""
+    if os.environ.get("KEDGE_TEST_ALL_ENGINES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(params=KINDS)
@@ -48,3 +60,45 @@ def containers(engine: Engine, kedge_home: Path) -> Callable[[], list[str]]:
         return done.stdout.split()
 
     return names
+
+
+@pytest.fixture
+def registry(engine: Engine) -> Iterator[Any]:
+    """A repository of the test's own in the registry that everybody may pull from."""
+    yield from _repository("open", engine)
+
+
+@pytest.fixture
+def private_registry(engine: Engine) -> Iterator[Any]:
+    """A repository of the test's own in the registry that wants a login."""
+    yield from _repository("private", engine)
+
+
+def _repository(kind: str, engine: Engine) -> Iterator[Any]:
+    support = runpy.run_path(str(SUPPORT / "image_registry.py"))
+    if reason := support["missing"](kind):
+        lacking(reason)
+    made = support["Registry"](kind)
+    try:
+        yield made
+    finally:
+        subprocess.run([engine.path, "rmi", "--force", *made.ids], capture_output=True)
+        made.clear()
+
+
+@pytest.fixture
+def any_engine() -> Engine:
+    """The first engine that works, for what does not depend on which it is."""
+    return there(next((kind for kind in KINDS if look(kind).engine is not None), KINDS[0]))
+
+
+@pytest.fixture
+def base_image() -> Callable[[Engine, str], str]:
+    """Tells the base image of a Debian release, which the engine must have."""
+
+    def name(engine: Engine, suite: str) -> str:
+        image = f"localhost/kedge-test/debian:{suite}"
+        require(engine, image)
+        return image
+
+    return name
