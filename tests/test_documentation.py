@@ -5,6 +5,7 @@ Of README.md and every document below docs/, in order and in one folder:
 - a fenced block with `file=NAME` after its language is written to that file;
 - a `console` block whose first line starts with `$ ` is run, each of its commands in bash, and what is
   shown is compared with standard output, for a command that fails with standard error after it;
+- not if `engine` follows `console`: those are run on each container engine, in tests/containers/;
 - a `python` block with `run` after its language is run by Kedge's own interpreter.
 
 `…` in what is shown matches anything, also nothing and several lines. A document under docs/ finds
@@ -144,7 +145,7 @@ def follow(document: Path, folder: Path, variables: dict[str, str]) -> None:
         if named:
             (folder / named[1]).parent.mkdir(parents=True, exist_ok=True)
             (folder / named[1]).write_text(block.text)
-        elif block.language == "console" and block.text.startswith("$ "):
+        elif block.language == "console" and not block.words and block.text.startswith("$ "):
             for command in commands(block.text):
                 ended = run(["bash", "-c", command.line], folder, variables)
                 came = ended.stdout + (ended.stderr if ended.returncode else "")

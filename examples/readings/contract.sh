@@ -6,7 +6,7 @@ cd "${KEDGE_WORKSPACE:-/workspace}"
 # The value of an input; the second word where it was not given.
 input() {
     jq --raw-output --arg name "$1" --arg otherwise "${2-}" \
-        'if has($name) then .[$name] else $otherwise end' in/data.json
+        'if .[$name] == null then $otherwise else .[$name] end' in/data.json
 }
 
 # The path of a File input, whatever its extension is.

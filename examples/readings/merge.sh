@@ -2,40 +2,41 @@
 . /opt/readings/contract.sh
 
 header=$(input header true)
-table=$KEDGE_SCRATCH/table.csv
-day=$KEDGE_SCRATCH/day.csv
+days=$KEDGE_SCRATCH/days
 said=$KEDGE_SCRATCH/said
 job=
-merged=0
-rows=0
+
+table() {
+    [ "$header" != true ] || echo '"time","channel","value"'
+    [ ! -e "$1" ] || cat "$@"
+}
 
 # Asked to stop: what is whole is kept, and the run says how far it came.
 stop() {
     trap '' TERM
     kill "$job" 2> /dev/null || :
-    cp "$table" out/artifacts/table-so-far.csv
-    fail Stopped "stopped after $merged of $total days; artifacts/table-so-far.csv has those" 143
+    table "$days"/* > out/artifacts/table-so-far.csv
+    fail Stopped "stopped after $(ls "$days" | wc -l) of $total days" 143
 }
 
 set -- in/files/days/*.jsonl
 [ -e "$1" ] || fail ReadingsError "the folder has no file *.jsonl"
 total=$#
-: > "$table"
-[ "$header" != true ] || echo '"time","channel","value"' > "$table"
+step=0
+mkdir "$days"
 trap stop TERM
 
 for name; do
     # A shell runs its traps between programs, and at once while it waits: so jq goes to the background.
-    jq --raw-output '[.time, .channel, .value] | @csv' "$name" > "$day" 2> "$said" &
+    jq --raw-output '[.time, .channel, .value] | @csv' "$name" > "$KEDGE_SCRATCH/day" 2> "$said" &
     job=$!
     wait "$job" || fail ReadingsError "${name##*/}: $(cat "$said")"
-    cat "$day" >> "$table"
-    echo "${name##*/}" >> out/artifacts/days.txt
-    rows=$((rows + $(wc -l < "$day")))
-    merged=$((merged + 1))
-    progress "$merged" "$total" "${name##*/}"
+    # Signals go to the programs that a script calls, too. A day is renamed as a whole or not at all.
+    mv "$KEDGE_SCRATCH/day" "$days/${name##*/}"
+    step=$((step + 1))
+    progress "$step" "$total" "${name##*/}"
 done
 
-trap '' TERM
-mv "$table" out/files/table.csv
-echo "{\"rows\": $rows}" > out/data.json
+ls "$days" > out/artifacts/days.txt
+table "$days"/* > out/files/table.csv
+echo "{\"rows\": $(cat "$days"/* | wc -l)}" > out/data.json

@@ -57,7 +57,7 @@ static size_t count_of(struct reader *reader, const char *section)
 
     line_of(reader, section);
     number = strtol(reader->text, &end, 10);
-    if (end == reader->text || number < 0 || number > 100000000)
+    if (end == reader->text || end[strspn(end, " \t")] != '\0' || number < 0 || number > 100000000)
         wrong(reader, "`%.60s` is no number of entries of %s", reader->text, section);
     return (size_t)number;
 }
