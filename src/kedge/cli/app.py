@@ -20,6 +20,7 @@ COMMANDS = {
     "inspect": "Show a package's functions, ports, resources and runtime.",
     "check": "List every problem of a package's manifest and signatures.",
     "test": "Run a package's test cases in its real runtime.",
+    "conform": "Try whether a function honours the contract.",
     "init": "Make a new package that runs.",
     "build": "Make a package's environment ready.",
     "lock": "Write or refresh a package's lock.",

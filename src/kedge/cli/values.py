@@ -21,15 +21,24 @@ def split_words(words: Sequence[str]) -> tuple[str | None, list[tuple[str, str]]
     ('sizing', [('load_n', '15000')])
     """
     function = words[0] if words and "=" not in words[0] else None
+    return function, split_pairs(words[1:] if function is not None else words)
+
+
+def split_pairs(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Words `name=value` as pairs.
+
+    Raises:
+        UsageError: a word that is none.
+    """
     pairs = []
-    for word in words[1:] if function is not None else words:
+    for word in words:
         name, mark, text = word.partition("=")
         if not mark or not name:
             raise UsageError(
                 f"`{word}` is not a value", hint="write name=value, for example load=1200"
             )
         pairs.append((name, text))
-    return function, pairs
+    return pairs
 
 
 def named(of_source: str | None, given: str | None) -> str | None:

@@ -48,6 +48,8 @@ class Observer(Data):
         notice: told what the user should read; `detail` what only some want to know.
         lacking: told what this machine does not enforce, each time; people want to know it once.
         tick: called every 50 ms or so while the code runs.
+        processes, changed: as `on_processes` and `on_changed` of a `kedge.executor.Job`.
+        ended: given the workspace's folder once the code has ended, before anything is taken from it.
     """
 
     step: Callable[[str], None] = lambda _: None
@@ -58,6 +60,9 @@ class Observer(Data):
     detail: Callable[[str], None] = lambda _: None
     lacking: Callable[[str], None] = lambda _: None
     tick: Callable[[], None] = lambda: None
+    processes: Callable[[list[int]], None] | None = None
+    changed: Callable[[list[str]], None] | None = None
+    ended: Callable[[str], None] = lambda _: None
 
 
 class Result(Data):
@@ -174,11 +179,17 @@ class Execution:
         ended = self._execute(made, paths, log)
         measured |= _measured(ended)
         measured["starting_s"] = max(0.0, time.monotonic() - began - ended.wall_s)
+        self.observer.ended(made.folder)
         collecting = time.monotonic()
         full = disk_is_full(made.folder)  # before anything is removed
         reported = failure.read(made)
         warnings = self._changed_inputs()
-        found = workspace.collect(made, self.function.output_ports, self.entry.folder, answers=True)
+        found = workspace.collect(
+            made,
+            self.function.output_ports,
+            self.entry.folder,
+            answers=self.function.handler is not None,
+        )
         measured["collecting_s"] = time.monotonic() - collecting
         wrong = failure_of(
             ended,
@@ -231,6 +242,8 @@ class Execution:
             on_tick=on_tick,
             cancel=self.cancel,
             on_notice=self.observer.notice,
+            on_processes=self.observer.processes,
+            on_changed=self.observer.changed,
         )
         self.entry = record.update(self.entry, status="running")
         self.events.add("started")

@@ -42,6 +42,8 @@ def failure_of(
         disk_full: whether its disk had no room left at its end.
     """
     evidence: dict[str, Any] = {"exit_code": ended.exit_code, "signal": ended.signal}
+    if ended.killed:
+        evidence["killed_by"] = "kedge"
     if ended.reason == "abandoned":
         return Lost(
             "the command that waited for the run went away, so the run was ended",
@@ -67,10 +69,9 @@ def failure_of(
         return OutOfDisk(
             f"the run was killed for its use of the disk: {ended.breach}",
             hint="raise `disk_mb` in resources, make room, or write less",
-            evidence=evidence | {"disk_mb": ended.disk_mb, "killed_by": "kedge"},
+            evidence=evidence | {"disk_mb": ended.disk_mb},
         )
     if ended.reason == "out_of_memory":
-        evidence |= {"killed_by": "kedge"}
         return _out_of_memory(ended, resources, ended.breach, reported, evidence)
     failed = ended.exit_code != 0 or bool(problems)
     if failed and ended.oom_kills:
