@@ -13,7 +13,7 @@ from kedge.errors import Unavailable
 
 _LAYOUT: Final = 1
 _FAILURE_BELIEVED_S: Final = 10.0
-_PATIENCE_S: Final = 10.0  # a service that starts up may take some seconds
+_PATIENCE_S: Final = 30.0  # a service that starts up, or a busy machine, may take some seconds
 _SOCKET: Final = "/var/run/docker.sock"
 
 _INSTALL: Final = {

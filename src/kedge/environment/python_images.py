@@ -6,6 +6,7 @@ laid in as a layer: no installer runs in the image. A package's own code is no p
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -78,6 +79,7 @@ class PythonImage(Data):
         python: the path of its executable, inside.
         version: exact.
         runner: the path of the runner compiled for it, on this machine.
+        compiler: a Python of this machine whose compiled files are the same, None when there is none.
         created: whether it was built just now.
     """
 
@@ -85,6 +87,7 @@ class PythonImage(Data):
     python: str
     version: str
     runner: str
+    compiler: Interpreter | None
     created: bool
 
 
@@ -117,10 +120,14 @@ def ensure(
     compiled = runner.runner_for(inside, lambda source: _compiled(engine, ground, inside, source))
     wanted = _wanted(engine, ground, inside, lock, system)
 
+    helper = _same_python(inside)
+
     def make() -> None:
         number = len(lock.entries())
-        notify(f"building an image with Python {inside.version} and {number} packages")
-        helper = _same_python(inside)
+        notify(
+            f"building an image with Python {inside.version} and {number}"
+            f" package{'' if number == 1 else 's'}"
+        )
         text = _dockerfile(base, system, inside, compiled_before=helper is not None)
         try:
             build(
@@ -137,7 +144,7 @@ def ensure(
             raise _of_debian(error, system) from error
 
     image, created = kept_images.made_once(engine, wanted, make, notify, timeout)
-    return PythonImage(image, f"{FOLDER}/bin/python", inside.version, compiled, created)
+    return PythonImage(image, f"{FOLDER}/bin/python", inside.version, compiled, helper, created)
 
 
 def wanted(
@@ -318,7 +325,8 @@ def _platform(inside: Interpreter, libc: tuple[str, str]) -> str:
 def _of_debian(error: EnvironmentFailed, system: tuple[str, ...]) -> EnvironmentFailed:
     """The error of a build that failed, in terms of what the manifest says."""
     said: Mapping[str, Any] = error.evidence or {}
-    lines = [line for line in said.get("said", ()) if line.startswith("E: ")]
+    found = (re.search(r"\bE: .+", line) for line in said.get("said", ()))
+    lines = [match[0] for match in found if match is not None]
     if not system or not lines:
         return error
     return EnvironmentFailed(

@@ -97,10 +97,11 @@ def prepare(
     if declared.requirements is None:
         return _on_image(declared, source, taken, notify, executor, detail)
     engine = needs.container(declared, executor)
+    interpreter: interpreters.Interpreter | None
     if engine is None:
         found, interpreter = _on_machine(declared, source, taken, notify, mode, compile)
     else:
-        found, interpreter = _in_image(declared, source, taken, notify, mode, engine, detail), None
+        found, interpreter = _in_image(declared, source, taken, notify, mode, engine, detail)
     ground = found.ground
     assert isinstance(ground, PythonGround)
     place = cache.place(
@@ -173,7 +174,7 @@ def _in_image(
     mode: Literal["auto", "locked"],
     executor: Executor,
     detail: Notify,
-) -> Prepared:
+) -> tuple[Prepared, interpreters.Interpreter | None]:
     """A Python package with its environment in an image of the executor's engine."""
     from kedge.environment import python_images
 
@@ -199,13 +200,14 @@ def _in_image(
         lock=locked.path,
         inside=ImageGround(executor.kind, made.image),
     )
-    return Prepared(
+    found = Prepared(
         description=declared.description,
         snapshot=taken,
         environment=made.image.digest,
         ground=ground,
         created=made.created,
     )
+    return found, made.compiler
 
 
 def _on_image(
