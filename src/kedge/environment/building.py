@@ -19,6 +19,8 @@ Notify = Callable[[str], None]
 _PARENT: Final = "building"
 _STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+)/(\d+)\s*: (.+)$", re.IGNORECASE)
 _BUILDKIT: Final = re.compile(r"^#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] (.+)$")
+# What an engine says after the words of a command that failed.
+_EPILOGUE: Final = re.compile(r"The command '|Error: building at STEP |Error: error building at STEP ")
 _ENGINE: Final = "engine"  # names the engine, for whoever finds a left-over folder
 # Podman builds in processes of its own, which outlive it; in a process namespace the kernel ends them.
 _TOGETHER: Final = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
@@ -137,7 +139,8 @@ class _Steps:
 
     def failure(self, said: list[str], dockerfile: str) -> EnvironmentFailed:
         """The error of a build that ended at the last instruction seen."""
-        why = said[-1].strip() if said else "no reason given"
+        own = [line.strip() for line in said if not _EPILOGUE.match(line)]
+        why = (own or said or ["no reason given"])[-1].strip()
         at = self._at
         return EnvironmentFailed(
             f"the image of `{self._package}` could not be built"

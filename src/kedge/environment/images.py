@@ -19,6 +19,7 @@ Notify = Callable[[str], None]
 
 _LAYER: Final = re.compile(r"^(\w{12}): (.+)$|^Copying blob (?:sha256:)?(\w+)", re.MULTILINE)
 _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64/v8": "arm64"}
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _SAID_LINES: Final = 20
 
 
@@ -167,7 +168,7 @@ def spoken(
     try:
         assert process.stdout is not None
         for raw in process.stdout:
-            text = raw.decode(errors="replace").rstrip("\r\n")
+            text = _COLOUR.sub("", raw.decode(errors="replace").rstrip("\r\n"))
             if text.strip():
                 said = [*said[1 - _SAID_LINES :], text]
                 on_line(text)

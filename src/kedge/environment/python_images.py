@@ -6,7 +6,6 @@ laid in as a layer: no installer runs in the image. A package's own code is no p
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -325,8 +324,7 @@ def _platform(inside: Interpreter, libc: tuple[str, str]) -> str:
 def _of_debian(error: EnvironmentFailed, system: tuple[str, ...]) -> EnvironmentFailed:
     """The error of a build that failed, in terms of what the manifest says."""
     said: Mapping[str, Any] = error.evidence or {}
-    found = (re.search(r"\bE: .+", line) for line in said.get("said", ()))
-    lines = [match[0] for match in found if match is not None]
+    lines = [line for line in said.get("said", ()) if line.startswith("E: ")]
     if not system or not lines:
         return error
     return EnvironmentFailed(
