@@ -68,7 +68,7 @@ class Ended(Data):
         forks_refused: how many processes and threads the kernel refused to start at the limit on their
             number; 0 also where nobody counts that.
         breach: what it did when Kedge killed it for memory or disk, as a sentence; else empty.
-        killed: whether Kedge killed it, for whatever reason; it did not end by itself then.
+        killed: whether Kedge sent it SIGKILL, for whatever reason.
     """
 
     exit_code: int | None
