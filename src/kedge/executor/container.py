@@ -337,7 +337,9 @@ class Contained:
     ) -> None:
         self._descriptors = descriptors
         self._engine = engine
+        self._run_id = run_id
         self._name = name_of(run_id)
+        self._stopped = False  # by Kedge
         self._group = group
         self._folder = folder
         self._removal: subprocess.Popen[bytes] | None = None
@@ -381,6 +383,7 @@ class Contained:
     def ask(self) -> None:
         """SIGTERM to its process group."""
         self.found()
+        self._stopped = True
         program = self._program()
         if program is None:
             self._helpers.append(start(self._engine.path, "kill", "--signal", "TERM", self._name))
@@ -396,7 +399,10 @@ class Contained:
 
     def kill(self) -> None:
         """SIGKILL to the container, by the kernel where that may be and by the engine in any case."""
+        self._stopped = True
         self._group.kill()
+        if self.began is None:
+            self._client.kill()  # it may still be asking for the container
         self._helpers.append(start(self._engine.path, "kill", self._name))
 
     def processes(self) -> list[int]:
@@ -414,14 +420,16 @@ class Contained:
         state = self._state()
         if state is None:
             self._remove()
-            if code in _REFUSED:
+            if self._stopped:
+                remove_container(self._engine.kind, self._run_id)  # it may just be on its way
+            if self._stopped or code in _REFUSED:
                 return Outcome(False, code, None, None, None, None, None)
             raise Lost(
                 f"{self._engine.kind} lost the container of this run",
                 hint=f"see whether its service was restarted, then run it again; it ended with {code}",
             )
         began = str(state.get("StartedAt", _NEVER))
-        if state.get("Running"):
+        if state.get("Running") and not self._stopped:
             # Only the engine's program has ended: killed, or cut off from its service.
             call(self._engine.path, "kill", self._name)
             self._remove()
@@ -437,6 +445,8 @@ class Contained:
             self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
         self._remove()
         if began.startswith(_NEVER):
+            if self._stopped:
+                return Outcome(False, code, None, None, None, None, None)
             raise _could_not_start(str(state.get("Error", "")))
         wall = _seconds(began, str(state.get("FinishedAt", "")))
         return Outcome(True, exit_code, number, None, None, None, None, wall)
