@@ -28,13 +28,6 @@ _INHERITED_SIGNALS = (
     *(signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
 )
 
-# What shells report for a program that died of a signal, for signals that programs do not exit with by
-# choice: 130 and 143 are the exits of programs that ended well after SIGINT and SIGTERM.
-_FATAL = frozenset({
-    signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL,
-    signal.SIGSEGV, signal.SIGSYS, signal.SIGXCPU, signal.SIGXFSZ,
-})  # fmt: skip
-
 
 def start(
     bubblewrap: Bubblewrap,
@@ -333,9 +326,7 @@ def _told_apart(
         return os.WEXITSTATUS(status), None
     if code is None:
         return (None, int(signal.SIGKILL)) if killed else (None, None)
-    if code - 128 in _FATAL:
-        return None, code - 128
-    return code, None
+    return processes.told_apart(code)
 
 
 def _kill(pidfd: int) -> None:

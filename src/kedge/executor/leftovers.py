@@ -11,7 +11,7 @@ def clear(run_id: str, executor: str | None = None) -> None:
     `executor` is the kind of the executor that it had, where that is known.
     """
     if executor in KINDS:
-        from kedge.executor.container import remove_container
+        from kedge.executor.containers import remove_container
 
         remove_container(executor, run_id)
     cgroups.remove_named(run_id)

@@ -14,6 +14,13 @@ _PIDFD_INFO = struct.Struct("QQ11Ii")
 
 _PR_SET_CHILD_SUBREAPER = 36
 
+# What shells report for a program that died of a signal, for signals that programs do not exit with by
+# choice: 130 and 143 are the exits of programs that ended well after SIGINT and SIGTERM.
+_FATAL = frozenset({
+    signal.SIGILL, signal.SIGTRAP, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGKILL,
+    signal.SIGSEGV, signal.SIGSYS, signal.SIGXCPU, signal.SIGXFSZ,
+})  # fmt: skip
+
 
 def descendants(ancestor: int) -> list[int]:
     """Every process below `ancestor`, parents before their children; it is not among them itself."""
@@ -104,6 +111,13 @@ def exit_status(pidfd: int) -> int | None:
         return None
     fields = _PIDFD_INFO.unpack(buffer)
     return int(fields[-1]) if fields[0] & _PIDFD_INFO_EXIT else None
+
+
+def told_apart(code: int) -> tuple[int | None, int | None]:
+    """Exit code and signal, one of them, from what a first process reports of the program."""
+    if code - 128 in _FATAL:
+        return None, code - 128
+    return code, None
 
 
 def become_subreaper() -> None:

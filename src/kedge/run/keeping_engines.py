@@ -9,7 +9,7 @@ from kedge.engine import KINDS
 from kedge.engine.look import Engine, look, was_used
 from kedge.environment import kept_images
 from kedge.errors import Unavailable
-from kedge.executor.container import containers_left, remove_container
+from kedge.executor.containers import containers_left, remove_container
 from kedge.home import home
 from kedge.package import holding
 from kedge.run.keeping import CONTAINER, IMAGE, Kept, seconds

@@ -1,0 +1,221 @@
+"""A program in its container, from its start to its end."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final, final
+
+from kedge.engine.look import Engine
+from kedge.engine.programs import call, dies_with_us, start
+from kedge.errors import Lost, StartFailed
+from kedge.executor import processes
+from kedge.executor.container_command import ID_FILE
+from kedge.executor.container_group import ContainerGroup
+from kedge.executor.containers import name_of, remove_container
+from kedge.executor.descriptors import Descriptors
+from kedge.executor.watch import KILL_PATIENCE_S, Outcome
+
+# What an engine's program ends with when the container could not start.
+REFUSED: Final = (125, 126, 127)
+
+_OOM_FILE: Final = "oom"
+_NEVER: Final = "0001-01-01T00:00:00"  # when a container was started that never was
+_EAGER_S: Final = 0.01  # a look goes through the processes of the machine
+_EAGER_FOR_S: Final = 5.0
+
+
+@final
+class Contained:
+    """A program in its container, and the engine's program that passes on what it writes."""
+
+    def __init__(
+        self,
+        descriptors: Descriptors,
+        engine: Engine,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        run_id: str,
+        group: ContainerGroup,
+        folder: str,
+    ) -> None:
+        self._descriptors = descriptors
+        self._engine = engine
+        self._run_id = run_id
+        self._name = name_of(run_id)
+        self._stopped = False  # by Kedge
+        self._group = group
+        self._folder = folder
+        self._removal: subprocess.Popen[bytes] | None = None
+        self._helpers: list[subprocess.Popen[bytes]] = []
+        self.stdout, stdout_end = descriptors.pipe()
+        self.stderr, stderr_end = descriptors.pipe()
+        try:
+            self._client = subprocess.Popen(
+                [*dies_with_us(), engine.path, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout_end,
+                stderr=stderr_end,
+                env=environment,
+                cwd=folder,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartFailed(
+                f"{engine.path} could not be started: {error.strerror}", hint="install it anew"
+            ) from error
+        descriptors.close(stdout_end, stderr_end)
+        self.ended = descriptors.add(os.pidfd_open(self._client.pid))
+        self.began: float | None = None
+        self.eager_s = _EAGER_S
+        self._eager_until = time.monotonic() + _EAGER_FOR_S
+        self.on_changed: Callable[[list[str]], None] | None = None
+
+    def found(self) -> bool:
+        """Whether its processes are known, or can only be looked for now and then.
+
+        Those of an engine that runs in a machine of its own are never found.
+        """
+        if self._group.container is None:
+            with suppress(OSError), open(os.path.join(self._folder, ID_FILE)) as file:
+                self._group.container = file.read().strip() or None
+        known = self._group.find()
+        if known and self.began is None:
+            self.began = time.monotonic()
+        return known or time.monotonic() > self._eager_until
+
+    def ask(self) -> None:
+        """SIGTERM to its process group."""
+        self.found()
+        self._stopped = True
+        program = self._program()
+        if program is None:
+            self._helpers.append(start(self._engine.path, "kill", "--signal", "TERM", self._name))
+            return
+        with suppress(ProcessLookupError):
+            processes.ask_to_end(os.getpgid(program))
+
+    def ask_all(self) -> None:
+        """SIGTERM to all of its processes."""
+        for process in self.processes():
+            processes.send(process, signal.SIGTERM)
+            processes.send(process, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL to the container, by the kernel where that may be and by the engine in any case."""
+        self._stopped = True
+        self._group.kill()
+        if self.began is None:
+            self._client.kill()  # it may still be asking for the container
+        self._helpers.append(start(self._engine.path, "kill", self._name))
+
+    def processes(self) -> list[int]:
+        """The host's numbers of its processes that live now."""
+        self.found()
+        return self._group.processes()
+
+    def shared_memory(self) -> str | None:
+        """The engine counts it."""
+        return None
+
+    def settle(self) -> Outcome:
+        """How the program ended, in the engine's words; the container is being removed from then on."""
+        code = self._client.wait()
+        state = self._state()
+        if state is None:
+            self._remove()
+            if self._stopped:
+                remove_container(self._engine.kind, self._run_id)  # it may just be on its way
+            if self._stopped or code in REFUSED:
+                return Outcome(False, code, None, None, None, None, None)
+            raise Lost(
+                f"{self._engine.kind} lost the container of this run",
+                hint=f"see whether its service was restarted, then run it again; it ended with {code}",
+            )
+        began = str(state.get("StartedAt", _NEVER))
+        if state.get("Running") and not self._stopped:
+            # Only the engine's program has ended: killed, or cut off from its service.
+            call(self._engine.path, "kill", self._name)
+            self._remove()
+            raise Lost(
+                f"the connection to {self._engine.kind} was lost while the container ran",
+                hint="see whether its service was restarted, then run it again",
+            )
+        exit_code, number = processes.told_apart(int(state["ExitCode"]))
+        # Podman's monitor leaves a file where it was started, and Podman 4 looks for it elsewhere.
+        told = bool(state.get("OOMKilled")) or os.path.exists(os.path.join(self._folder, _OOM_FILE))
+        self._group.settle(killed_for_memory=told)
+        if self.on_changed is not None:
+            self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
+        self._remove()
+        if began.startswith(_NEVER):
+            if self._stopped:
+                return Outcome(False, code, None, None, None, None, None)
+            raise could_not_start(str(state.get("Error", "")))
+        wall = _seconds(began, str(state.get("FinishedAt", "")))
+        return Outcome(True, exit_code, number, None, None, None, None, wall)
+
+    def close(self) -> None:
+        """Remove the container, whatever it does, and let go of the descriptors."""
+        if self._removal is None:
+            self.kill()
+            self._remove()
+        until = time.monotonic() + KILL_PATIENCE_S
+        for helper in (*self._helpers, self._removal, self._client):
+            if helper is not None:
+                try:
+                    helper.wait(max(0.1, until - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    helper.kill()
+                    helper.wait()
+        self._descriptors.close()
+
+    def _program(self) -> int | None:
+        """The program's own process: the first one's child; None where it cannot be seen or signalled."""
+        first = self._group.first if self._group.find() else None
+        program = processes.first_child(first) if first is not None else None
+        if program is None:
+            return None
+        try:
+            os.kill(program, 0)
+        except OSError:
+            return None
+        return program
+
+    def _state(self) -> dict[str, Any] | None:
+        done = call(
+            self._engine.path, "container", "inspect", "--format", "{{json .State}}", self._name
+        )
+        try:
+            found: dict[str, Any] | None = json.loads(done.out) if done.code == 0 else None
+        except ValueError:
+            return None
+        return found
+
+    def _remove(self) -> None:
+        if self._removal is None:
+            self._removal = start(self._engine.path, "rm", "--force", "--volumes", self._name)
+
+
+def _seconds(began: str, ended: str) -> float | None:
+    """Seconds between two of an engine's times, None where they cannot be read."""
+    try:
+        passed = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+    except ValueError:
+        return None
+    return max(
+        0.0, passed.total_seconds()
+    )  # the clock of a quick end may be read before the start's
+
+
+def could_not_start(said: str) -> StartFailed:
+    """The error for what an engine or a container's first process says of a program."""
+    why = said.rpartition("unable to start container process: ")[2] or said
+    return StartFailed(
+        f"the program could not be started in the image: {why or 'no reason given'}",
+        hint="see `entrypoint` in the manifest, and that the image has this program",
+    )

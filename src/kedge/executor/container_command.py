@@ -1,0 +1,162 @@
+"""What an engine's program is called with to run one program of an image."""
+
+import os
+import resource
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from kedge.engine.look import Engine
+from kedge.engine.programs import variables
+from kedge.executor.containers import LABEL_HOME, LABEL_RUN, name_of
+from kedge.executor.identity import Identity
+from kedge.executor.lending import TMP, readable
+from kedge.executor.variables import image_variables
+from kedge.home import home
+from kedge.task.payload import ImageRoot, Process
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import Workspace
+    from kedge.executor.job import Job
+    from kedge.task.resources import Resources
+
+WORKSPACE: Final = "/workspace"
+ID_FILE: Final = "container"  # in the folder that the engine's program works in
+
+_MOST_BINDS: Final = 1000
+_OPEN_FILES: Final = 65536
+_PROCESSES: Final = 32768  # of one account; a run's own are limited by its control group
+# Names that mean something to an engine's own program.
+_OWN_VARIABLES: Final = ("HOME", "PATH", "USER", "TMPDIR", "LANG", "TZ", "LC_ALL", "NO_COLOR")
+_OWN_PREFIXES: Final = (
+    *("DOCKER_", "CONTAINER", "XDG_", "REGISTRY_", "BUILDKIT_", "BUILDAH_", "LD_", "SSL_"),
+)
+
+
+def command(
+    engine: Engine,
+    payload: Process,
+    root: ImageRoot,
+    job: "Job",
+    account: Identity | None,
+    folder: str,
+) -> tuple[list[str], Mapping[str, str]]:
+    """The arguments of the engine's program, and its own environment.
+
+    Args:
+        engine: which.
+        payload, root: the program, and the image that it stands on.
+        job: its surroundings; its folders are ready.
+        account: who the program is to be, None for whom the engine takes for this account.
+        folder: where the engine's program works.
+
+    Raises:
+        InputError: an input cannot be had.
+    """
+    own, named = _told(payload, root, job)
+    words = [
+        "run",
+        *("--name", name_of(job.run_id), "--cidfile", os.path.join(folder, ID_FILE)),
+        *("--label", f"{LABEL_HOME}={home()}", "--label", f"{LABEL_RUN}={job.run_id}"),
+        *("--pull", "never", "--init", "--log-driver", "none"),
+        *("--network", "host" if job.network else "none"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *_held(job.resources),
+        *_root(engine, root),
+        *_identity(engine, account, as_its_user=root.as_its_user),
+        *_mounts(root, readable(job, account, _MOST_BINDS), job.paths),
+        *(word for name in named for word in ("--env", name)),
+        *("--workdir", root.folder, "--entrypoint", payload.argv[0]),
+        root.image,
+        *payload.argv[1:],
+    ]
+    return words, own
+
+
+def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:
+    if not root.writable:
+        yield "--read-only"
+        if engine.kind == "podman":  # which would lay file systems in memory over some folders
+            yield "--read-only-tmpfs=false"
+
+
+def _held(resources: "Resources") -> Iterator[str]:
+    memory = f"{resources.memory_mb}m"
+    yield from ("--memory", memory, "--memory-swap", memory, "--shm-size", memory)
+    yield from (
+        "--pids-limit",
+        str(resources.pids + 1),
+    )  # and the first process, which is the engine's
+    # Named, all of them: what an engine takes by itself may be more than this machine's root may give.
+    yield from ("--ulimit", "core=0:0")
+    for name, limit, most in (
+        ("nofile", resource.RLIMIT_NOFILE, _OPEN_FILES),
+        ("nproc", resource.RLIMIT_NPROC, _PROCESSES),
+    ):
+        highest = resource.getrlimit(limit)[1]
+        number = most if highest == resource.RLIM_INFINITY else min(most, highest)
+        yield from ("--ulimit", f"{name}={number}:{number}")
+    if resources.cpu < (os.cpu_count() or 1):
+        yield from ("--cpus", format(resources.cpu, "g"))
+
+
+def _identity(engine: Engine, account: Identity | None, *, as_its_user: bool) -> Iterator[str]:
+    if os.path.exists("/sys/fs/selinux/enforce"):
+        yield from ("--security-opt", "label=disable")
+    if engine.rootless and engine.kind == "podman":
+        yield from ("--userns", "keep-id")
+    if as_its_user:
+        return
+    if account is not None:
+        yield from ("--user", f"{account.uid}:{account.gid}")
+    elif engine.rootless and engine.kind == "docker":
+        yield from ("--user", "0:0")  # which is this account, and no other is
+    else:
+        yield from ("--user", f"{os.geteuid()}:{os.getegid()}")
+
+
+def _mounts(root: ImageRoot, workspace: "Workspace", paths: tuple[str, ...]) -> Iterator[str]:
+    if workspace.package is not None and root.visible:
+        yield from _mount(workspace.package, WORKSPACE)
+    yield from _mount(f"{workspace.folder}/in", f"{WORKSPACE}/in")
+    for file in workspace.files:
+        yield from _mount(file.source, f"{WORKSPACE}/{file.name}")
+    for name in ("out", "scratch"):
+        yield from _mount(f"{workspace.folder}/{name}", f"{WORKSPACE}/{name}", writable=True)
+    yield from _mount(f"{workspace.folder}/{TMP}", "/tmp", writable=True)
+    for source, target in (*root.visible, *((path, path) for path in paths)):
+        yield from _mount(source, target)
+
+
+def _mount(source: str, target: str, *, writable: bool = False) -> Iterator[str]:
+    fields = [
+        "type=bind",
+        f"source={source}",
+        f"target={target}",
+        *([] if writable else ["readonly"]),
+    ]
+    yield from ("--mount", ",".join(map(_csv, fields)))
+
+
+def _csv(field: str) -> str:
+    """A field as both engines read it: quoted where it holds what divides fields."""
+    if any(char in field for char in ',"\n\r'):
+        doubled = field.replace('"', '""')
+        return f'"{doubled}"'
+    return field
+
+
+def _told(payload: Process, root: ImageRoot, job: "Job") -> tuple[Mapping[str, str], list[str]]:
+    """The environment of the engine's program, and the words of `--env`.
+
+    Values are passed on by that environment, where no other process reads them, but for the few names that
+    mean something to the engine's program itself.
+    """
+    own = dict(variables())
+    named = []
+    for name, value in image_variables(payload, root, job, WORKSPACE).items():
+        if name in _OWN_VARIABLES or name.startswith(_OWN_PREFIXES):
+            named.append(f"{name}={value}")
+        else:
+            own[name] = value
+            named.append(name)
+    return own, named
