@@ -16,11 +16,12 @@ from kedge.package.dockerfile import Instruction, instructions
 
 Notify = Callable[[str], None]
 
-_PARENT: Final = "building"
 _STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+)/(\d+)\s*: (.+)$", re.IGNORECASE)
 _BUILDKIT: Final = re.compile(r"^#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] (.+)$")
 # What an engine says after the words of a command that failed.
-_EPILOGUE: Final = re.compile(r"The command '|Error: building at STEP |Error: error building at STEP ")
+_EPILOGUE: Final = re.compile(
+    r"The command '|Error: building at STEP |Error: error building at STEP "
+)
 _ENGINE: Final = "engine"  # names the engine, for whoever finds a left-over folder
 # Podman builds in processes of its own, which outlive it; in a process namespace the kernel ends them.
 _TOGETHER: Final = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
@@ -57,7 +58,7 @@ def build(
     """
     sweep()
     watch = _Steps(instructions(dockerfile), wanted.package, notify, detail)
-    with folders.temporary(os.path.join(home.home(), _PARENT)) as place:
+    with folders.temporary(os.path.join(home.home(), images.UNFINISHED)) as place:
         context, file = os.path.join(place, "context"), os.path.join(place, "Dockerfile")
         folders.write_file(os.path.join(place, _ENGINE), engine.kind)
         folders.write_file(file, dockerfile)
@@ -72,7 +73,7 @@ def build(
             context,
         ]
         said, code = images.spoken(
-            command, watch.line, timeout, f"building the image of `{wanted.package}`"
+            command, watch.line, timeout, f"building the image of `{wanted.package}`", place
         )
     if code != 0:
         raise watch.failure(said, shown)
@@ -80,7 +81,7 @@ def build(
 
 def sweep() -> None:
     """Remove what builds have left that were killed. Costs a look into a folder when there are none."""
-    folders.sweep(os.path.join(home.home(), _PARENT), _clear)
+    folders.sweep(os.path.join(home.home(), images.UNFINISHED), _clear)
 
 
 def _front(engine: Engine) -> Sequence[str]:

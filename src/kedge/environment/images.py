@@ -15,6 +15,10 @@ from kedge.environment import folders
 from kedge.environment.image import Image
 from kedge.errors import EnvironmentFailed
 
+UNFINISHED: Final = (
+    "building"  # the folder in Kedge's home for what a build or pull needs meanwhile
+)
+
 Notify = Callable[[str], None]
 
 _LAYER: Final = re.compile(r"^(\w{12}): (.+)$|^Copying blob (?:sha256:)?(\w+)", re.MULTILINE)
@@ -84,14 +88,16 @@ def _pull(
 ) -> Image:
     notify(f"pulling {reference}")
     chosen = () if platform is None else ("--platform", platform)
-    said, code = spoken(
-        [engine.path, "pull", *chosen, reference],
-        _Layers(reference, notify).line,
-        timeout,
-        f"pulling `{reference}`",
-    )
+    with folders.temporary(os.path.join(home.home(), UNFINISHED)) as place:
+        said, code = spoken(
+            [engine.path, "pull", *chosen, reference],
+            _Layers(reference, notify).line,
+            timeout,
+            f"pulling `{reference}`",
+            place,
+        )
     if code != 0:
-        raise _not_pulled(engine, reference, said)
+        raise _not_pulled(engine, reference, platform or engine.platform, said)
     found = find(engine, reference)
     if found is None:
         raise EnvironmentFailed(
@@ -114,10 +120,16 @@ class _Layers:
         """Take note of one line."""
         match = _LAYER.match(text.strip())
         if match is None:
+            if text.startswith("Copying config"):  # Podman's way to say that all layers are here
+                self._known = dict.fromkeys(self._known, True)
+                self._tell()
             return
         name = match[1] or match[3]
         done = (match[2] or "") in ("Pull complete", "Already exists") or "done" in text
         self._known[name] = self._known.get(name, False) or done
+        self._tell()
+
+    def _tell(self) -> None:
         told = f"{sum(self._known.values())} of {len(self._known)} layers"
         if told != self._told:
             self._told = told
@@ -129,7 +141,7 @@ def spoken(
     on_line: Callable[[str], None],
     timeout: float,
     doing: str,
-    input: Callable[[Any], None] | None = None,
+    folder: str,
 ) -> tuple[list[str], int]:
     """Call a program that says what it does as it goes; its last lines and its exit code.
 
@@ -138,17 +150,17 @@ def spoken(
         on_line: given each line, of both streams.
         timeout: seconds after which it is killed.
         doing: what this is, for the error of a timeout.
-        input: writes what it reads, into the file it is given; None gives it nothing.
+        folder: for its temporary files.
 
     Raises:
         EnvironmentFailed: it took too long.
     """
     process = subprocess.Popen(
         [*dies_with_us(), *command],
-        stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=variables(),
+        env={**variables(), "TMPDIR": folder},
         start_new_session=True,
     )
     late = threading.Event()
@@ -160,10 +172,6 @@ def spoken(
     timer = threading.Timer(timeout, end)
     timer.daemon = True
     timer.start()
-    writer = None
-    if input is not None:
-        writer = threading.Thread(target=_fed, args=(process.stdin, input), daemon=True)
-        writer.start()
     said: list[str] = []
     try:
         assert process.stdout is not None
@@ -179,9 +187,8 @@ def spoken(
         raise
     finally:
         timer.cancel()
-        process.stdout.close() if process.stdout is not None else None
-        if writer is not None:
-            writer.join(1.0)
+        if process.stdout is not None:
+            process.stdout.close()
     if late.is_set():
         raise EnvironmentFailed(
             f"{doing} took longer than {timeout:g} s",
@@ -189,14 +196,6 @@ def spoken(
             " without one there `environment.build_timeout` in kedge.toml",
         )
     return said, code
-
-
-def _fed(stream: Any, input: Callable[[Any], None]) -> None:
-    try:
-        with stream:
-            input(stream)
-    except OSError:
-        return  # it ended before it had read all of it, and says why itself
 
 
 def _image(reference: str, told: Mapping[str, Any]) -> Image:
@@ -215,6 +214,7 @@ def _image(reference: str, told: Mapping[str, Any]) -> Image:
         user=config.get("User") or "",
         folder=config.get("WorkingDir") or "",
         variables=dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
+        volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
         size=int(told.get("Size") or 0),
     )
@@ -223,7 +223,7 @@ def _image(reference: str, told: Mapping[str, Any]) -> Image:
 def _digest(reference: str, known: list[str], identity: str) -> str:
     """The registry's digest of an image: that of the repository that was asked, where there are several."""
     asked = re.sub(r"(@.*|:[^:/]*)$", "", reference)
-    for entry in sorted(known, key=lambda one: not one.startswith(asked)):
+    for entry in sorted(known, key=lambda one: not one.startswith(f"{asked}@")):
         return entry.rpartition("@")[2]
     return identity
 
@@ -240,7 +240,9 @@ def _check_platform(engine: Engine, image: Image, platform: str | None) -> None:
     )
 
 
-def _not_pulled(engine: Engine, reference: str, said: list[str]) -> EnvironmentFailed:
+def _not_pulled(
+    engine: Engine, reference: str, platform: str, said: list[str]
+) -> EnvironmentFailed:
     text = "\n".join(said)
     lower = text.lower()
     last = said[-1].strip() if said else "no reason given"
@@ -270,7 +272,7 @@ def _not_pulled(engine: Engine, reference: str, said: list[str]) -> EnvironmentF
             f"check the name, and log in with `{engine.kind} login`",
         )
     elif "no matching manifest" in lower or "no image found in manifest list" in lower:
-        why, hint = "it is not there for this machine's platform", "name an image for this platform"
+        why, hint = f"its registry does not have it for {platform}", f"name an image for {platform}"
     return EnvironmentFailed(
         f"the image `{reference}` cannot be pulled: {why}", hint=hint, evidence={"said": said}
     )

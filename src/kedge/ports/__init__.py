@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from kedge.ports.arguments import read_text, set_path
     from kedge.ports.catalogue import Schema
-    from kedge.ports.checks import check_inputs, check_outputs
+    from kedge.ports.checks import check_inputs, check_outputs, defaults
     from kedge.ports.connections import Connection, connect
     from kedge.ports.conversion import Conversion, convert
     from kedge.ports.declarations import declared_ports
@@ -35,6 +35,7 @@ __all__ = [
     "connect",
     "convert",
     "declared_ports",
+    "defaults",
     "extensions_of",
     "format_type",
     "kind_of",
@@ -53,6 +54,7 @@ _HOMES: Final = {
     "Ports": "model",
     "Schema": "catalogue",
     "check_inputs": "checks",
+    "defaults": "checks",
     "check_outputs": "checks",
     "check_port_name": "names",
     "connect": "connections",

@@ -45,6 +45,19 @@ def check_inputs(ports: Ports, values: object) -> tuple[dict[str, Any], list[Pro
     return found, first_problems(problems)
 
 
+def defaults(ports: Ports) -> dict[str, Any]:
+    """The values that ports have when nobody gives them any.
+
+    >>> defaults(Ports({"n": {"type": "integer", "default": 3}, "m": {"type": "integer"}}))
+    {'n': 3}
+    """
+    return {
+        name: schema["default"]
+        for name, schema in ports.properties.items()
+        if schema.get("default") is not None and kind_of(schema) == "value"
+    }
+
+
 def check_outputs(
     ports: Ports, values: object, files: Mapping[str, Sequence[str] | str]
 ) -> list[Problem]:

@@ -18,7 +18,7 @@ from kedge.executor import Cancel, Choice, Executor, Stopped, choose, clear, war
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
-from kedge.ports import check_inputs, extensions_of, kind_of, mask
+from kedge.ports import check_inputs, defaults, extensions_of, kind_of, mask
 from kedge.run import events, record, secrets, unrecorded
 from kedge.run.description import Function
 from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
@@ -207,7 +207,10 @@ def run(
     warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
     if limits.gpu:
         warnings.append(f"{limits.gpu} GPUs are asked for, and this version of Kedge gives none")
-    task = task_of(prepared, function, request, inputs, limits, chosen.executor)
+    given = inputs
+    if isinstance(prepared.ground, ImageGround):  # no signature fills them in there
+        given = defaults(function.input_ports) | inputs
+    task = task_of(prepared, function, request, given, limits, chosen.executor)
     if task.network:
         warnings.append("the code can use this machine's network")
     for warning in warnings:
@@ -301,6 +304,7 @@ def task_of(
                 image=ground.image.id,
                 folder=ground.image.folder or "/workspace",
                 variables=ground.image.variables,
+                volumes=ground.image.volumes,
                 as_its_user=declared.get("user") == "image",
                 writable=bool(declared.get("writable")),
             ),

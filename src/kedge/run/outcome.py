@@ -53,14 +53,14 @@ def failure_of(
         )
     if ended.reason == "cancelled":
         return RunCancelled(
-            "the run was cancelled",
+            f"the run was cancelled{_last_word(reported)}",
             hint=f"what it had written is kept: `kedge show {run_id}`",
             evidence=evidence,
             **_user(reported),
         )
     if ended.reason == "timeout":
         return RunTimeout(
-            f"the run outlived its timeout of {resources.timeout:g} s",
+            f"the run outlived its timeout of {resources.timeout:g} s{_last_word(reported)}",
             hint="raise `timeout` in resources, or give --timeout",
             evidence=evidence,
             **_user(reported),
@@ -160,6 +160,13 @@ def _of_its_own(reported: dict[str, Any] | None) -> str:
         return ""
     kind, error = reported.get("type"), reported.get("error")
     return f"; it ended with {kind}: {error}" if kind else f"; it ended with: {error}"
+
+
+def _last_word(reported: dict[str, Any] | None) -> str:
+    """What code that was asked to stop said of its end, unless that is what it was told anyway."""
+    if reported is None or reported.get("type") == "Cancelled":
+        return ""
+    return _of_its_own(reported)
 
 
 def _of_the_contract(problems: list[Problem], evidence: dict[str, Any]) -> ContractError | None:

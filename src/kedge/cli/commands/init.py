@@ -85,6 +85,7 @@ runtime:
 """
     + _FUNCTIONS.replace("{entrypoint}", '["/opt/{name}/area.sh"]'),
     "Dockerfile": "FROM debian:bookworm-slim\nCOPY area.sh /opt/{name}/area.sh\nRUN chmod 755 /opt/{name}/area.sh\n",
+    ".dockerignore": "# What no instruction needs: a change there builds nothing.\nkedge.yml\ntests\n",
     "area.sh": _SCRIPT,
     "tests/area.json": _CASES,
 }
@@ -153,10 +154,10 @@ def command(folder: str, kind: str, image: str | None) -> None:
             hint="name a folder that you can write to",
         ) from error
     write_text("\n".join(os.path.normpath(os.path.join(folder, path)) for path in files))
-    if kind == "python":
-        import shlex
+    import shlex
 
-        say(f"try: kedge run {shlex.quote(folder)} area width=25")
+    given = "width=25" if kind == "python" else "width=25 height=4"
+    say(f"try: kedge run {shlex.quote(folder)} area {given}")
 
 
 def _name(folder: str) -> str:

@@ -92,7 +92,8 @@ def command(
         try:
             answer = supervised("run", asked, display.show)
         except RunFailed as failure:
-            if failure.traceback and quiet and not as_json:  # else it was shown as it was printed
+            printed = failure.evidence.get("source") != "_error.json"  # the runner prints it
+            if failure.traceback and (quiet or not printed) and not as_json:
                 say(failure.traceback.rstrip("\n"))
             raise
     if as_json:
