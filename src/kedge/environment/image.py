@@ -16,7 +16,6 @@ class Image(Data):
         user: who its programs are unless told otherwise; "" is root.
         folder: its working directory, "" for none.
         variables: those that it sets.
-        volumes: the folders that it declares to be volumes.
         labels: what was written on it.
         size: bytes.
     """
@@ -28,6 +27,5 @@ class Image(Data):
     user: str = ""
     folder: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    volumes: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     size: int = 0

@@ -214,7 +214,6 @@ def _image(reference: str, told: Mapping[str, Any]) -> Image:
         user=config.get("User") or "",
         folder=config.get("WorkingDir") or "",
         variables=dict(entry.partition("=")[::2] for entry in config.get("Env") or ()),
-        volumes=tuple(sorted(config.get("Volumes") or ())),
         labels=dict(config.get("Labels") or {}),
         size=int(told.get("Size") or 0),
     )

@@ -70,6 +70,11 @@ class Bounds:
         self._program = program
         self._disk = DiskWatch(self._folders, self._disk_mb, self._processes)
 
+    def also(self, folders: list[str]) -> None:
+        """Hold it to what it uses of these folders as well, which are there only now."""
+        if self._disk is not None:
+            self._disk.add(folders)
+
     def look(self, now: float) -> Breach | None:
         """What it did too much of, if anything; called every tick with the monotonic clock."""
         try:

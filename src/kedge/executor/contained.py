@@ -74,6 +74,7 @@ class Contained:
         self.eager_s = _EAGER_S
         self._eager_until = time.monotonic() + _EAGER_FOR_S
         self.on_changed: Callable[[list[str]], None] | None = None
+        self.on_writable: Callable[[list[str]], None] | None = None
 
     def found(self) -> bool:
         """Whether its processes are known, or can only be looked for now and then.
@@ -86,6 +87,9 @@ class Contained:
         known = self._group.find()
         if known and self.began is None:
             self.began = time.monotonic()
+        if known and self.on_writable is not None and (folders := self._group.writable()):
+            self.on_writable(folders)
+            self.on_writable = None
         return known or time.monotonic() > self._eager_until
 
     def ask(self) -> None:

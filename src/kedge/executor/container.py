@@ -65,6 +65,7 @@ class ContainerExecutor(Executor):
             after.callback(bounds.close)
             job = replace(job, on_output=heard.output)
             program = _start(found.engine, payload, payload.root, job, group, after)
+            program.on_writable = bounds.also
             ended = watch(program, job, bounds)
         heard.check(ended, payload.argv[0])
         return ended

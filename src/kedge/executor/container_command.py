@@ -74,18 +74,11 @@ def command(
 
 def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:
     if engine.kind == "podman":
-        yield "--http-proxy=false"  # the caller's variables for it, and a password in them
-        yield "--image-volume=ignore"
-    if root.writable:
-        return
-    yield "--read-only"
-    if engine.kind == "podman":  # which would lay file systems in memory over some folders
-        yield "--read-only-tmpfs=false"
-        return
-    # Docker makes a writable volume for each folder that the image declares one, a read-only root or not.
-    for folder in root.volumes:
-        if folder != "/tmp" and not is_inside(folder, WORKSPACE):
-            yield from ("--mount", f"type=volume,{_csv(f'target={folder}')},readonly")
+        yield "--http-proxy=false"  # it would hand on the caller's variables, with any password in them
+    if not root.writable:
+        yield "--read-only"
+        if engine.kind == "podman":  # which would lay file systems in memory over some folders
+            yield "--read-only-tmpfs=false"
 
 
 def _held(resources: "Resources") -> Iterator[str]:

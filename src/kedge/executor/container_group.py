@@ -1,6 +1,8 @@
 """A container's control group, which its engine made: found by the container's id, and only read."""
 
 import os
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, final
 
@@ -12,6 +14,9 @@ from kedge.executor.cgroup_v1 import GroupV1
 from kedge.executor.cgroup_v2 import GroupV2
 
 _MONITOR: Final = "conmon"  # Podman's own, in a group that has the container's id as well
+_OUT: Final = "/workspace/out"
+_IN_MEMORY: Final = ("cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs", "tmpfs")
+_LAYER: Final = "upperdir="
 
 
 @final
@@ -49,6 +54,12 @@ class ContainerGroup:
             return []
         return [one for one in self._group.processes() if one != self.first]
 
+    def writable(self) -> list[str]:
+        """Folders on disk that it can write to: a layer of its own, volumes; none while it is made ready."""
+        with suppress(OSError):
+            return list(_writable(self.first)) if self.first is not None else []
+        return []
+
     def usage(self) -> Usage:
         """What its processes use; what they used when it was last seen, once it has gone."""
         if self.find() and self._group is not None:
@@ -85,6 +96,26 @@ def _first_process(container: str) -> int | None:
             if container in said and _MONITOR not in said and _is_first(name):
                 found.append((_started(int(name)), int(name)))
     return min(found)[1] if found else None
+
+
+def _writable(first: int) -> Iterator[str]:
+    """See proc(5), mountinfo: number, parent, device, root, target, options, …, `-`, kind, source, more."""
+    mounts = [line.split(" ") for line in folders.read(f"/proc/{first}/mountinfo").splitlines()]
+    if not any(fields[4] == _OUT for fields in mounts):
+        return  # these are the machine's: it has yet to leave for its own root
+    for fields in mounts:
+        kind, _, more = fields[fields.index("-") + 1 :]
+        if "rw" not in fields[5].split(",") or kind in _IN_MEMORY:
+            continue
+        if kind == "overlay":
+            layer = [one for one in more.split(",") if one.startswith(_LAYER)]
+            yield from (_unescaped(one.removeprefix(_LAYER)) for one in layer)
+        else:
+            yield f"/proc/{first}/root{_unescaped(fields[4])}"
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def _is_first(process: str) -> bool:

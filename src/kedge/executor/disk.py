@@ -98,6 +98,10 @@ class DiskWatch:
                 return self._collected(now, room)
         return None
 
+    def add(self, folders: Sequence[str]) -> None:
+        """Count these folders too; one that cannot be opened is passed over."""
+        self._held.extend(_opened(folders))
+
     def used_mb(self) -> float | None:
         """MiB it uses, as last measured; None before it was."""
         return self._used / _MIB if self._measured else None

@@ -304,7 +304,6 @@ def task_of(
                 image=ground.image.id,
                 folder=ground.image.folder or "/workspace",
                 variables=ground.image.variables,
-                volumes=ground.image.volumes,
                 as_its_user=declared.get("user") == "image",
                 writable=bool(declared.get("writable")),
             ),

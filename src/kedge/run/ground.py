@@ -43,6 +43,4 @@ class PythonGround(Data):
             return PythonRoot(self.visible)
         image = self.inside.image
         shown = ((self.visible[-1], os.path.dirname(self.runner)),)
-        return ImageRoot(
-            image.id, _WORKSPACE, image.variables, image.volumes, visible=shown
-        )
+        return ImageRoot(image.id, _WORKSPACE, image.variables, visible=shown)

@@ -26,7 +26,6 @@ class ImageRoot(Data):
         image: its id, `sha256:…`.
         folder: the working directory, inside.
         variables: those that the image sets itself.
-        volumes: the folders that the image declares to be volumes.
         as_its_user: whether to be the user that the image names, in place of one that owns nothing.
         writable: whether the program may write to a layer of its own, which goes with the run.
         visible: host paths that must be readable inside, and where. With any, the package's files are
@@ -36,7 +35,6 @@ class ImageRoot(Data):
     image: str
     folder: str
     variables: Mapping[str, str] = field(default_factory=dict)
-    volumes: tuple[str, ...] = ()
     as_its_user: bool = False
     writable: bool = False
     visible: tuple[tuple[str, str], ...] = ()
