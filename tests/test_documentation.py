@@ -271,6 +271,7 @@ def test_the_reference_lists_every_setting_with_its_default() -> None:
     text = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8")
     rows = dict(re.findall(r"^\| `([a-z_.]+)` \| (.+?) \|", text, re.MULTILINE))
     shown = {"none": [], "true": True, "false": False, "3600": 3600.0, "`auto`": "auto"}
+    shown["`python:{version}-slim`"] = "python:{version}-slim"
     assert {name: shown[default] for name, default in rows.items()} == {
         key.name: key.default for key in KEYS.values()
     }

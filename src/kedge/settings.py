@@ -45,7 +45,7 @@ KEYS: dict[str, Key] = {
         Key("environment.build_timeout", 3600.0, "seconds that preparing an environment may take"),
         Key(
             "images.base",
-            "docker.io/library/python:{version}-slim",
+            "python:{version}-slim",
             "the image that Python packages in containers stand on; {version} is the Python version",
             owner_only=True,
         ),

@@ -11,10 +11,12 @@ from kedge.data import Data, asdict
 from kedge.engine.programs import call, program
 from kedge.errors import Unavailable
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 _FAILURE_BELIEVED_S: Final = 10.0
 _PATIENCE_S: Final = 30.0  # a service that starts up, or a busy machine, may take some seconds
 _SOCKET: Final = "/var/run/docker.sock"
+# What `docker info` calls them.
+_LIMITS: Final = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota", "pids": "PidsLimit"}
 
 _INSTALL: Final = {
     "docker": "install Docker, for example with `apt-get install docker.io`, or Podman",
@@ -33,6 +35,7 @@ class Engine(Data):
         rootless: whether its containers' root is an ordinary user of this machine.
         local: whether it runs on this machine, so that folders can be shown to containers and their
             processes be seen.
+        limits: which of "memory", "cpu" and "pids" it can hold a container to.
     """
 
     kind: str
@@ -41,6 +44,7 @@ class Engine(Data):
     platform: str
     rootless: bool
     local: bool
+    limits: tuple[str, ...]
 
 
 class Found(Data):
@@ -117,6 +121,7 @@ def _docker(path: str, told: dict[str, Any]) -> Engine:
         platform=f"{told['OSType']}/{machine}",
         rootless=any("rootless" in option for option in told.get("SecurityOptions") or ()),
         local=host.startswith("unix://") and told.get("Name") == os.uname().nodename,
+        limits=tuple(name for name, said in _LIMITS.items() if told.get(said)),
     )
 
 
@@ -129,6 +134,7 @@ def _podman(path: str, told: dict[str, Any]) -> Engine:
         platform=f"{host['os']}/{host['arch']}",
         rootless=bool(host["security"]["rootless"]),
         local=not host.get("serviceIsRemote", False),
+        limits=tuple(name for name in _LIMITS if name in host["cgroupControllers"]),
     )
 
 
@@ -155,7 +161,8 @@ def _remembered(place: str, key: str) -> Found | None:
             data = json.load(file)
         if data["key"] != key or data["until"] < time.time():
             return None
-        engine = Engine(**data["engine"]) if data["engine"] is not None else None
+        told = data["engine"]
+        engine = Engine(**told | {"limits": tuple(told["limits"])}) if told is not None else None
         return Found(engine, data["reason"], data["hint"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -14,7 +14,7 @@ from kedge.engine.look import Engine
 from kedge.engine.programs import call, dies_with_us, start
 from kedge.errors import Lost, StartFailed
 from kedge.executor import processes
-from kedge.executor.container_command import ID_FILE
+from kedge.executor.container_command import FIRST_FILE, ID_FILE
 from kedge.executor.container_group import ContainerGroup
 from kedge.executor.containers import name_of, remove_container
 from kedge.executor.descriptors import Descriptors
@@ -84,6 +84,12 @@ class Contained:
         if self._group.container is None:
             with suppress(OSError), open(os.path.join(self._folder, ID_FILE)) as file:
                 self._group.container = file.read().strip() or None
+        if self._group.first is None and not self._group.enforces:
+            with (
+                suppress(OSError, ValueError),
+                open(os.path.join(self._folder, FIRST_FILE)) as file,
+            ):
+                self._group.first = int(file.read())
         known = self._group.find()
         if known and self.began is None:
             self.began = time.monotonic()

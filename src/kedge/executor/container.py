@@ -12,14 +12,15 @@ from kedge.contract.ownership import remove
 from kedge.data import replace
 from kedge.engine.look import Engine, look
 from kedge.errors import Unavailable
-from kedge.executor import identity
+from kedge.executor import identity, limits
 from kedge.executor.base import Executor, Usable
 from kedge.executor.bounds import Bounds
+from kedge.executor.cgroup import LIMITING
 from kedge.executor.contained import REFUSED, Contained, could_not_start
 from kedge.executor.container_command import command
 from kedge.executor.container_group import ContainerGroup
 from kedge.executor.descriptors import Descriptors
-from kedge.executor.lending import TMP, lend, writable
+from kedge.executor.lending import ENGINE, TMP, lend, lend_to_all, writable
 from kedge.executor.watch import watch
 from kedge.task.payload import ImageRoot, Process
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from kedge.executor.job import Ended, Job, Stream
     from kedge.task.resources import Resources
 
-_ENGINE: Final = "engine"  # the folder that its program works in, beside the workspace's own
+_WORDS: Final = {"memory": "memory is", "cpu": "CPU time is", "pids": "the number of processes is"}
 # The words of a container's first process that could not start the program.
 _NOT_STARTED: Final = ("[FATAL tini", "ERROR (catatonit", "catatonit: failed")
 _TAIL_BYTES: Final = 4096
@@ -50,9 +51,17 @@ class ContainerExecutor(Executor):
             )
         return Usable(found.engine is not None, found.reason, found.hint)
 
-    def missing(self, resources: "Resources") -> list[str]:  # noqa: ARG002 - the engine's limits are the kernel's
+    def missing(self, resources: "Resources") -> list[str]:
         """What of `resources` is not enforced by this executor here."""
-        return []
+        engine = look(self.kind).engine
+        if engine is None:
+            return []
+        reason = f"{self.kind} has no control groups for it here"
+        if self.kind == "docker":  # whose containers are no children of ours
+            lacking = [name for name in LIMITING if name not in engine.limits]
+            return [f"{_WORDS[name]} not limited ({reason})" for name in lacking]
+        counted = limits.counts_processes(own_account=False, own_namespace=engine.rootless)
+        return limits.not_held(resources, engine.limits, reason, counted=counted)
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         found = look(self.kind)
@@ -60,7 +69,7 @@ class ContainerExecutor(Executor):
             raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
         heard = _Heard(job)
         with ExitStack() as after:
-            group = ContainerGroup()
+            group = ContainerGroup(found.engine.limits)
             bounds = Bounds(job, group, writable(job))
             after.callback(bounds.close)
             job = replace(job, on_output=heard.output)
@@ -127,19 +136,19 @@ def _start(
     private_tmp = os.path.join(folder, TMP)
     os.mkdir(private_tmp, 0o700)
     after.callback(remove, private_tmp)
-    account = after.enter_context(identity.claimed()) if identity.needed() else None
-    if root.as_its_user:
-        for place in writable(job):
-            os.chmod(place, 0o777)
-    elif account is not None:
-        lend(job, account, after)
-    engine_folder = os.path.join(folder, _ENGINE)
+    engine_folder = os.path.join(folder, ENGINE)
     os.mkdir(engine_folder, 0o700)
     after.callback(remove, engine_folder)
+    account = after.enter_context(identity.claimed()) if identity.needed() else None
+    if root.as_its_user:
+        lend_to_all(job, engine, root.image, after)
+    elif account is not None:
+        lend(job, account, after)
     arguments, own = command(engine, payload, root, job, account, engine_folder)
     mine = Descriptors()
     try:
-        contained = Contained(mine, engine, arguments, own, job.run_id, group, engine_folder)
+        with limits.kept_to(limits.processors(job.resources, job.run_id, group)):
+            contained = Contained(mine, engine, arguments, own, job.run_id, group, engine_folder)
     except BaseException:
         mine.close()
         raise

@@ -10,6 +10,7 @@ from kedge.engine.programs import variables
 from kedge.executor.containers import LABEL_HOME, LABEL_RUN, name_of
 from kedge.executor.identity import Identity
 from kedge.executor.lending import TMP, readable
+from kedge.executor.limits import process_limits
 from kedge.executor.variables import image_variables
 from kedge.home import home
 from kedge.task.payload import ImageRoot, Process
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WORKSPACE: Final = "/workspace"
 ID_FILE: Final = "container"  # in the folder that the engine's program works in
+FIRST_FILE: Final = "first"  # the number of its first process, beside it
 
 _MOST_BINDS: Final = 1000
 _OPEN_FILES: Final = 65536
@@ -60,7 +62,8 @@ def command(
         *("--pull", "never", "--init", "--log-driver", "none"),
         *("--network", "host" if job.network else "none"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *_held(job.resources),
+        *_found_by(engine, folder),
+        *_held(job.resources, engine),
         *_root(engine, root),
         *_identity(engine, account, as_its_user=root.as_its_user),
         *_mounts(root, readable(job, account, _MOST_BINDS), job.paths),
@@ -81,23 +84,36 @@ def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:
             yield "--read-only-tmpfs=false"
 
 
-def _held(resources: "Resources") -> Iterator[str]:
+def _found_by(engine: Engine, folder: str) -> Iterator[str]:
+    if engine.kind == "podman" and not engine.limits:  # there is no control group to find it by
+        yield from ("--pidfile", os.path.join(folder, FIRST_FILE))
+
+
+def _held(resources: "Resources", engine: Engine) -> Iterator[str]:
     memory = f"{resources.memory_mb}m"
-    yield from ("--memory", memory, "--memory-swap", memory, "--shm-size", memory)
-    yield from (
-        "--pids-limit",
-        str(resources.pids + 1),
-    )  # and the first process, which is the engine's
+    if "memory" in engine.limits:
+        yield from ("--memory", memory, "--memory-swap", memory)
+    yield from ("--shm-size", memory)
+    if "pids" in engine.limits:  # and the first process, which is the engine's
+        yield from ("--pids-limit", str(resources.pids + 1))
+    held = process_limits(
+        resources,
+        frozenset(engine.limits),
+        own_account=False,
+        own_namespace=engine.kind == "podman",
+    )
     # Named, all of them: what an engine takes by itself may be more than this machine's root may give.
     yield from ("--ulimit", "core=0:0")
     for name, limit, most in (
         ("nofile", resource.RLIMIT_NOFILE, _OPEN_FILES),
-        ("nproc", resource.RLIMIT_NPROC, _PROCESSES),
+        ("nproc", resource.RLIMIT_NPROC, held.get(resource.RLIMIT_NPROC, (_PROCESSES,))[0]),
     ):
         highest = resource.getrlimit(limit)[1]
         number = most if highest == resource.RLIM_INFINITY else min(most, highest)
         yield from ("--ulimit", f"{name}={number}:{number}")
-    if resources.cpu < (os.cpu_count() or 1):
+    if resource.RLIMIT_DATA in held:
+        yield from ("--ulimit", "data={0}:{0}".format(held[resource.RLIMIT_DATA][0]))
+    if "cpu" in engine.limits and resources.cpu < (os.cpu_count() or 1):
         yield from ("--cpus", format(resources.cpu, "g"))
 
 

@@ -1,8 +1,11 @@
-"""A container's control group, which its engine made: found by the container's id, and only read."""
+"""A container's control group, which its engine made: found by the container's id, and only read.
+
+Without one, as rootless Podman is on old control groups, its processes are those below its first.
+"""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Final, final
 
@@ -13,6 +16,7 @@ from kedge.executor.cgroup_hierarchies import Hierarchy, hierarchies
 from kedge.executor.cgroup_v1 import GroupV1
 from kedge.executor.cgroup_v2 import GroupV2
 
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MONITOR: Final = "conmon"  # Podman's own, in a group that has the container's id as well
 _OUT: Final = "/workspace/out"
 _IN_MEMORY: Final = ("cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs", "tmpfs")
@@ -25,12 +29,15 @@ class ContainerGroup:
 
     The engine sets the limits and removes the group, so what was last seen is kept. `container` is the
     container's id once it has one.
+
+    Args:
+        enforces: which of "memory", "cpu" and "pids" the engine limits; with none there is no group.
     """
 
-    enforces = frozenset(LIMITING)
     entrances: tuple[str, ...] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, enforces: Collection[str] = LIMITING) -> None:
+        self.enforces = frozenset(enforces)
         self.container: str | None = None
         self.first: int | None = None  # its first process, by its number on this machine
         self._group: GroupV1 | GroupV2 | None = None
@@ -40,7 +47,9 @@ class ContainerGroup:
         """Nobody joins: the engine starts what is in it."""
 
     def find(self) -> bool:
-        """Whether the group is known; looks for it when not."""
+        """Whether its processes are known; looks for its group when not."""
+        if not self.enforces:
+            return self.first is not None
         if self._group is None and self.container is not None:
             self.first = _first_process(self.container)
             with suppress(OSError):  # it has ended meanwhile
@@ -50,8 +59,10 @@ class ContainerGroup:
 
     def processes(self) -> list[int]:
         """The container's processes, but for its first, which only waits for the program."""
-        if not self.find() or self._group is None:
+        if not self.find():
             return []
+        if self._group is None:
+            return self._below_first()
         return [one for one in self._group.processes() if one != self.first]
 
     def writable(self) -> list[str]:
@@ -74,7 +85,7 @@ class ContainerGroup:
         if killed_for_memory:
             kills = max(seen.oom_kills or 0, 1)
             seen = Usage(seen.memory_mb, seen.cpu_s, kills, True, seen.forks_refused)
-        self._seen, self._group, self.container = seen, None, None
+        self._seen, self._group, self.container, self.first = seen, None, None, None
 
     def kill(self) -> None:
         """SIGKILL to its first process, with which the kernel kills the others, where that is allowed."""
@@ -83,6 +94,14 @@ class ContainerGroup:
 
     def remove(self) -> None:
         """The engine removes it, with the container."""
+
+    def _below_first(self) -> list[int]:
+        if self.first is None:
+            return []
+        below = processes.descendants(self.first)
+        cpu_s = max(self._seen.cpu_s or 0.0, sum(map(_cpu_s, (self.first, *below))))
+        self._seen = Usage(None, cpu_s, None, at_limit=False)
+        return below
 
 
 def _first_process(container: str) -> int | None:
@@ -127,6 +146,14 @@ def _is_first(process: str) -> bool:
 def _started(process: int) -> int:
     """Clock ticks since the machine was started at which a process was."""
     return int(folders.read(f"/proc/{process}/stat").rpartition(")")[2].split()[19])
+
+
+def _cpu_s(process: int) -> float:
+    """Seconds of CPU that a process and the children that it waited for have used."""
+    with suppress(OSError, IndexError):
+        words = folders.read(f"/proc/{process}/stat").rpartition(")")[2].split()
+        return sum(map(int, words[11:15])) / _TICKS
+    return 0.0
 
 
 def _group_of(process: int, container: str) -> GroupV1 | GroupV2 | None:

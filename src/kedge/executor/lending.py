@@ -5,21 +5,28 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from kedge.data import replace
+from kedge.engine.look import look
 from kedge.errors import InputError
 from kedge.executor import identity, ownership, staging
+from kedge.executor.giving_back import give_back
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import StagedFile, Workspace
+    from kedge.engine.look import Engine
     from kedge.executor.job import Job
 
 TMP: Final = "tmp"  # beside scratch: what the program sees as /tmp
+
+_WRITABLE: Final = ("out", "scratch", TMP)
+ENGINE: Final = "engine"  # beside it, where an engine's program works
+_IMAGE_FILE: Final = "image"  # in there: the image whose user may have written to the folders
 
 _READ_BY_ALL: Final = 0o004
 
 
 def writable(job: "Job") -> list[str]:
     """The folders on disk that a program with a root of its own can write to."""
-    return [os.path.join(job.workspace.folder, name) for name in ("out", "scratch", TMP)]
+    return [os.path.join(job.workspace.folder, name) for name in _WRITABLE]
 
 
 def lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
@@ -29,6 +36,33 @@ def lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
         ownership.hand_over(place, account.uid, account.gid, owned_by=owner)
         if os.path.basename(place) != TMP:
             after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
+
+
+def lend_to_all(job: "Job", engine: "Engine", image: str, after: ExitStack) -> None:
+    """Let whatever user the image names write there, until the block ends; all is the caller's then."""
+    folder, places = job.workspace.folder, writable(job)
+    with open(os.path.join(folder, ENGINE, _IMAGE_FILE), "w") as file:
+        file.write(image)
+    for place in places:
+        os.chmod(place, 0o777)
+
+    def take_back() -> None:
+        if why := give_back(engine, image, places):
+            job.on_notice(f"what the image's user wrote could not be taken over: {why}")
+
+    after.callback(take_back)
+
+
+def take_back_left(kind: str, workspace: str) -> None:
+    """Do what `lend_to_all` was to do after its block, for a run whose holder is gone."""
+    try:
+        with open(os.path.join(workspace, ENGINE, _IMAGE_FILE)) as file:
+            image = file.read()
+    except OSError:
+        return
+    if (engine := look(kind).engine) is not None:
+        places = [os.path.join(workspace, name) for name in _WRITABLE]
+        give_back(engine, image, [place for place in places if os.path.isdir(place)])
 
 
 def readable(job: "Job", account: identity.Identity | None, most: int) -> "Workspace":

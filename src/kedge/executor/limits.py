@@ -4,6 +4,8 @@ import math
 import os
 import resource
 import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kedge.executor import cgroups
@@ -71,6 +73,19 @@ def hold(process: int, job: "Job", group: cgroups.Group | None) -> None:
         os.sched_setaffinity(process, chosen)
 
 
+@contextmanager
+def kept_to(chosen: tuple[int, ...] | None) -> Iterator[None]:
+    """A block in which this thread, and what it starts, is kept to these processors."""
+    usable = os.sched_getaffinity(0)
+    if chosen is not None:
+        os.sched_setaffinity(0, chosen)
+    try:
+        yield
+    finally:
+        if chosen is not None:
+            os.sched_setaffinity(0, usable)
+
+
 def processors(
     resources: Resources, run_id: str, group: cgroups.Group | None
 ) -> tuple[int, ...] | None:
@@ -91,21 +106,30 @@ def processors(
 def missing(resources: Resources, *, own_account: bool, own_namespace: bool) -> list[str]:
     """What of `resources` the kernel does not hold a run to here, a sentence each."""
     found = cgroups.available()
-    why = f" ({found.reason})" if found.reason else ""
+    counted = counts_processes(own_account=own_account, own_namespace=own_namespace)
+    return not_held(resources, found.controllers, found.reason, counted=counted)
+
+
+def not_held(
+    resources: Resources, controllers: Collection[str], reason: str, *, counted: bool
+) -> list[str]:
+    """The same where these control groups are to be had, and not more for this `reason`.
+
+    `counted` says whether RLIMIT_NPROC counts the processes of one run alone.
+    """
+    why = f" ({reason})" if reason else ""
     said = []
-    if "memory" not in found.controllers:
+    if "memory" not in controllers:
         said.append(
             f"memory is looked at from outside and the run killed above its {resources.memory_mb} MB;"
             f" the kernel does not hold it to them{why}"
         )
-    if "cpu" not in found.controllers and resources.cpu != int(resources.cpu):
+    if "cpu" not in controllers and resources.cpu != int(resources.cpu):
         said.append(
             f"CPU time is limited to whole processors, {math.ceil(resources.cpu)} in place of"
             f" {resources.cpu:g}{why}"
         )
-    if "pids" not in found.controllers and not counts_processes(
-        own_account=own_account, own_namespace=own_namespace
-    ):
+    if "pids" not in controllers and not counted:
         said.append(
             f"processes are counted together with all others of this account: {resources.pids} more than"
             f" there are now{why}"

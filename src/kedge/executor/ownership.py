@@ -9,8 +9,8 @@ from kedge.contract.ownership import DEPTH_LIMIT, remove
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def hand_over(folder: str, uid: int, gid: int, *, owned_by: int) -> None:
-    """Give `folder` and what is in it to `uid` and `gid`, where it belongs to `owned_by` now.
+def hand_over(folder: str, uid: int, gid: int, *, owned_by: int | None) -> None:
+    """Give `folder` and what is in it to `uid` and `gid`, where it belongs to `owned_by` now; None is anybody.
 
     Symbolic links are not followed, and what belongs to somebody else is left alone: code may have linked
     it there. So is what lies deeper than results are collected from. Only root may do this.
@@ -36,7 +36,7 @@ def remove_of(folder: str, uid: int) -> None:
                 remove(path)
 
 
-def _hand_over(folder: int, uid: int, gid: int, owned_by: int, depth: int) -> None:
+def _hand_over(folder: int, uid: int, gid: int, owned_by: int | None, depth: int) -> None:
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries]
     for name in names:
@@ -47,7 +47,7 @@ def _hand_over(folder: int, uid: int, gid: int, owned_by: int, depth: int) -> No
                 _hand_over(inner, uid, gid, owned_by, depth + 1)
             finally:
                 os.close(inner)
-        elif found.st_uid == owned_by:
+        elif owned_by in (None, found.st_uid):
             os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
-    if os.fstat(folder).st_uid == owned_by:
+    if owned_by in (None, os.fstat(folder).st_uid):
         os.fchown(folder, uid, gid)

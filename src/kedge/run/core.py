@@ -267,9 +267,10 @@ def settle() -> None:
 
 
 def _clear(lost: record.Run) -> None:
-    clear(lost.id, lost.executor)
+    place = os.path.join(lost.folder, "workspace")
+    clear(lost.id, lost.executor, place)
     with suppress(OSError):  # another process is at it too; what cannot go now, `kedge gc` removes
-        workspace.remove(os.path.join(lost.folder, "workspace"))
+        workspace.remove(place)
     with suppress(OSError):
         os.unlink(control_path(lost))
 
