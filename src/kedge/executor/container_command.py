@@ -55,6 +55,7 @@ def command(
         InputError: an input cannot be had.
     """
     own, named = _told(payload, root, job)
+    by_others = account is not None or root.as_its_user
     words = [
         "run",
         *("--name", name_of(job.run_id), "--cidfile", os.path.join(folder, ID_FILE)),
@@ -66,7 +67,7 @@ def command(
         *_held(job.resources, engine),
         *_root(engine, root),
         *_identity(engine, account, as_its_user=root.as_its_user),
-        *_mounts(root, readable(job, account, _MOST_BINDS), job.paths),
+        *_mounts(root, readable(job, _MOST_BINDS, by_others=by_others), job.paths),
         *(word for name in named for word in ("--env", name)),
         *("--workdir", root.folder, "--entrypoint", payload.argv[0]),
         root.image,

@@ -44,7 +44,8 @@ def lend_to_all(job: "Job", engine: "Engine", image: str, after: ExitStack) -> N
     with open(os.path.join(folder, ENGINE, _IMAGE_FILE), "w") as file:
         file.write(image)
     for place in places:
-        os.chmod(place, 0o777)
+        for below, _, _ in os.walk(place):
+            os.chmod(below, 0o777)
 
     def take_back() -> None:
         if why := give_back(engine, image, places):
@@ -65,11 +66,11 @@ def take_back_left(kind: str, workspace: str) -> None:
         give_back(engine, image, [place for place in places if os.path.isdir(place)])
 
 
-def readable(job: "Job", account: identity.Identity | None, most: int) -> "Workspace":
+def readable(job: "Job", most: int, *, by_others: bool) -> "Workspace":
     """The workspace with those files that can be bound to their places; the others are copied there.
 
-    A bind shows a file with its own permissions: one that only root may read, the run could not. More than
-    `most` binds are not made.
+    A bind shows a file with its own permissions: one that only its owner may read, an account of the run's
+    own (`by_others`) could not. More than `most` binds are not made.
 
     Raises:
         InputError: a file cannot be had.
@@ -83,7 +84,7 @@ def readable(job: "Job", account: identity.Identity | None, most: int) -> "Works
                 f"the input {file.source!r} cannot be read any more: {error.strerror}",
                 hint="give it again",
             ) from error
-        if len(bound) < most and (account is None or mode & _READ_BY_ALL):
+        if len(bound) < most and (not by_others or mode & _READ_BY_ALL):
             bound.append(file)
             continue
         copied = staging.stage(file.source, os.path.join(job.workspace.folder, file.name))

@@ -83,7 +83,7 @@ def start(
     after.callback(remove, private_tmp)
     mounts = plan.make_plan(
         payload.root,
-        readable(job, account, _MOST_BINDS),
+        readable(job, _MOST_BINDS, by_others=account is not None),
         private_tmp,
         uid=account.uid if account else USER_ID,
         gid=account.gid if account else USER_ID,
