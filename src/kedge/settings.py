@@ -47,7 +47,6 @@ KEYS: dict[str, Key] = {
             "images.base",
             "python:{version}-slim",
             "the image that Python packages in containers stand on; {version} is the Python version",
-            owner_only=True,
         ),
     )
 }
