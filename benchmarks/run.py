@@ -26,6 +26,7 @@ from figure import Figure, LeftOutError
 from programs import ProgramFailedError
 from surroundings import Surroundings, surroundings
 
+import containers
 from kedge.errors import KedgeError
 
 FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
@@ -39,6 +40,7 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "cancel": cancels.cancelled,
     "progress": progress.seen,
     "sandbox": boxes.cold,
+    "container": containers.cold,
     "package": looks.unchanged,
 }
 

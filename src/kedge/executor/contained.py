@@ -135,6 +135,10 @@ class Contained:
     def settle(self) -> Outcome:
         """How the program ended, in the engine's words; the container is being removed from then on."""
         code = self._client.wait()
+        if self._is_clear(code):
+            self._group.settle(killed_for_memory=self._monitor_saw_it())
+            self._remove()
+            return Outcome(True, *processes.told_apart(code), None, None, None, None)
         state = self._state()
         if state is None:
             self._remove()
@@ -156,9 +160,9 @@ class Contained:
                 hint="see whether its service was restarted, then run it again",
             )
         exit_code, number = processes.told_apart(int(state["ExitCode"]))
-        # Podman's monitor leaves a file where it was started, and Podman 4 looks for it elsewhere.
-        told = bool(state.get("OOMKilled")) or os.path.exists(os.path.join(self._folder, _OOM_FILE))
-        self._group.settle(killed_for_memory=told)
+        self._group.settle(
+            killed_for_memory=bool(state.get("OOMKilled")) or self._monitor_saw_it()
+        )
         if self.on_changed is not None:
             self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
         self._remove()
@@ -168,6 +172,23 @@ class Contained:
             raise could_not_start(str(state.get("Error", "")))
         wall = _seconds(began, str(state.get("FinishedAt", "")))
         return Outcome(True, exit_code, number, None, None, None, None, wall)
+
+    def _is_clear(self, code: int) -> bool:
+        """Whether nothing is to be asked: Podman's program ends as the container did, and is no service's."""
+        return (
+            self._engine.kind == "podman"
+            and self.began is not None
+            and self.on_changed is None
+            and code >= 0
+            and code not in REFUSED
+        )
+
+    def _monitor_saw_it(self) -> bool:
+        """Whether a process was killed for memory: Podman's monitor leaves a file where it was started.
+
+        Podman 4 looks for that file elsewhere.
+        """
+        return os.path.exists(os.path.join(self._folder, _OOM_FILE))
 
     def close(self) -> None:
         """Remove the container, whatever it does, and let go of the descriptors."""

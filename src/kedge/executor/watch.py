@@ -135,7 +135,8 @@ class _Watch:
                     else:
                         self.selector.unregister(key.fd)
                 self._advance(time.monotonic(), over)
-        wall = time.monotonic() - self.started
+        began = self.program.began
+        wall = time.monotonic() - (self.started if began is None else began)
         outcome = self.program.settle()
         for descriptor, stream in streams.items():
             self._drain(descriptor, stream)

@@ -1,0 +1,85 @@
+"""What a container costs: one cold call of a program that does nothing, on each engine that works here."""
+
+import os
+import time
+from collections.abc import Iterator
+
+from figure import Figure, Goal, LeftOutError, Side
+from rounds import alternate
+from surroundings import Surroundings
+
+from kedge.contract import workspace
+from kedge.engine import KINDS
+from kedge.engine.look import Engine, look
+from kedge.environment import images
+from kedge.environment.image import Image
+from kedge.executor import Job, executors
+from kedge.middleware import drive
+from kedge.ports import Ports
+from kedge.task import Process, Resources
+from kedge.task.payload import ImageRoot
+
+_IMAGES = ("localhost/kedge-test/debian:bookworm", "debian:bookworm-slim", "python:3.12-slim")
+_NOTHING = "/bin/true"
+
+
+def cold(place: Surroundings) -> Iterator[Figure]:
+    """A call through the container executors beside the engine's own `run --rm`, the container removed."""
+    found = [one for one in map(_with_an_image, KINDS) if one is not None]
+    if not found:
+        raise LeftOutError(f"no engine works here that has one of {', '.join(_IMAGES)}")
+    for engine, image in found:
+        yield _one(place, engine, image)
+
+
+def _one(place: Surroundings, engine: Engine, image: Image) -> Figure:
+    folder = os.path.join(place.folder, f"work-{engine.kind}")
+    made = workspace.prepare(folder, None, Ports({}), Ports({}), {})
+    payload = Process((_NOTHING,), ImageRoot(image.id, "/workspace", image.variables))
+    executor = executors.get(engine.kind)()
+    number = 0
+
+    def ours() -> float:
+        nonlocal number
+        number += 1
+        job = Job(
+            run_id=f"benchmark{number:03}",
+            package="bare",
+            function="main",
+            workspace=made,
+            resources=Resources(cpu=1, memory_mb=256),
+        )
+        began = time.perf_counter()
+        ended = drive(executor.execute(payload, job))
+        taken = time.perf_counter() - began
+        if ended.exit_code != 0:
+            raise LeftOutError(f"the call ended with {ended}")
+        return taken
+
+    alike = ("--init", "--network", "none", "--read-only", "--cap-drop", "ALL")
+    mine, plain, shut_in = alternate(
+        place.rounds(15),
+        ours,
+        lambda: place.timed(engine.path, "run", "--rm", image.id, _NOTHING),
+        lambda: place.timed(engine.path, "run", "--rm", *alike, image.id, _NOTHING),
+    )
+    return Figure(
+        f"container {engine.kind}",
+        Side(f"{_NOTHING} through the {engine.kind} executor", mine),
+        (
+            Side(f"{engine.kind} run --rm of it", plain),
+            Side("the same without a network, capabilities and a writable root", shut_in),
+        ),
+        Goal("times", 1.15),
+        notes=("the executor also limits, measures, mounts a workspace and asks how it ended",),
+    )
+
+
+def _with_an_image(kind: str) -> tuple[Engine, Image] | None:
+    engine = look(kind).engine
+    if engine is None:
+        return None
+    for name in _IMAGES:
+        if (image := images.find(engine, name)) is not None:
+            return engine, image
+    return None
