@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 import boxes
 import cancels
+import changes
 import environments
 import files
 import looks
@@ -41,6 +42,7 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "progress": progress.seen,
     "sandbox": boxes.cold,
     "container": containers.cold,
+    "change": changes.line,
     "package": looks.unchanged,
 }
 
