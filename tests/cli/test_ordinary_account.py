@@ -5,6 +5,7 @@ Root plays one, with a number that nobody else has; whoever else runs the tests 
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import sys
@@ -27,6 +28,7 @@ EXECUTORS = ("sandbox", "process")
 LIMIT_S = 60.0  # of waiting for something that has to come
 IS_ROOT = os.geteuid() == 0
 NUMBER = 70_000_000 + os.getpid() if IS_ROOT else os.geteuid()  # of this test process alone
+_opening = runpy.run_path(str(TESTS / "support" / "opening.py"))["lines"]
 SHARED = ("/tmp", "/var/tmp", "/dev/shm")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -91,34 +93,12 @@ def _becoming(base: Path) -> list[str]:
     bare = ["env", "-i", "-C", str(base), *(f"{name}={text}" for name, text in variables.items())]
     if not IS_ROOT:
         return bare
-    opening = _opening(source, sys.prefix, sys.base_prefix)
+    opening = " && ".join(_opening(source, sys.prefix, sys.base_prefix))
     return [
         *("unshare", "--mount", "sh", "-c", f'{opening} && exec "$@"'),
         *("sh", "setpriv", f"--reuid={NUMBER}", f"--regid={NUMBER}", "--clear-groups"),
         *("--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--", *bare),
     ]
-
-
-def _opening(*needed: str) -> str:
-    """Shell lines for a mount namespace, by which everybody gets to these folders at their own places.
-
-    The interpreter may lie below a closed folder, root's home say. That is covered by an empty one then.
-    """
-    behind: dict[str, set[str]] = {}
-    for path in {path for one in needed for path in (one, os.path.realpath(one))}:
-        parents = [str(parent) for parent in reversed(Path(path).parents)]
-        closed = [one for one in parents if not os.stat(one).st_mode & 0o001]
-        if closed:
-            behind.setdefault(closed[0], set()).add(path)
-    lines = ["mount --make-rprivate /"]
-    for closed, paths in behind.items():
-        lines += [f"exec 9< '{closed}'", f"mount -t tmpfs -o mode=755 tmpfs '{closed}'"]
-        for path in sorted(paths):
-            inside = os.path.relpath(path, closed)
-            lines.append(f"mkdir -p '{path}'")
-            lines.append(f"mount --no-canonicalize --bind /proc/$$/fd/9/'{inside}' '{path}'")
-        lines.append("exec 9<&-")
-    return " && ".join(lines)
 
 
 @pytest.fixture(scope="module")

@@ -47,7 +47,10 @@ def _in_a_container(engine: Engine, image: str, folders: Sequence[str]) -> list[
     chown = os.path.realpath(shutil.which("chown") or "/usr/bin/chown")
     shown = [(path, path, ",readonly") for path in _PROGRAMS if os.path.isdir(path)]
     places = [f"{_PLACE}/{number}" for number in range(len(folders))]
-    shown += [(folder, place, "") for folder, place in zip(folders, places, strict=True)]
+    quoted = [
+        folder.replace('"', '""') for folder in folders
+    ]  # as in a table of comma-separated values
+    shown += [(folder, place, "") for folder, place in zip(quoted, places, strict=True)]
     return [
         *("run", "--rm", "--pull", "never", "--log-driver", "none", "--network", "none"),
         *("--read-only", "--user", "0:0", "--userns", "host", "--workdir", "/"),

@@ -41,12 +41,12 @@ def image_variables(
 ) -> dict[str, str]:
     """What is set on top of an image's own variables: the contract's, the package's own over them.
 
-    HOME is the scratch folder unless the image has one that can be written.
+    HOME is the scratch folder unless the image has one that its own user can write to.
     """
     scratch = f"{workspace_path}/scratch"
     found = {"TZ": _zone(), "LANG": "C.UTF-8"}
     found = {name: value for name, value in found.items() if name not in root.variables}
-    if "HOME" not in root.variables or not root.writable:
+    if "HOME" not in root.variables or not (root.writable and root.as_its_user):
         found["HOME"] = scratch
     return {
         **found,
