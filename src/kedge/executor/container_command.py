@@ -11,6 +11,7 @@ from kedge.executor.containers import LABEL_HOME, LABEL_RUN, name_of
 from kedge.executor.identity import Identity
 from kedge.executor.lending import TMP, readable
 from kedge.executor.limits import process_limits
+from kedge.executor.seccomp_profile import profile
 from kedge.executor.variables import image_variables
 from kedge.home import home
 from kedge.task.payload import ImageRoot, Process
@@ -63,6 +64,7 @@ def command(
         *("--pull", "never", "--init", "--log-driver", "none"),
         *("--network", "host" if job.network else "none"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+        *("--security-opt", f"seccomp={_written(profile(), folder)}"),
         *_found_by(engine, folder),
         *_held(job.resources, engine),
         *_root(engine, root),
@@ -88,6 +90,14 @@ def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:
 def _found_by(engine: Engine, folder: str) -> Iterator[str]:
     if engine.kind == "podman" and not engine.limits:  # there is no control group to find it by
         yield from ("--pidfile", os.path.join(folder, FIRST_FILE))
+
+
+def _written(text: str, folder: str) -> str:
+    """A file with the system-call filter, which the engine's program reads when it is started."""
+    path = os.path.join(folder, "seccomp.json")
+    with open(path, "w") as file:
+        file.write(text)
+    return path
 
 
 def _held(resources: "Resources", engine: Engine) -> Iterator[str]:

@@ -112,6 +112,8 @@ _AARCH64 = {
     "kexec_file_load": 294,
 }
 
+REFUSED = sorted({*_X86_64, *_AARCH64, *_SINCE_COMMON})  # by name, whatever the arguments
+
 _MACHINES = {
     "x86_64": _Machine(
         audit=0xC000003E,
@@ -141,13 +143,13 @@ _MACHINES = {
 
 # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET. NEWTIME exists only for unshare
 # and clone3: in clone that bit belongs to the exit signal.
-_NEW_NAMESPACES = 0x7E020000
+NEW_NAMESPACES = 0x7E020000
 
 # ioctl requests that type into a terminal on behalf of its owner.
-_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+TERMINAL_REQUESTS = TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 
 _AF_UNIX = 1
-_AF_VSOCK = 40  # talks to the hypervisor past any network namespace
+AF_VSOCK = 40  # talks to the hypervisor past any network namespace
 
 _X32_BIT = 0x40000000
 
@@ -232,12 +234,12 @@ def _instructions(machine: _Machine, more: Sequence[_Instruction] = ()) -> list[
         (_EQUAL, 0, 1, machine.clone3),
         (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
     ]
-    program += _unless(machine.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _NEW_NAMESPACES), _REFUSE])
-    program += _unless(machine.socket, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, _AF_VSOCK), _REFUSE])
+    program += _unless(machine.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, NEW_NAMESPACES), _REFUSE])
+    program += _unless(machine.socket, _FIRST_ARGUMENT, [(_EQUAL, 0, 1, AF_VSOCK), _REFUSE])
     program += _unless(
         machine.ioctl,
         _SECOND_ARGUMENT,
-        [(_EQUAL, 1, 0, _TIOCSTI), (_EQUAL, 0, 1, _TIOCLINUX), _REFUSE],
+        [(_EQUAL, 1, 0, TIOCSTI), (_EQUAL, 0, 1, TIOCLINUX), _REFUSE],
     )
     program += more
     for call in machine.denied:
