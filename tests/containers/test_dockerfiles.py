@@ -127,3 +127,30 @@ def test_two_at_once_build_it_once(
     assert [one.json["said"] for one in said] == ["one made"] * 3
     assert sum("step 1 of" in one.err for one in said) == 1
     assert len(tags(engine, kedge_home)) == 1
+
+
+def test_a_new_package_runs_and_passes_its_own_test(
+    kedge_alone: Any, engine: Engine, tmp_path: Path, kedge_home: Path, base_image: Any
+) -> None:
+    folder = tmp_path / "new one"
+    kedge_alone("init", folder, "--kind", "dockerfile")
+    text = (folder / "Dockerfile").read_text()
+    (folder / "Dockerfile").write_text(
+        text.replace("debian:bookworm-slim", base_image(engine, "bookworm"))
+    )
+    ended = kedge_alone("test", folder, "--executor", engine.kind)
+    assert "1 passed" in ended.err + ended.out
+    # Nor does a new test case build it anew.
+    (folder / "tests" / "area.json").write_text('[{"inputs": {"width": 2, "height": 4}}]')
+    again = kedge_alone("test", folder, "--executor", engine.kind)
+    assert "building" not in again.err
+    (tag,) = tags(engine, kedge_home)
+    # Its image is one that a package of kind image can name.
+    other = tmp_path / "other"
+    kedge_alone("init", other, "--kind", "image", "--image", tag)
+    manifest = (other / "kedge.yml").read_text().replace("/opt/other/", "/opt/new-one/")
+    (other / "kedge.yml").write_text(manifest)
+    run = kedge_alone(
+        "run", other, "area", "width=2", "height=3", "--executor", engine.kind, "--json"
+    )
+    assert run.json["area"] == 6

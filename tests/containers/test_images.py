@@ -1,5 +1,6 @@
 """Packages of kind image, on each engine: the same contract as everywhere, and nothing left behind."""
 
+import json
 import os
 import signal
 import time
@@ -129,3 +130,17 @@ def test_an_image_that_is_not_there_is_said(
 def test_an_image_does_not_run_in_the_sandbox(kedge_alone: Any) -> None:
     ended = kedge_alone("run", SHELL, "fails", "--executor", "sandbox", code=2)
     assert "runs no images" in ended.err and "docker" in ended.err
+
+
+def test_what_nobody_gave_has_its_default(kedge_alone: Any, engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "kedge.yml").write_text(
+        f"name: given\nruntime: {{kind: image, image: {IMAGE!r}}}\n"
+        "functions:\n  f:\n"
+        '    entrypoint: [sh, -c, "cp /workspace/in/data.json /workspace/out/artifacts/in; echo {} > /workspace/out/data.json"]\n'
+        '    inputs: {length: {type: "Length[mm]", default: 210}, n: {type: Integer, default: 1},'
+        " word: {type: String, required: false}}\n"
+        "    outputs: {}\n"
+    )
+    ended = kedge_alone("run", tmp_path, "f", "n=2", "--executor", engine.kind, "--json").json
+    given = json.loads(Path(ended["_artifacts"]["in"]["uri"].removeprefix("file://")).read_text())
+    assert given == {"length": 210, "n": 2}

@@ -23,7 +23,7 @@ def remove_container(kind: str, run_id: str) -> None:
         with suppress(Unavailable):  # the engine is away: `kedge gc` looks again
             for wait_s in (0.0, *_LATE_S):  # it may just be making what its dead caller asked for
                 time.sleep(wait_s)
-                if kind == "podman":  # whose `rm` lets a program that ignores SIGTERM go on for 10 s
+                if kind == "podman":  # its `rm` lets what ignores SIGTERM go on for ten seconds
                     call(path, "kill", name_of(run_id))
                 done = call(path, "rm", "--force", "--volumes", name_of(run_id))
                 if done.code == 0 and done.out.strip():
