@@ -32,7 +32,12 @@ class Key(Data):
 KEYS: dict[str, Key] = {
     key.name: key
     for key in (
-        Key("executor", "auto", "how runs are executed: auto, sandbox, process, docker or podman", owner_only=True),
+        Key(
+            "executor",
+            "auto",
+            "how runs are executed: auto, sandbox, process, docker or podman",
+            owner_only=True,
+        ),
         Key("sandbox.paths", [], "host paths shown read-only in every sandbox", owner_only=True),
         Key("python.paths", [], "interpreters to consider besides those found", owner_only=True),
         Key("python.download", True, "whether uv may download an interpreter that is missing"),

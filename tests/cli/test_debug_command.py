@@ -407,3 +407,11 @@ class Client:
     def close(self) -> None:
         self.file.close()
         self.socket.close()
+
+
+@pytest.mark.parametrize("engine", ["docker", "podman"])
+def test_no_shell_is_opened_outside_the_container_that_was_asked_for(
+    kedge: Any, script: Path, engine: str
+) -> None:
+    ended = kedge("debug", script, "area", "width=3", "--executor", engine, code=3)
+    assert "in a container" in ended.err and "--executor sandbox" in ended.err

@@ -18,6 +18,7 @@ Notify = Callable[[str], None]
 
 _STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+)/(\d+)\s*: (.+)$", re.IGNORECASE)
 _BUILDKIT: Final = re.compile(r"^#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] (.+)$")
+_OWN: Final = ("LABEL kedge.", 'LABEL "kedge.')
 # What an engine says after the words of a command that failed.
 _EPILOGUE: Final = re.compile(
     r"The command '|Error: building at STEP |Error: error building at STEP "
@@ -136,6 +137,8 @@ class _Steps:
         if match is None:
             return
         self._at = self._instruction(match[3])
+        if match[3].startswith(_OWN):
+            return  # Kedge's own, about the image
         self._notify(f"building {self._package}: step {match[1]} of {match[2]}: {match[3][:60]}")
 
     def failure(self, said: list[str], dockerfile: str) -> EnvironmentFailed:

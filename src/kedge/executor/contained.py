@@ -160,9 +160,7 @@ class Contained:
                 hint="see whether its service was restarted, then run it again",
             )
         exit_code, number = processes.told_apart(int(state["ExitCode"]))
-        self._group.settle(
-            killed_for_memory=bool(state.get("OOMKilled")) or self._monitor_saw_it()
-        )
+        self._group.settle(killed_for_memory=bool(state.get("OOMKilled")) or self._monitor_saw_it())
         if self.on_changed is not None:
             self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
         self._remove()

@@ -11,8 +11,9 @@ from typing import Any, Final
 from kedge import settings
 from kedge.contract import workspace
 from kedge.data import Data
+from kedge.engine import KINDS
 from kedge.environment import folders
-from kedge.errors import InputError
+from kedge.errors import InputError, Unavailable
 from kedge.executor import Job, choose
 from kedge.executor.interactive import attend
 from kedge.middleware import drive
@@ -116,7 +117,13 @@ def debug(
     limits, _, notices = resources.effective(
         prepared.description.resources, function.resources, overrides, this_machine()
     )
-    chosen = choose(executor or settings.get("executor"))
+    kind = executor or settings.get("executor")
+    if kind in KINDS:
+        raise Unavailable(
+            f"`kedge debug` opens no shell in a container of {kind}",
+            hint="--executor sandbox opens one in the same packages on this machine",
+        )
+    chosen = choose(kind)
     for text in (*notices, *([chosen.notice] if chosen.notice else [])):
         notify(text)
     request = core.Request(

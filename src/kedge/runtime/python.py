@@ -57,9 +57,7 @@ class PythonRuntime(Data, Runtime[Process]):
         }
 
     async def _setup_runtime(self, task: "Task") -> Process:  # noqa: ARG002 - bound when it was made
-        return _process(
-            self.python, self.root, self.runner, "run", self.instructions(), self.env
-        )
+        return _process(self.python, self.root, self.runner, "run", self.instructions(), self.env)
 
 
 def describe_process(

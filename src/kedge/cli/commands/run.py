@@ -41,7 +41,9 @@ class _Amount(click.FloatRange):
 @click.option("--timeout", type=_Amount(), help="Seconds it may take.")
 @click.option("--cpu", type=_Amount(), help="CPUs it may use.")
 @click.option("--memory", metavar="MB", help="Memory it may use: 512, 512M, 2G.")
-@click.option("--executor", metavar="KIND", help="How to run it: auto, sandbox or process.")
+@click.option(
+    "--executor", metavar="KIND", help="How to run it: auto, sandbox, process, docker, podman."
+)
 @click.option("--network", is_flag=True, help="Allow the network.")
 @click.option("--locked", is_flag=True, help="Refuse to resolve requirements again.")
 @click.option("--keep", is_flag=True, help="Keep the workspace.")

@@ -13,7 +13,9 @@ from kedge.errors import RunCancelled
 @click.argument("function", required=False)
 @click.option("--junit", metavar="FILE", help="Write a JUnit XML report too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcomes as JSON.")
-@click.option("--executor", metavar="KIND", help="How to run them: auto, sandbox or process.")
+@click.option(
+    "--executor", metavar="KIND", help="How to run them: auto, sandbox, process, docker, podman."
+)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Cases at once; one a CPU if not given.")
 def command(
     package: str,
