@@ -186,7 +186,7 @@ def test_threads_are_limited_too(deed: Any) -> None:
 
 
 def test_a_flood_of_output_is_kept_in_its_beginning_and_end(deed: Any) -> None:
-    _, record = deed("flood", "mb=200", code=0)
+    _, record = deed("flood", "mb=100", code=0)
     folder = Path(record["folder"])
     kept = sum(path.stat().st_size for path in folder.iterdir() if path.name[:3] == "log")
     assert 63 << 20 <= kept < 90 << 20
