@@ -138,6 +138,61 @@ def test_a_decorator_of_the_package_may_call_whatever_it_is_called(tmp_path: Pat
     assert outlined(tmp_path / "a", own) != outlined(tmp_path / "b", changed)
 
 
+OTHER = "from functools import cache\n"
+
+
+@pytest.mark.parametrize(
+    ("imported", "decorator", "plain"),
+    [
+        (OTHER, "@cache", True),
+        (OTHER, "@cache()", True),
+        ("import functools\n", "@functools.lru_cache(maxsize=3)", True),
+        ("import typing\n", "@typing.final", True),
+        ("from kedge import function\n", "@function", True),
+        ("", "@staticmethod", True),
+        ("from helper import third as cache\n", "@cache", False),
+        ("from helper import cache\n", "@cache", False),
+        ("from .functools import cache\n", "@cache", False),
+        ("from functools import wraps as cache\n", "@cache", False),
+        ("import helper as functools\n", "@functools.cache", False),
+        ("import functools\nimport helper\n", "@helper.cache", False),
+        ("from helper import *\n", "@staticmethod", False),
+        ("from helper import third as staticmethod\n", "@staticmethod", False),
+        (OTHER + "import functools\nfunctools.cache = helper.third\n", "@cache", False),
+        ("", "@cache", False),
+    ],
+)
+def test_a_decorator_calls_nothing_where_it_comes_from_a_known_module(
+    tmp_path: Path, imported: str, decorator: str, plain: bool
+) -> None:
+    own = BASE.replace(OTHER, imported).replace("@cache", decorator)
+    changed = own.replace("return 2 * x", "return 3 * x")
+    assert own != changed
+    same = outlined(tmp_path / "a", own) == outlined(tmp_path / "b", changed)
+    assert same is plain
+
+
+def test_a_module_of_the_package_is_not_the_known_one_of_its_name(tmp_path: Path) -> None:
+    changed = BASE.replace("return 2 * x", "return 3 * x")
+    others = {"functools.py": "def cache(function):\n    return function\n"}
+    one = outlined(tmp_path / "a", **others)
+    assert one != outlined(tmp_path / "b", changed, **others)
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("def inner():\n        yield 1", True),
+        ("inner = lambda: (yield)", True),
+        ("def inner(x=(yield)):\n        pass", False),
+        ("inner = [(yield)]", False),
+    ],
+)
+def test_it_is_no_generator_by_what_is_within_it(tmp_path: Path, line: str, same: bool) -> None:
+    changed = BASE.replace("return once(x)", f"{line}\n    return once(x)")
+    assert (outlined(tmp_path / "a") == outlined(tmp_path / "b", changed)) is same
+
+
 def test_special_methods_count_always(tmp_path: Path) -> None:
     own = BASE.replace("def method(self)", "def __set_name__(self, owner, name)")
     changed = own.replace("name):\n        return 1", "name):\n        return 2")

@@ -9,16 +9,20 @@ makes up has no outline.
 
 import ast
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from kedge import digest
 
 _MOST_BYTES: Final = 4 << 20  # of source; a larger package is imported sooner than it is read
-_PLAIN: Final = frozenset(
-    {"abstractmethod", "cache", "classmethod", "final", "function", "lru_cache", "override"}
-    | {"property", "staticmethod"}
-)  # decorators that call nothing
+# Decorators that call nothing: the built-in ones, and others by their modules.
+_BUILT_IN: Final = frozenset({"classmethod", "property", "staticmethod"})
+_PLAIN: Final[Mapping[str, frozenset[str]]] = {
+    "abc": frozenset({"abstractmethod"}),
+    "functools": frozenset({"cache", "lru_cache"}),
+    "kedge": frozenset({"function"}),
+    "typing": frozenset({"final", "override"}),
+}
 _OPAQUE: Final = frozenset(
     {
         "__builtins__",
@@ -80,7 +84,7 @@ def outline(folder: str) -> str | None:
             modules[path] = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None  # another Python's: what it calls cannot be told
-    plain = _PLAIN - _defined(modules.values())
+    plain = _plain(modules.values(), [*modules, *(path for path, _ in others)])
     used = _Used(modules.values(), plain)
     if used.names & _OPAQUE or any(_is_opaque(path) for path, _ in others):
         return None
@@ -91,7 +95,7 @@ def outline(folder: str) -> str | None:
         }
     except RecursionError:
         return None
-    return digest.of_json(["outline", 1, others, outlines])
+    return digest.of_json(["outline", 2, others, outlines])
 
 
 def _files(folder: str) -> Iterator[tuple[str, str]]:
@@ -108,16 +112,46 @@ def _is_opaque(path: str) -> bool:
     return path.endswith((".so", ".pyc"))
 
 
-def _defined(modules: Iterable[ast.Module]) -> frozenset[str]:
-    """The names that the package itself gives a meaning."""
-    found = set()
-    for module in modules:
-        for node in ast.walk(module):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                found.add(node.name)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found.add(node.id)
-    return frozenset(found)
+def _plain(modules: Iterable[ast.Module], paths: Iterable[str]) -> frozenset[str]:
+    """The decorators that call nothing, as they stand in the source: `cache`, `functools.cache`.
+
+    A name that means something else anywhere in the package is none.
+    """
+    nodes = [node for module in modules for node in ast.walk(module)]
+    own = {part.partition(".")[0] for path in paths for part in path.split(os.sep)}
+    standard = {name: plain for name, plain in _PLAIN.items() if name not in own}
+    found = set(_BUILT_IN)
+    defined = {name for node in nodes for name in _defined(node)}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.asname is None and alias.name in standard:
+                    found |= {f"{alias.name}.{name}" for name in standard[alias.name]}
+                else:
+                    defined.add(alias.asname or alias.name.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            known = standard.get(node.module or "", frozenset()) if not node.level else frozenset()
+            for alias in node.names:
+                if alias.name == "*":
+                    return frozenset()  # it may be any
+                if alias.asname is None and alias.name in known:
+                    found.add(alias.name)
+                else:
+                    defined.add(alias.asname or alias.name)
+    return frozenset(name for name in found if defined.isdisjoint(name.split(".")))
+
+
+def _defined(node: ast.AST) -> Collection[str]:
+    """The names to which this node gives a meaning, but for what it imports."""
+    if isinstance(node, (ast.Name, ast.Attribute)):
+        name = node.id if isinstance(node, ast.Name) else node.attr
+        return (name,) if isinstance(node.ctx, ast.Store) else ()
+    if isinstance(node, ast.MatchMapping):
+        return (node.rest or "",)
+    named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)
+    if isinstance(node, (*named, ast.MatchAs, ast.MatchStar)):
+        return (node.name or "",)
+    return ()
 
 
 class _Used:
@@ -220,8 +254,8 @@ class _Emptied(ast.NodeTransformer):
     def _function(self, node: _Function) -> ast.AST:
         if _is_called(node, self._plain) or {node.name, *self._classes} & self._used:
             return node
-        yields = any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in ast.walk(node))
-        node.body = [ast.Expr(ast.Constant([ast.get_docstring(node, clean=False), yields]))]  # type: ignore[arg-type]
+        left = [ast.get_docstring(node, clean=False), _yields(node)]
+        node.body = [ast.Expr(ast.Constant(left))]  # type: ignore[arg-type]
         return node
 
 
@@ -233,8 +267,23 @@ def _is_called(node: _Function, plain: frozenset[str]) -> bool:
 
 def _is_plain(decorator: ast.expr, plain: frozenset[str]) -> bool:
     target = decorator.func if isinstance(decorator, ast.Call) else decorator
-    name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
-    return name in plain
+    return ast.unparse(target) in plain
+
+
+def _yields(node: _Function) -> bool:
+    """Whether it is a generator; functions within it are others."""
+    waiting: list[ast.AST] = [*node.body]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, (ast.Yield, ast.YieldFrom)):
+            return True
+        inside: list[ast.AST] = []
+        if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            inside += one.body
+        elif isinstance(one, ast.Lambda):
+            inside.append(one.body)
+        waiting += [below for below in ast.iter_child_nodes(one) if below not in inside]
+    return False
 
 
 def _is_docstring(node: ast.AST) -> bool:
