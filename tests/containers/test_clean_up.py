@@ -1,5 +1,6 @@
 """What engines keep for a Kedge home is listed, counted and removed by `kedge gc`, and nothing else is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -100,3 +101,41 @@ def test_a_container_that_outlived_everything_goes(
         assert name not in names and foreign in names
     finally:
         subprocess.run([engine.path, "rm", "--force", foreign, name], capture_output=True)
+
+
+def test_an_image_that_a_run_used_of_late_stays(
+    kedge_alone: Any, kedge_home: Path, engine: Engine, package: Path
+) -> None:
+    """Its last use is that of its last run, whenever it was made."""
+    own = f"label=kedge.home={kedge_home}"
+    ended = kedge_alone("run", package, "f", "--executor", engine.kind, "--json").json
+    record = kedge_alone("show", ended["_run"]["id"], "--json").json
+    (image,) = listed(engine, "images", "--quiet", "--no-trunc", "--filter", own)
+    assert record["environment"] == (image if ":" in image else f"sha256:{image}")
+    kedge_alone("gc", "--max-age", "0m")
+
+
+def test_what_has_no_record_keeps_its_container(
+    kedge_alone: Any, kedge_home: Path, engine: Engine, tmp_path: Path
+) -> None:
+    """Signatures are read in a container of no run."""
+    folder = tmp_path / "slow"
+    folder.mkdir()
+    (folder / "kedge.yml").write_text(
+        'name: slow\nruntime: {kind: python, version: "3.11", requirements: false}\n'
+        'functions: {f: {handler: "slow:f"}}\n'
+    )
+    (folder / "slow.py").write_text("import time\ntime.sleep(4)\ndef f() -> int:\n    return 1\n")
+    process = kedge_alone.start("run", folder, "f", "--executor", engine.kind, "--json")
+    for raw in process.stderr:
+        if b"reading signatures" in raw:
+            break
+    own = ("--filter", f"label=kedge.home={kedge_home}")
+    while not listed(engine, "ps", "--quiet", *own):
+        assert process.poll() is None
+    found = kedge_alone("gc", "--json").json
+    assert "container" not in {one["kind"] for one in found["removed"]}
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert json.loads(out)["result"] == 1
+    kedge_alone("gc", "--max-age", "0m")

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from kedge import home
@@ -31,8 +33,9 @@ def find(engine: Engine, reference: str) -> Image | None:
     """The image that `reference` names in the engine, None where it has none.
 
     Raises:
-        EnvironmentFailed: the engine does not say.
+        EnvironmentFailed: the engine does not say, or it is no reference.
     """
+    _check_reference(reference)
     done = call(engine.path, "image", "inspect", reference)
     if done.code != 0:
         return None
@@ -53,7 +56,18 @@ def pulled(
     notify: Notify = lambda _: None,
     timeout: float = 3600.0,
 ) -> Image:
-    """The image that `reference` names, pulled if the engine does not have it.
+    """As `ready`, but for whether it was pulled."""
+    return ready(engine, reference, platform, notify, timeout)[0]
+
+
+def ready(
+    engine: Engine,
+    reference: str,
+    platform: str | None = None,
+    notify: Notify = lambda _: None,
+    timeout: float = 3600.0,
+) -> tuple[Image, bool]:
+    """The image that `reference` names, pulled if the engine does not have it, and whether it was.
 
     Two who want the same at once pull it once. Which registry and with what credentials is the engine's own
     business.
@@ -68,7 +82,7 @@ def pulled(
     Raises:
         EnvironmentFailed: it cannot be had, or is for another platform.
     """
-    found = find(engine, reference)
+    found, created = find(engine, reference), False
     if found is None:
         guard = os.path.join(home.home(), "images", ".held", _name(f"{engine.kind} {reference}"))
         waiting = f"waiting for another process that pulls {reference}"
@@ -78,9 +92,27 @@ def pulled(
                     f"another process has been pulling `{reference}` for {timeout:g} s",
                     hint="wait for it, or end it",
                 )
-            found = find(engine, reference) or _pull(engine, reference, platform, notify, timeout)
+            found = find(engine, reference)
+            if found is None:
+                found, created = _pull(engine, reference, platform, notify, timeout), True
     _check_platform(engine, found, platform)
-    return found
+    return found, created
+
+
+def _check_reference(reference: str) -> None:
+    """Refuse what an engine's program could take for an option, or a file could for more than a word."""
+    words = reference.split()
+    if (
+        words == [reference]
+        and reference[0].isalnum()
+        and reference.isascii()
+        and reference.isprintable()
+    ):
+        return
+    raise EnvironmentFailed(
+        f"`{ascii(reference[:100])[1:-1]}` is not the name of an image",
+        hint="write NAME:TAG or NAME@sha256:DIGEST",
+    )
 
 
 def _pull(
@@ -165,9 +197,13 @@ def spoken(
     )
     late = threading.Event()
 
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what it started holds the pipe as well
+
     def end() -> None:
         late.set()
-        process.kill()
+        kill()
 
     timer = threading.Timer(timeout, end)
     timer.daemon = True
@@ -182,7 +218,7 @@ def spoken(
                 on_line(text)
         code = process.wait()
     except BaseException:
-        process.kill()
+        kill()
         process.wait()
         raise
     finally:

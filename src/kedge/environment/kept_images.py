@@ -87,11 +87,13 @@ def name_of(engine: Engine, made_from: Iterable[object]) -> str:
 def find(engine: Engine, wanted: Wanted) -> Image | None:
     """The image if it is there, kept from clean-ups from now on."""
     folder = os.path.join(home.home(), FOLDER, wanted.name)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    while not holding.hold(folder):
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-    found = images.find(engine, wanted.tag)
-    return found if found is not None and found.labels.get(LABEL_DIGEST) == wanted.name else None
+    while (found := images.find(engine, wanted.tag)) is not None:
+        if found.labels.get(LABEL_DIGEST) != wanted.name:
+            return None
+        if holding.hold(folder):
+            return found
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # held, it is looked for again
+    return None
 
 
 def made_once(

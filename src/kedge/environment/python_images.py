@@ -6,11 +6,12 @@ laid in as a layer: no installer runs in the image. A package's own code is no p
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from kedge import home
-from kedge.data import Data, asdict
+from kedge import digest, home
+from kedge.data import Data
 from kedge.engine.look import Engine
 from kedge.engine.programs import call
 from kedge.environment import bytecode, folders, images, interpreters, kept_images, python, runner
@@ -24,6 +25,20 @@ FOLDER: Final = "/opt/kedge/environment"  # of the environment, in the image
 RUNNER_FOLDER: Final = "/opt/kedge/runner"  # where the runner is shown to a run in it
 
 _LAYOUT: Final = 1
+_NAME: Final = "kedge-"  # as a run's container is called
+_MEMORY: Final = "1g"
+_PROCESSES: Final = "64"
+# What a CPython on Linux says of itself.
+_SAYS: Final = {
+    "path": r"/[^\x00-\x1f]{1,500}",
+    "version": r"3\.\d{1,2}\.\d{1,3}[a-z0-9.]{0,20}",
+    "implementation": r"cpython",
+    "cache_tag": r"cpython-\d{2,4}",
+    "magic": r"[0-9a-f]{8}",
+    "platform": r"linux-[a-z0-9_]{1,20}",
+    "base_prefix": r"/[^\x00-\x1f]{0,500}",
+    "stdlib": r"/[^\x00-\x1f]{1,500}",
+}
 _ASK_S: Final = 120.0  # seconds for an answer of the base's Python, on a busy machine
 _GLIBC: Final = (17, 28, *range(31, 41))  # minor versions that uv has a platform for
 _FIND: Final = """\
@@ -116,7 +131,9 @@ def ensure(
     """
     ground = images.pulled(engine, base, None, notify, timeout)
     inside, libc = _interpreter(engine, ground, minor, notify)
-    compiled = runner.runner_for(inside, lambda source: _compiled(engine, ground, inside, source))
+    compiled = runner.runner_for(
+        inside, ground.id, lambda source: _compiled(engine, ground, inside, source)
+    )
     wanted = _wanted(engine, ground, inside, lock, system)
 
     helper = _same_python(inside)
@@ -132,7 +149,7 @@ def ensure(
             build(
                 engine,
                 wanted,
-                text,
+                text.encode(),
                 lambda place: _fill(place, inside, libc, lock, helper, notify, timeout),
                 shown="Dockerfile that Kedge wrote",
                 notify=notify,
@@ -233,21 +250,17 @@ def _interpreter(
     told = _remembered(place)
     if told is None:
         notify(f"asking {ground.reference} for its Python")
-        command = ("-c", _FIND, "sh", minor, _ABOUT)
-        done = call(engine.path, *_once("/bin/sh"), ground.id, *command, timeout=_ASK_S)
-        try:
-            told = dict(json.loads(done.out)) if done.code == 0 else None
-        except ValueError:
-            told = None
+        out, why = _asked(engine, ground, "/bin/sh", ("-c", _FIND, "sh", minor, _ABOUT))
+        told = _checked(out)
         if told is None:
             raise EnvironmentFailed(
-                f"the base image `{ground.reference}` has no Python that answers"
-                + (f": {done.said}" if done.said else ""),
+                f"the base image `{ground.reference}` has no Python that answers{why}",
                 hint="name one that has, in `images.base` in kedge.toml",
             )
-    libc = told.pop("libc")
+        folders.write_file(place, json.dumps(told))
+    name, version = told["libc"]
     found = Interpreter(
-        **told,
+        **{key: value for key, value in told.items() if key != "libc"},
         purelib=f"lib/python{'.'.join(told['version'].split('.')[:2])}/site-packages",
         visible=(),
         identity=(0, 0, 0),
@@ -257,22 +270,36 @@ def _interpreter(
             f"the base image `{ground.reference}` has Python {found.version}, and {minor} is asked for",
             hint="name one that has it in `images.base` in kedge.toml; `{version}` stands for the version",
         )
-    told = {name: value for name, value in asdict(found).items() if name in told}
-    folders.write_file(place, json.dumps({**told, "libc": libc}))
-    return found, (libc[0], libc[1])
+    return found, (name, version)
 
 
 def _place(ground: Image, minor: str) -> str:
-    folder = home.folder("interpreters-in-images")
-    return os.path.join(folder, f"{ground.id.removeprefix('sha256:')}-{minor}.json")
+    name = digest.of_json(["python of an image", _LAYOUT, ground.id, minor])
+    return os.path.join(home.folder("descriptions"), f"python-{name}.json")
 
 
 def _remembered(place: str) -> dict[str, Any] | None:
     try:
         with open(place, encoding="utf-8") as file:
-            return dict(json.load(file))
-    except (OSError, ValueError, TypeError):
+            return _checked(file.read())
+    except OSError:
         return None
+
+
+def _checked(said: str) -> dict[str, Any] | None:
+    """What a Python in an image says of itself, None when it is not what one would say.
+
+    The image may be anybody's: nothing of this may name a place outside it.
+    """
+    try:
+        told = json.loads(said)
+        name, version = told["libc"]
+        fits = all(re.fullmatch(rule, told[field]) for field, rule in _SAYS.items())
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not fits or set(told) != {*_SAYS, "libc"}:
+        return None
+    return dict(told) if isinstance(name, str) and isinstance(version, str) else None
 
 
 def _compiled(engine: Engine, ground: Image, inside: Interpreter, source: bytes) -> bytes:
@@ -280,34 +307,47 @@ def _compiled(engine: Engine, ground: Image, inside: Interpreter, source: bytes)
     with open(os.path.join(os.path.dirname(bytecode.__file__), "compiler.py")) as file:
         told = {"compiler": file.read(), "runner": source.decode(), "name": runner.SHOWN}
     command = ("-I", "-S", "-B", "-c", _COMPILE)
-    done = call(
-        engine.path,
-        *_once(inside.path),
-        ground.id,
-        *command,
-        input=json.dumps(told).encode(),
-        timeout=_ASK_S,
-    )
+    out, why = _asked(engine, ground, inside.path, command, json.dumps(told).encode())
     try:
-        if done.code == 0:
-            return bytes.fromhex(done.out.strip())
+        return bytes.fromhex(out.strip() or "-")
     except ValueError:
-        pass
-    raise EnvironmentFailed(
-        f"the Python of the base image `{ground.reference}` cannot compile Kedge's runner"
-        + (f": {done.said}" if done.said else ""),
-        hint="is this Python complete? Try `-c 'import json, importlib'` with it",
-    )
+        raise EnvironmentFailed(
+            f"the Python of the base image `{ground.reference}` cannot compile Kedge's runner{why}",
+            hint="is this Python complete? Try `-c 'import json, importlib'` with it",
+        ) from None
 
 
-def _once(program: str) -> tuple[str, ...]:
-    """Run a program of an image once, shut in, with what it is told on its standard input."""
-    label = f"--label={kept_images.LABEL_HOME}={home.home()}"
-    return (
-        *("run", "--rm", "--interactive", "--pull", "never", "--network", "none", "--read-only"),
-        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534:65534"),
-        *(label, "--entrypoint", program),
-    )
+def _asked(
+    engine: Engine, ground: Image, program: str, words: tuple[str, ...], said: bytes = b""
+) -> tuple[str, str]:
+    """Run a program of a base image once, shut in; what it wrote, or as a clause why there is nothing.
+
+    The container is called after a folder that is held while this goes on: one without the other is left.
+    """
+    with folders.temporary(os.path.join(home.home(), images.UNFINISHED)) as place:
+        name = f"{_NAME}{place[-12:]}"
+        limits = (
+            *(("--memory", _MEMORY) if "memory" in engine.limits else ()),
+            *(("--pids-limit", _PROCESSES) if "pids" in engine.limits else ()),
+            *(("--http-proxy=false",) if engine.kind == "podman" else ()),
+        )
+        try:
+            done = call(
+                engine.path,
+                *("run", "--rm", "--interactive", "--pull", "never", "--network", "none"),
+                *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+                *("--user", "65534:65534", "--name", name, *limits),
+                *(f"--label={kept_images.LABEL_HOME}={home.home()}", "--entrypoint", program),
+                *(ground.id, *words),
+                input=said,
+                timeout=_ASK_S,
+            )
+        except BaseException:
+            call(engine.path, "rm", "--force", name)
+            raise
+    if done.code != 0:
+        return "", f": {done.said}" if done.said else ""
+    return done.out, ""
 
 
 def _platform(inside: Interpreter, libc: tuple[str, str]) -> str:

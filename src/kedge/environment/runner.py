@@ -22,14 +22,19 @@ sys.stdout.buffer.write(data)
 """
 
 
-def runner_for(interpreter: Interpreter, compile: Callable[[bytes], bytes] | None = None) -> str:
+def runner_for(
+    interpreter: Interpreter,
+    inside: str | None = None,
+    compile: Callable[[bytes], bytes] | None = None,
+) -> str:
     """The path of the runner compiled for `interpreter`: `python -I -B runner.pyc …`.
 
     It and its folder may be read by everybody.
 
     Args:
         interpreter: from `interpreters.find`.
-        compile: makes a compiled file of a source, for an interpreter that cannot be called here.
+        inside: the id of the image that it is in; what one image's Python compiles is for that image only.
+        compile: makes a compiled file of a source, for such an interpreter.
 
     Raises:
         EnvironmentFailed: this interpreter cannot compile it.
@@ -37,7 +42,10 @@ def runner_for(interpreter: Interpreter, compile: Callable[[bytes], bytes] | Non
     """
     with open(source_path(), "rb") as file:
         source = file.read()
-    name = f"{digest.of_bytes(source)[:32]}-{interpreter.cache_tag}-{interpreter.version}"
+    kind = f"{interpreter.cache_tag}-{interpreter.version}"
+    if inside is not None:
+        kind = f"in-{digest.of_bytes(inside.encode())[:32]}"
+    name = f"{digest.of_bytes(source)[:32]}-{kind}"
     path = os.path.join(home.home(), "runners", name, NAME)
     while not (os.path.exists(path) and holding.hold(os.path.dirname(path))):
         _make(path, _compiled(interpreter, source) if compile is None else compile(source))

@@ -16,12 +16,14 @@ from kedge.errors import Lost, StartFailed
 from kedge.executor import processes
 from kedge.executor.container_command import FIRST_FILE, ID_FILE
 from kedge.executor.container_group import ContainerGroup
-from kedge.executor.containers import name_of, remove_container
+from kedge.executor.containers import name_of, note_left, remove_container
 from kedge.executor.descriptors import Descriptors
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 
 # What an engine's program ends with when the container could not start.
 REFUSED: Final = (125, 126, 127)
+_UNKNOWN: Final = 125  # also when it does not know how the container ended
+_REASONS: Final = ("docker: ", "Error: ")  # before the words that say why, among others
 
 _OOM_FILE: Final = "oom"
 _NEVER: Final = "0001-01-01T00:00:00"  # when a container was started that never was
@@ -144,8 +146,9 @@ class Contained:
             self._remove()
             if self._stopped:
                 remove_container(self._engine.kind, self._run_id)  # it may just be on its way
-            if self._stopped or code in REFUSED:
+            if self._stopped or (code in REFUSED and self.began is None):
                 return Outcome(False, code, None, None, None, None, None)
+            self._group.kill()  # by the kernel: it outlives its engine
             raise Lost(
                 f"{self._engine.kind} lost the container of this run",
                 hint=f"see whether its service was restarted, then run it again; it ended with {code}",
@@ -159,6 +162,12 @@ class Contained:
                 f"the connection to {self._engine.kind} was lost while the container ran",
                 hint="see whether its service was restarted, then run it again",
             )
+        if code == _UNKNOWN != int(state["ExitCode"]) and self.began is not None:
+            self._remove()
+            raise Lost(
+                f"{self._engine.kind} went away while the container ran",
+                hint="see whether its service was restarted, then run it again",
+            )
         exit_code, number = processes.told_apart(int(state["ExitCode"]))
         self._group.settle(killed_for_memory=bool(state.get("OOMKilled")) or self._monitor_saw_it())
         if self.on_changed is not None:
@@ -170,6 +179,14 @@ class Contained:
             raise could_not_start(str(state.get("Error", "")))
         wall = _seconds(began, str(state.get("FinishedAt", "")))
         return Outcome(True, exit_code, number, None, None, None, None, wall)
+
+    def refused(self, said: bytes) -> StartFailed:
+        """The error for what its engine wrote instead of starting it."""
+        lines = [
+            line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()
+        ]
+        why = [line for line in lines if line.startswith(_REASONS)]
+        return could_not_start((why or lines or [""])[0])
 
     def _is_clear(self, code: int) -> bool:
         """Whether nothing is to be asked: Podman's program ends as the container did, and is no service's."""
@@ -201,6 +218,8 @@ class Contained:
                 except subprocess.TimeoutExpired:
                     helper.kill()
                     helper.wait()
+        if self._removal is not None and self._removal.returncode != 0:
+            note_left(self._engine.kind, self._run_id)
         self._descriptors.close()
 
     def _program(self) -> int | None:

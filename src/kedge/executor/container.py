@@ -19,6 +19,7 @@ from kedge.executor.cgroup import LIMITING
 from kedge.executor.contained import REFUSED, Contained, could_not_start
 from kedge.executor.container_command import command
 from kedge.executor.container_group import ContainerGroup
+from kedge.executor.containers import remove_noted
 from kedge.executor.descriptors import Descriptors
 from kedge.executor.lending import ENGINE, TMP, lend, lend_to_all, writable
 from kedge.executor.watch import watch
@@ -67,6 +68,7 @@ class ContainerExecutor(Executor):
         found = look(self.kind)
         if found.engine is None:
             raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
+        remove_noted(self.kind)
         heard = _Heard(job)
         with ExitStack() as after:
             group = ContainerGroup(found.engine.limits)
@@ -141,7 +143,7 @@ def _start(
     after.callback(remove, engine_folder)
     account = after.enter_context(identity.claimed()) if identity.needed() else None
     if root.as_its_user:
-        lend_to_all(job, engine, root.image, after)
+        lend_to_all(job, engine, after)
     elif account is not None:
         lend(job, account, after)
     arguments, own = command(engine, payload, root, job, account, engine_folder)

@@ -1,5 +1,6 @@
 """The containers of this home: what they are called, which are left, and removing them."""
 
+import os
 import time
 from contextlib import suppress
 from typing import Final
@@ -28,6 +29,29 @@ def remove_container(kind: str, run_id: str) -> None:
                 done = call(path, "rm", "--force", "--volumes", name_of(run_id))
                 if done.code == 0 and done.out.strip():
                     return
+
+
+def note_left(kind: str, run_id: str) -> None:
+    """Note a container that could not be removed, since its engine was away."""
+    with suppress(OSError), open(_noted(kind), "a") as file:
+        file.write(f"{run_id}\n")
+
+
+def remove_noted(kind: str) -> None:
+    """Remove the containers that could not be removed when their runs ended."""
+    path = _noted(kind)
+    try:
+        with open(path) as file:
+            noted = file.read().split()
+        os.unlink(path)
+    except OSError:
+        return  # there is none, nearly always
+    for run_id in noted:
+        remove_container(kind, run_id)
+
+
+def _noted(kind: str) -> str:
+    return os.path.join(home(), "engines", f"left-{kind}")
 
 
 def containers_left(engine: Engine) -> list[str]:

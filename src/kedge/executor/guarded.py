@@ -188,6 +188,14 @@ class Guarded:
         """It has none of its own: /dev/shm is the host's."""
         return None
 
+    def refused(self, said: bytes) -> StartFailed:
+        """The error when it was not started, from the last of what was written to standard error."""
+        lines = said.decode(errors="replace").strip().splitlines()
+        return StartFailed(
+            f"the program could not be started{': ' + lines[-1] if lines else ''}",
+            hint="look at the program, and at what this account may execute",
+        )
+
     def settle(self) -> Outcome:
         """How the program ended, once the guard has seen to it that nothing is left.
 

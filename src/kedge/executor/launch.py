@@ -245,6 +245,14 @@ class Sandboxed:
         """The sandbox's /dev/shm as seen from here."""
         return f"/proc/{self._program}/root/dev/shm" if self._program is not None else None
 
+    def refused(self, said: bytes) -> StartFailed:
+        """The error when it was not started, from the last of what was written to standard error."""
+        lines = said.decode(errors="replace").strip().splitlines()
+        return StartFailed(
+            f"the program could not be started{': ' + lines[-1] if lines else ''}",
+            hint="bubblewrap says why above; as another way, --executor process runs without a sandbox",
+        )
+
     def settle(self) -> Outcome:
         """Wait until the sandbox is empty, and say how the program ended."""
         read = written = None

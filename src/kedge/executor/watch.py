@@ -10,10 +10,11 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from kedge.data import Data
-from kedge.errors import Lost, StartFailed
+from kedge.errors import Lost
 from kedge.executor.job import Ended, Reason, Stream
 
 if TYPE_CHECKING:
+    from kedge.errors import StartFailed
     from kedge.executor.bounds import Bounds
     from kedge.executor.job import Job
 
@@ -76,6 +77,9 @@ class Program(Protocol):
 
     def settle(self) -> Outcome:
         """After its end: see that nothing of it is left, and say how it ended."""
+
+    def refused(self, said: bytes) -> "StartFailed":
+        """The error when it was not started, from the last of what was written to standard error."""
 
     def close(self) -> None:
         """Let go of its descriptors; kills it when it still runs."""
@@ -142,7 +146,7 @@ class _Watch:
             self._drain(descriptor, stream)
         self.job.on_tick()
         if not outcome.started and self.reason == "exited":
-            raise _could_not_start(self.tail)
+            raise self.program.refused(self.tail)
         if outcome.exit_code == 0 and self.breach:
             self.reason, self.breach = "exited", ""  # it was quicker than the kill
         used = self.bounds.used()
@@ -247,12 +251,3 @@ class _Watch:
         left = DRAIN_BYTES
         while left > 0 and (length := self._pass_on(descriptor, stream)):
             left -= length
-
-
-def _could_not_start(said: bytes) -> StartFailed:
-    lines = said.decode(errors="replace").strip().splitlines()
-    why = f": {lines[-1]}" if lines else ""
-    return StartFailed(
-        f"the program could not be started{why}",
-        hint="bubblewrap says why above; as another way, --executor process runs without a sandbox",
-    )

@@ -97,10 +97,11 @@ def look() -> Home:
     Raises:
         StoreError: the database cannot be read.
     """
-    from kedge.run.keeping_engines import look_into_engines
+    from kedge.run.keeping_engines import containers, look_into_engines
 
+    in_engines = containers()
     listed = _run_folders()  # before the records: each folder here had its record by then
-    runs = _runs()
+    runs = runs_now()
     uses, busy = _uses(), in_use()
     kept = [
         *_folders(uses, busy),
@@ -109,7 +110,7 @@ def look() -> Home:
         *_left_over_folders(),
         *_orphans(listed, runs),
         *_groups(runs),
-        *look_into_engines(runs, uses, busy),
+        *look_into_engines(in_engines, runs, uses, busy),
     ]
     sizes: dict[Inode, int] = {}
     names: dict[Inode, int] = {}
@@ -162,7 +163,7 @@ def seconds(moment: str) -> float:
 def _folders(uses: dict[str, float], busy: frozenset[str]) -> Iterator[Kept]:
     current = _current_runner()
     for kind, (parent, _, lock) in FOLDERS.items():
-        for entry in _entries(parent):
+        for entry in entries(parent):
             if not (_RUNNER if kind == RUNNER else _DIGEST).fullmatch(entry.name):
                 continue
             used = max(_times(entry), uses.get(entry.name, 0.0), uses.get(entry.path, 0.0))
@@ -201,7 +202,7 @@ def _useless(kind: str, entry: os.DirEntry[str]) -> str:
 def _files() -> Iterator[Kept]:
     """Small files, each made anew when it is missing."""
     for kind, parent in _FILES.items():
-        for entry in _entries(parent):
+        for entry in entries(parent):
             if entry.name.endswith(".json"):
                 useless = "its package is gone" if kind == INDEX and _is_of_nothing(entry) else ""
                 yield Kept(kind, entry.name, entry.path, _times(entry), useless)
@@ -223,7 +224,7 @@ def _is_of_nothing(entry: os.DirEntry[str]) -> bool:
         return True  # no Kedge can use it
 
 
-def _runs() -> dict[str, tuple[str, float]]:
+def runs_now() -> dict[str, tuple[str, float]]:
     """Status and last moment of every run, by id."""
     query = "SELECT id, status, coalesce(ended, created) FROM runs"
     return {name: (status, seconds(at)) for name, status, at in connection().rows(query)}
@@ -238,7 +239,7 @@ def _records(runs: dict[str, tuple[str, float]], busy: frozenset[str]) -> Iterat
 
 
 def _run_folders() -> list[os.DirEntry[str]]:
-    return list(_entries("runs"))
+    return list(entries("runs"))
 
 
 def _orphans(listed: list[os.DirEntry[str]], runs: dict[str, tuple[str, float]]) -> Iterator[Kept]:
@@ -259,7 +260,7 @@ def _left_over_folders() -> Iterator[Kept]:
     )  # what is in tmp/ is settled as lost runs are
     places += [(parent, folders.TEMPORARY) for parent in others]
     for parent, prefix in places:
-        for entry in _entries(parent):
+        for entry in entries(parent):
             if entry.name.startswith(prefix) and not holding.is_held(entry.path):
                 why = "never finished"
                 yield Kept(LEFT_OVER, entry.name, entry.path, _times(entry), why)
@@ -274,7 +275,8 @@ def _groups(runs: dict[str, tuple[str, float]]) -> Iterator[Kept]:
             yield Kept(GROUP, name, "", runs[name][1], "its run is over")
 
 
-def _entries(parent: str) -> Iterator[os.DirEntry[str]]:
+def entries(parent: str) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder of Kedge's home; nothing when it is not there."""
     try:
         with os.scandir(os.path.join(home(), parent)) as listing:
             yield from sorted(listing, key=lambda entry: entry.name)

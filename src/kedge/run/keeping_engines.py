@@ -1,7 +1,7 @@
 """What the container engines keep for this home: images that it made, and containers of runs that are over."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -12,32 +12,63 @@ from kedge.errors import Unavailable
 from kedge.executor.containers import containers_left, remove_container
 from kedge.home import home
 from kedge.package import holding
-from kedge.run.keeping import CONTAINER, IMAGE, Kept, seconds
+from kedge.run.keeping import CONTAINER, IMAGE, LEFT_OVER, Kept, entries, runs_now, seconds
 from kedge.run.record import ALIVE
 
 _AT: Final = "@"  # between a thing and its engine, in its name
 
 
+def containers() -> list[tuple[str, str]]:
+    """The containers of this home: what is run in each, and its engine's kind.
+
+    Asked for before the records are read: what begins in between is in those, and not in here.
+    """
+    found = []
+    for engine in _engines():
+        with suppress(Unavailable):
+            found += [(run_id, engine.kind) for run_id in containers_left(engine)]
+    return found
+
+
 def look_into_engines(
-    runs: Mapping[str, tuple[str, float]], uses: Mapping[str, float], busy: frozenset[str]
+    listed: Iterable[tuple[str, str]],
+    runs: Mapping[str, tuple[str, float]],
+    uses: Mapping[str, float],
+    busy: frozenset[str],
 ) -> Iterator[Kept]:
     """What the engines that were ever used from this home keep for it.
 
     Args:
+        listed: from `containers`.
         runs: status and last moment of every run, by id.
         uses: when each image was last used by a run, by its id.
         busy: what runs that go on use.
     """
+    for run_id, kind in listed:
+        if not _goes_on(run_id, runs):
+            moment = runs.get(run_id, ("", 0.0))[1]
+            yield Kept(CONTAINER, f"{run_id}{_AT}{kind}", "", moment, "its run is over")
+    known = set()
     for engine in _engines():
         with suppress(Unavailable):
             for made in kept_images.listed(engine):
+                known.add(made.name)
                 yield _image(engine, made, uses, busy)
-            for run_id in containers_left(engine):
-                if runs.get(run_id, ("", 0.0))[0] not in ALIVE:
-                    moment = runs.get(run_id, ("", 0.0))[1]
-                    yield Kept(
-                        CONTAINER, f"{run_id}{_AT}{engine.kind}", "", moment, "its run is over"
-                    )
+    for entry in entries(kept_images.FOLDER):
+        gone = entry.name not in known and not entry.name.startswith(".")
+        if gone and not holding.is_held(entry.path):
+            yield Kept(LEFT_OVER, entry.name, entry.path, 0.0, "its image is gone")
+
+
+def _goes_on(run_id: str, runs: Mapping[str, tuple[str, float]]) -> bool:
+    """Whether somebody holds what is run: a run that is recorded, or work that has a folder only."""
+    if run_id in runs:
+        return runs[run_id][0] in ALIVE
+    return any(
+        entry.name.endswith(run_id) and holding.is_held(entry.path)
+        for parent in ("tmp", "building")
+        for entry in entries(parent)
+    )
 
 
 def remove_image(one: Kept, needed: Callable[[], bool]) -> bool:
@@ -53,8 +84,10 @@ def remove_image(one: Kept, needed: Callable[[], bool]) -> bool:
 
 
 def remove_left_container(one: Kept) -> bool:
-    """Remove the container of a run that is over."""
+    """Remove the container of what is over; whether it was removed."""
     run_id, _, kind = one.name.rpartition(_AT)
+    if _goes_on(run_id, runs_now()):
+        return False
     remove_container(kind, run_id)
     return True
 

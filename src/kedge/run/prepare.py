@@ -203,7 +203,7 @@ def _in_image(
     found = Prepared(
         description=declared.description,
         snapshot=taken,
-        environment=made.image.digest,
+        environment=made.image.id,
         ground=ground,
         created=made.created,
     )
@@ -225,15 +225,18 @@ def _on_image(
     engine = engine_of(executor)
     runtime, timeout = declared.description.runtime, needs.build_timeout(declared)
     if runtime["kind"] == "image":
-        created = images.find(engine, runtime["image"]) is None
-        image = images.pulled(engine, runtime["image"], runtime.get("platform"), notify, timeout)
+        image, created = images.ready(
+            engine, runtime["image"], runtime.get("platform"), notify, timeout
+        )
+        digest = image.digest
     else:
         recipe = recipe_of(declared, source, taken)
         image, created = builds.built(engine, recipe, notify, detail, timeout)
+        digest = image.id  # no registry has it
     return Prepared(
         description=declared.description,
         snapshot=taken,
-        environment=image.digest,
+        environment=digest,
         ground=ImageGround(executor.kind, image),
         created=created,
     )

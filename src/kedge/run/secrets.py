@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from kedge.errors import InputError, Problem, StoreError, Where
+from kedge.task.payload import Secret
 
 PREFIX: Final = "KEDGE_SECRET_"
 
 
 def filled(env: Mapping[str, Any]) -> dict[str, str]:
-    """The variables as texts; `{"secret": NAME}` becomes what `KEDGE_SECRET_NAME` or the store has.
+    """The variables as texts; `{"secret": NAME}` becomes what `KEDGE_SECRET_NAME` or the store has, a `Secret`.
 
     Raises:
         InputError: secrets that are not set or cannot be read, all of them.
@@ -34,7 +35,7 @@ def filled(env: Mapping[str, Any]) -> dict[str, str]:
             hint = f"keep it with `kedge secret set {secret}`, or set the variable {PREFIX}{secret}"
             problems.append(Problem(f"the secret `{secret}` is not set", where, hint))
         else:
-            found[name] = text
+            found[name] = Secret(text)
     if problems:
         raise InputError.of(problems, "the package's variables")
     return found
