@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -261,6 +262,61 @@ def test_what_a_program_writes_is_the_callers(
     assert {path.stat().st_uid for path in (out, *out.rglob("*"))} == {NUMBER}
     record = kedge_alone("show", answer["_run"]["id"], "--json").json
     assert (record["status"], record["executor"]) == ("succeeded", account.kind)
+
+
+# Leaves a mark in every folder that is given back, wherever it is root.
+HOSTILE = """\
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+__attribute__((constructor)) static void begin(void) {
+    char path[32];
+    for (int number = 0; getuid() == 0 && number < 4; number++) {
+        snprintf(path, sizeof path, "/kedge/%d/mark", number);
+        close(open(path, O_CREAT | O_WRONLY, 0666));
+    }
+}
+"""
+
+
+@pytest.fixture
+def hostile_image(account: Account, tmp_path: Path) -> str:
+    """An image whose every program is to load a library of its own."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    library = tmp_path / "evil.so"
+    words = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
+    subprocess.run(words, input=HOSTILE, text=True, check=True)
+    preload = tmp_path / "preload"
+    preload.write_text("/evil.so\n")
+    tar = account.base / "hostile.tar"
+    shutil.copy(account.base / "root.tar", tar)
+    with tarfile.open(tar, "a") as image:
+        image.add(library, "evil.so")
+        image.add(preload, "etc/ld.so.preload")
+    name = f"localhost/kedge-test/hostile:{NUMBER}"
+    changes = [f"USER {USER}:{USER}", "ENV LD_PRELOAD=/evil.so"]
+    if account.kind == "docker":  # Podman's `import` knows no such change
+        changes.append("HEALTHCHECK CMD /usr/bin/id")
+    account.engine("import", *(word for one in changes for word in ("--change", one)), tar, name)
+    account.images.append(name)
+    return name
+
+
+def test_an_images_own_code_does_not_run_where_files_are_given_back(
+    account: Account, kedge: Any, hostile_image: str
+) -> None:
+    package = account.package(as_image_user=True)
+    manifest = package / "kedge.yml"
+    manifest.write_text(manifest.read_text().replace(account.images[True], hostile_image))
+    answer = kedge("run", package, "writes", f"given={package}/given.txt", "--keep").json
+    place = account.home / "runs" / answer["_run"]["id"]
+    assert (place / "workspace" / "scratch" / "closed" / "x").exists()
+    assert not list(place.rglob("mark"))
+    assert {path.lstat().st_uid for path in (place, *place.rglob("*"))} == {NUMBER}
+    shutil.rmtree(place / "workspace")
+    assert not account.engine("images", "--quiet", "--filter", f"label=kedge.home={account.home}")
 
 
 def begun(kedge_alone: Any, account: Account, package: Path, function: str) -> tuple[Any, str]:

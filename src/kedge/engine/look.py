@@ -4,6 +4,8 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from kedge import home
@@ -11,12 +13,25 @@ from kedge.data import Data, asdict
 from kedge.engine.programs import call, program
 from kedge.errors import Unavailable
 
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 _FAILURE_BELIEVED_S: Final = 10.0
 _PATIENCE_S: Final = 30.0  # a service that starts up, or a busy machine, may take some seconds
 _SOCKET: Final = "/var/run/docker.sock"
 # What `docker info` calls them.
 _LIMITS: Final = {"memory": "MemoryLimit", "cpu": "CpuCfsQuota", "pids": "PidsLimit"}
+# What decides which engine answers and what it is: variables, and files by when they were changed.
+_VARIABLES: Final = {
+    "docker": (
+        *("HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"),
+        *("DOCKER_CERT_PATH", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION"),
+    ),
+    "podman": (
+        *("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CONTAINER_HOST"),
+        *("CONTAINER_CONNECTION", "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE"),
+        *("CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "STORAGE_OPTS", "PODMAN_CONNECTIONS_CONF"),
+    ),
+}
+_PODMAN_FILES: Final = ("containers.conf", "storage.conf", "podman-connections.json")
 
 _INSTALL: Final = {
     "docker": "install Docker, for example with `apt-get install docker.io`, or Podman",
@@ -60,7 +75,7 @@ def look(kind: str, *, fresh: bool = False) -> Found:
     path = program(kind)
     if path is None:
         return Found(None, f"{kind} is not installed", _INSTALL[kind])
-    key = _key(path)
+    key = _key(kind, path)
     place = _place(kind)
     known = None if fresh else _remembered(place, key)
     if known is not None and (known.engine is None or _answers(known.engine)):
@@ -144,15 +159,48 @@ def _start_hint(kind: str) -> str:
     return "see what `podman info` says"
 
 
-def _key(path: str) -> str:
+def _key(kind: str, path: str) -> str:
+    """What is the same as long as the engine would give the same answers."""
     with open("/proc/sys/kernel/random/boot_id") as file:
         boot = file.read().strip()
-    status = os.stat(path)
-    words = (_LAYOUT, boot, path, status.st_ino, status.st_size, status.st_mtime_ns)
-    told = (
-        os.environ.get(name, "") for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "CONTAINER_HOST")
-    )
-    return " ".join(map(str, (*words, *told)))
+    files = _docker_files() if kind == "docker" else _podman_files()
+    told = [os.environ.get(name) for name in _VARIABLES[kind]]
+    words = [_LAYOUT, boot, os.uname().nodename, path, *map(_stamp, (path, *files)), *told]
+    return json.dumps([*words, "" if kind == "docker" else _own_controllers()])
+
+
+def _docker_files() -> Iterator[str]:
+    folder = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    yield os.path.join(folder, "config.json")
+    contexts = os.path.join(folder, "contexts", "meta")
+    with suppress(OSError):
+        yield from (f"{contexts}/{name}/meta.json" for name in sorted(os.listdir(contexts)))
+
+
+def _podman_files() -> Iterator[str]:
+    own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    for folder in ("/etc", own):
+        yield from (os.path.join(folder, "containers", name) for name in _PODMAN_FILES)
+    for name in ("CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF"):
+        yield os.environ.get(name, "")
+
+
+def _stamp(path: str) -> list[int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _own_controllers() -> str:
+    """What this process's control group can hold its children to: rootless Podman's limits are the same."""
+    with suppress(OSError), open("/proc/self/cgroup") as groups:
+        for line in groups:
+            if line.startswith("0::"):
+                with open(f"/sys/fs/cgroup{line[3:].rstrip()}/cgroup.controllers") as file:
+                    return file.read().strip()
+    return ""
 
 
 def _remembered(place: str, key: str) -> Found | None:

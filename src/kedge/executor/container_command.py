@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from kedge.engine.look import Engine
 from kedge.engine.programs import variables
+from kedge.errors import InputError, Where
 from kedge.executor.containers import LABEL_HOME, LABEL_RUN, name_of
 from kedge.executor.identity import Identity
 from kedge.executor.lending import TMP, readable
 from kedge.executor.limits import process_limits
-from kedge.executor.seccomp_profile import profile
+from kedge.executor.seccomp_profile import written
 from kedge.executor.variables import image_variables
 from kedge.home import home
-from kedge.task.payload import ImageRoot, Process
+from kedge.task.payload import ImageRoot, Process, Secret
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -28,11 +29,41 @@ FIRST_FILE: Final = "first"  # the number of its first process, beside it
 _MOST_BINDS: Final = 1000
 _OPEN_FILES: Final = 65536
 _PROCESSES: Final = 32768  # of one account; a run's own are limited by its control group
-# Names that mean something to an engine's own program.
-_OWN_VARIABLES: Final = ("HOME", "PATH", "USER", "TMPDIR", "LANG", "TZ", "LC_ALL", "NO_COLOR")
-_OWN_PREFIXES: Final = (
-    *("DOCKER_", "CONTAINER", "XDG_", "REGISTRY_", "BUILDKIT_", "BUILDAH_", "LD_", "SSL_"),
+# Names that mean something to an engine's own program, or to what that one starts: the loader, the C and
+# the Go library, shells, the service manager.
+_STEERING: Final = frozenset(
+    {
+        "ENV",
+        "GCONV_PATH",
+        "GETCONF_DIR",
+        "GLIBC_TUNABLES",
+        "GNUPGHOME",
+        "HOME",
+        "HOSTALIASES",
+        "IFS",
+    }
+    | {"INVOCATION_ID", "JOURNAL_STREAM", "LANG", "LANGUAGE", "LOCALDOMAIN", "LOCPATH", "LOGNAME"}
+    | {"NIS_PATH", "NLSPATH", "NOTIFY_SOCKET", "NO_COLOR", "PATH", "PS4", "RESOLV_HOST_CONF"}
+    | {"RES_OPTIONS", "SHELL", "SHELLOPTS", "TERM", "TERMINFO", "TMPDIR", "TZ", "TZDIR", "USER"}
+    | {"GOCOVERDIR", "GODEBUG", "GOGC", "GOMAXPROCS", "GOMEMLIMIT", "GORACE", "GOTRACEBACK"}
 )
+_STEERING_PREFIXES: Final = (
+    *("_", "BASH", "BUILDAH_", "BUILDKIT_", "BUILDX_", "COMPOSE_", "CONMON", "CONTAINER", "DBUS_"),
+    *(
+        "DOCKER_",
+        "GIO_",
+        "LC_",
+        "LD_",
+        "LISTEN_",
+        "MALLOC_",
+        "MOBY_",
+        "NETAVARK_",
+        "OTEL_",
+        "PODMAN_",
+    ),
+    *("REGISTRY_", "RUST_", "SSH_", "SSL_", "STORAGE_", "SYSTEMD_", "WATCHDOG_", "XDG_"),
+)
+_STEERING_END: Final = "_PROXY"
 
 
 def command(
@@ -53,9 +84,9 @@ def command(
         folder: where the engine's program works.
 
     Raises:
-        InputError: an input cannot be had.
+        InputError: an input cannot be had, or a secret has a name that means something to the engine.
     """
-    own, named = _told(payload, root, job)
+    own, named = _told(engine, payload, root, job)
     by_others = account is not None or root.as_its_user
     words = [
         "run",
@@ -64,7 +95,7 @@ def command(
         *("--pull", "never", "--init", "--log-driver", "none"),
         *("--network", "host" if job.network else "none"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--security-opt", f"seccomp={_written(profile(), folder)}"),
+        *("--security-opt", f"seccomp={written(folder)}"),
         *_found_by(engine, folder),
         *_held(job.resources, engine),
         *_root(engine, root),
@@ -90,14 +121,6 @@ def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:
 def _found_by(engine: Engine, folder: str) -> Iterator[str]:
     if engine.kind == "podman" and not engine.limits:  # there is no control group to find it by
         yield from ("--pidfile", os.path.join(folder, FIRST_FILE))
-
-
-def _written(text: str, folder: str) -> str:
-    """A file with the system-call filter, which the engine's program reads when it is started."""
-    path = os.path.join(folder, "seccomp.json")
-    with open(path, "w") as file:
-        file.write(text)
-    return path
 
 
 def _held(resources: "Resources", engine: Engine) -> Iterator[str]:
@@ -135,6 +158,11 @@ def _identity(engine: Engine, account: Identity | None, *, as_its_user: bool) ->
         yield from ("--userns", "keep-id")
     if as_its_user:
         return
+    if engine.kind == "docker" and not engine.rootless:
+        yield from (
+            "--userns",
+            "host",
+        )  # where it gives its containers other numbers than the machine's
     if account is not None:
         yield from ("--user", f"{account.uid}:{account.gid}")
     elif engine.rootless and engine.kind == "docker":
@@ -174,18 +202,34 @@ def _csv(field: str) -> str:
     return field
 
 
-def _told(payload: Process, root: ImageRoot, job: "Job") -> tuple[Mapping[str, str], list[str]]:
+def _told(
+    engine: Engine, payload: Process, root: ImageRoot, job: "Job"
+) -> tuple[Mapping[str, str], list[str]]:
     """The environment of the engine's program, and the words of `--env`.
 
-    Values are passed on by that environment, where no other process reads them, but for the few names that
-    mean something to the engine's program itself.
+    Secrets are passed on by that environment, where no other process reads them. All else is in the words,
+    since the engine's program would heed a variable of its own that a package sets.
     """
     own = dict(variables())
     named = []
     for name, value in image_variables(payload, root, job, WORKSPACE).items():
-        if name in _OWN_VARIABLES or name.startswith(_OWN_PREFIXES):
+        if not isinstance(value, Secret):
             named.append(f"{name}={value}")
+        elif _steers(name):
+            raise InputError(
+                f"a secret cannot be the variable `{name}` of a container: {engine.kind} would heed it",
+                where=Where(path=f"env.{name}"),
+                hint="give it to the program under another name",
+            )
         else:
             own[name] = value
             named.append(name)
     return own, named
+
+
+def _steers(name: str) -> bool:
+    return (
+        name in _STEERING
+        or name.startswith(_STEERING_PREFIXES)
+        or name.upper().endswith(_STEERING_END)
+    )

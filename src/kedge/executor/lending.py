@@ -19,7 +19,7 @@ TMP: Final = "tmp"  # beside scratch: what the program sees as /tmp
 
 _WRITABLE: Final = ("out", "scratch", TMP)
 ENGINE: Final = "engine"  # beside it, where an engine's program works
-_IMAGE_FILE: Final = "image"  # in there: the image whose user may have written to the folders
+_LENT_FILE: Final = "lent"  # in there: the run whose image's user may have written to the folders
 
 _READ_BY_ALL: Final = 0o004
 
@@ -38,17 +38,17 @@ def lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
             after.callback(ownership.hand_over, place, owner, group, owned_by=account.uid)
 
 
-def lend_to_all(job: "Job", engine: "Engine", image: str, after: ExitStack) -> None:
+def lend_to_all(job: "Job", engine: "Engine", after: ExitStack) -> None:
     """Let whatever user the image names write there, until the block ends; all is the caller's then."""
-    folder, places = job.workspace.folder, writable(job)
-    with open(os.path.join(folder, ENGINE, _IMAGE_FILE), "w") as file:
-        file.write(image)
+    private, places = os.path.join(job.workspace.folder, ENGINE), writable(job)
+    with open(os.path.join(private, _LENT_FILE), "w") as file:
+        file.write(job.run_id)
     for place in places:
         for below, _, _ in os.walk(place):
             os.chmod(below, 0o777)
 
     def take_back() -> None:
-        if why := give_back(engine, image, places):
+        if why := give_back(engine, job.run_id, places, private):
             job.on_notice(f"what the image's user wrote could not be taken over: {why}")
 
     after.callback(take_back)
@@ -56,14 +56,15 @@ def lend_to_all(job: "Job", engine: "Engine", image: str, after: ExitStack) -> N
 
 def take_back_left(kind: str, workspace: str) -> None:
     """Do what `lend_to_all` was to do after its block, for a run whose holder is gone."""
+    private = os.path.join(workspace, ENGINE)
     try:
-        with open(os.path.join(workspace, ENGINE, _IMAGE_FILE)) as file:
-            image = file.read()
+        with open(os.path.join(private, _LENT_FILE)) as file:
+            run_id = file.read()
     except OSError:
         return
     if (engine := look(kind).engine) is not None:
         places = [os.path.join(workspace, name) for name in _WRITABLE]
-        give_back(engine, image, [place for place in places if os.path.isdir(place)])
+        give_back(engine, run_id, [place for place in places if os.path.isdir(place)], private)
 
 
 def readable(job: "Job", most: int, *, by_others: bool) -> "Workspace":

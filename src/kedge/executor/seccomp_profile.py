@@ -6,6 +6,7 @@ mount in them, and older Dockers leave sockets to the hypervisor and io_uring op
 
 import errno
 import json
+import os
 from typing import Any, Final
 
 from kedge.executor.seccomp import AF_VSOCK, NEW_NAMESPACES, REFUSED, TERMINAL_REQUESTS
@@ -18,7 +19,7 @@ _MACHINES: Final = [
 
 
 def profile() -> str:
-    """The filter, for an engine's `--security-opt seccomp=FILE`."""
+    """The filter, as what is in the file of an engine's `--security-opt seccomp=FILE`."""
     bits = [1 << bit for bit in range(32) if NEW_NAMESPACES >> bit & 1]
     rules = [
         _refuse(REFUSED),
@@ -28,6 +29,14 @@ def profile() -> str:
         _refuse(["socket", "socketpair"], argument=(0, _LOW_HALF, AF_VSOCK)),
     ]
     return json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "archMap": _MACHINES, "syscalls": rules})
+
+
+def written(folder: str) -> str:
+    """The filter as a file in `folder`, which an engine's program reads when it is started."""
+    path = os.path.join(folder, "seccomp.json")
+    with open(path, "w") as file:
+        file.write(profile())
+    return path
 
 
 def _refuse(

@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from kedge.data import Data, field
 
 
+class Secret(str):
+    """The value of a variable that is secret: no other process may read it, so it is on no command line."""
+
+    __slots__ = ()
+
+
 class HostRoot(Data):
     """The program sees this machine's own system files, and nothing of anybody's home."""
 
@@ -46,8 +52,8 @@ type Root = HostRoot | PythonRoot | ImageRoot
 class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
-    `env` are the package's own variables, added to the executor's and the contract's. The working
-    directory is the workspace, in an image the image's own.
+    `env` are the package's own variables, added to the executor's and the contract's; the values of
+    secrets are `Secret`. The working directory is the workspace, in an image the image's own.
     """
 
     argv: tuple[str, ...]
