@@ -24,6 +24,9 @@ _EPILOGUE: Final = re.compile(
     r"The command '|Error: building at STEP |Error: error building at STEP "
 )
 _ENGINE: Final = "engine"  # names the engine, for whoever finds a left-over folder
+# What stays out is not in the context. Podman looks for other ignore files unless one has a pattern.
+_IGNORED: Final = "ignored"
+_NOTHING: Final = "../nothing\n"
 # Podman builds in processes of its own, which outlive it; in a process namespace the kernel ends them.
 _TOGETHER: Final = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
 
@@ -31,7 +34,7 @@ _TOGETHER: Final = ("unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-
 def build(
     engine: Engine,
     wanted: Wanted,
-    dockerfile: str,
+    dockerfile: bytes,
     fill: Callable[[str], None],
     *,
     shown: str,
@@ -46,7 +49,7 @@ def build(
     Args:
         engine: where.
         wanted: which.
-        dockerfile: its text.
+        dockerfile: its content.
         fill: makes the context, in the folder of that path, which it creates.
         shown: where the author finds the Dockerfile, for messages.
         arguments: values of the Dockerfile's ARGs.
@@ -58,11 +61,15 @@ def build(
         EnvironmentFailed: an instruction failed, or it took too long.
     """
     sweep()
-    watch = _Steps(instructions(dockerfile), wanted.package, notify, detail)
+    watch = _Steps(
+        instructions(dockerfile.decode(errors="replace")), wanted.package, notify, detail
+    )
     with folders.temporary(os.path.join(home.home(), images.UNFINISHED)) as place:
         context, file = os.path.join(place, "context"), os.path.join(place, "Dockerfile")
         folders.write_file(os.path.join(place, _ENGINE), engine.kind)
-        folders.write_file(file, dockerfile)
+        folders.write_file(os.path.join(place, _IGNORED), _NOTHING)
+        with open(file, "wb") as opened:
+            opened.write(dockerfile)
         fill(context)
         command = [
             *_front(engine),
@@ -93,7 +100,8 @@ def _own(engine: Engine, place: str) -> Sequence[str]:
     if engine.kind == "docker":
         return ("--pull=false",)
     # A secret that nothing asks for: the one thing by which a build's containers can be told from others'.
-    return ("--pull-never", "--secret", f"id=kedge-build,src={place}/{_ENGINE}")
+    secret = f"id=kedge-build,src={place}/{_ENGINE}"
+    return ("--pull-never", "--secret", secret, "--ignorefile", f"{place}/{_IGNORED}")
 
 
 def _clear(place: str) -> None:

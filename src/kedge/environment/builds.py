@@ -13,11 +13,12 @@ from kedge.environment import building, images, kept_images
 from kedge.environment.image import Image
 from kedge.errors import PackageError, Where
 from kedge.package import dockerfile
-from kedge.package.dockerignore import leaves_out, parse
+from kedge.package.dockerignore import Pattern, leaves_out, parse
 
 Notify = Callable[[str], None]
 
 _OWN_FOLDERS: Final = ("in", "out", "scratch")  # a snapshot's mount points
+_IGNORE_FILE: Final = ".dockerignore"
 _FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
 
 
@@ -72,7 +73,7 @@ def built(
         building.build(
             engine,
             wanted,
-            found.text,
+            found.content,
             found.copy,
             shown=os.path.normpath(os.path.join(recipe.source, recipe.dockerfile)),
             arguments=recipe.arguments,
@@ -89,7 +90,7 @@ def built(
 
 
 def bases(recipe: Recipe) -> list[str]:
-    """The images that it is built on, by their references.
+    """The images that it is built from, by their references.
 
     Raises:
         PackageError: there is no such Dockerfile or context.
@@ -133,14 +134,19 @@ class _Found:
                     where=Where(path=f"runtime.{what}"),
                     hint="check its path, and that no ignore file leaves it out",
                 )
-        with open(path, encoding="utf-8", errors="replace") as file:
-            self.text = file.read()
-        self.instructions = dockerfile.instructions(self.text)
-        self.dockerfile_digest = hashlib.sha256(self.text.encode()).hexdigest()
-        self._patterns = parse(self._ignored(path))
+        with open(path, "rb") as file:
+            self.content = file.read()
+        self.instructions = dockerfile.instructions(self.content.decode(errors="replace"))
+        self.dockerfile_digest = hashlib.sha256(self.content).hexdigest()
+        self._ignore_file = self._find_ignore_file(path)
+        self._patterns = self._read_ignore_file()
 
     def files(self) -> Iterator[str]:
-        """Paths relative to the context of the files and links that go in, and of empty folders."""
+        """Paths relative to the context of the files and links that go in.
+
+        A snapshot has no empty folders. Docker would apply the context's ignore file after the Dockerfile's
+        own one, so then it stays out.
+        """
         for inside, names, plain in os.walk(self.root):
             names.sort()
             if inside == self.recipe.folder:
@@ -148,6 +154,8 @@ class _Found:
             links = [name for name in names if os.path.islink(os.path.join(inside, name))]
             for name in sorted((*plain, *links)):
                 path = os.path.relpath(os.path.join(inside, name), self.root)
+                if path == _IGNORE_FILE and os.path.join(self.root, path) != self._ignore_file:
+                    continue
                 if not leaves_out(self._patterns, path):
                     yield path
 
@@ -175,14 +183,17 @@ class _Found:
             shutil.copyfile(source, target)
             os.chmod(target, _PROGRAM_MODE if os.access(source, os.X_OK) else _FILE_MODE)
 
-    def _ignored(self, path: str) -> str:
-        for place in (f"{path}.dockerignore", os.path.join(self.root, ".dockerignore")):
-            try:
-                with open(place, encoding="utf-8", errors="replace") as file:
-                    return file.read()
-            except OSError:
-                continue
-        return ""
+    def _find_ignore_file(self, path: str) -> str | None:
+        """The Dockerfile's own one, or else the context's."""
+        both = (f"{path}.dockerignore", os.path.join(self.root, _IGNORE_FILE))
+        return next((place for place in both if os.path.isfile(place)), None)
+
+    def _read_ignore_file(self) -> list[Pattern]:
+        if self._ignore_file is None:
+            return []
+        inside = os.path.relpath(self._ignore_file, self.recipe.folder)
+        with open(self._ignore_file, "rb") as file:
+            return parse(os.fsdecode(file.read()), os.path.join(self.recipe.source, inside))
 
 
 def _source(recipe: Recipe) -> str:

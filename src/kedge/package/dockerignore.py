@@ -1,39 +1,55 @@
-"""What a .dockerignore leaves out of a build, as the engines have it.
+"""What a .dockerignore leaves out of a build, as Docker has it.
 
 Not gitignore: every pattern is matched from the context's root, the last that matches decides, and what
 stands below something left out can be taken back in.
 """
 
+import os
 import re
-from functools import cache
 from typing import Final
 
 from kedge.data import Data
+from kedge.errors import PackageError, Where
 
-_ANY_DEPTH: Final = None
-
-type Segment = re.Pattern[str] | None
+_TOKEN: Final = re.compile(
+    r"\*\*/?|\*(?:\\[^/]|[^*/\[\\])+(?=\*(?!\*))|\*|\?|\\.|\[\^?(?:\\.|[^\]\\])+\]|.",
+    re.DOTALL,
+)
+_PLAIN: Final = re.compile(r"\*\*([^/*?\[\]\\][^*?\[\]\\]*)")
+_UNFINISHED: Final = ("[", "\\")
+_STAR, _ANY_DEPTH, _ONE = "[^/]*", "(?:.*/)?", "[^/]"
 
 
 class Pattern(Data):
-    """One line: its segments, None for `**`, and whether it takes back in."""
+    """One line: what it names, and whether it takes back in."""
 
-    segments: tuple[Segment, ...]
+    names: re.Pattern[str]
     negated: bool
 
 
-def parse(text: str) -> list[Pattern]:
-    """The patterns of a file, in their order."""
+def parse(text: str, shown: str = ".dockerignore") -> list[Pattern]:
+    """The patterns of a file, in their order; `shown` is where its author finds it.
+
+    Raises:
+        PackageError: one is none; the engines refuse it too.
+    """
     found = []
-    for number, raw in enumerate(text.splitlines()):
-        line = raw.removeprefix("\ufeff") if number == 0 else raw
-        if line.startswith("#"):
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        if raw.startswith("#"):
             continue
-        line = line.strip()
+        line = raw.strip()
         negated = line.startswith("!")
-        parts = _clean(line[1:].strip() if negated else line)
-        if parts:
-            found.append(Pattern(tuple(_segment(part) for part in parts), negated))
+        path = _clean(line[1:].strip() if negated else line)
+        if not path:
+            continue
+        try:
+            found.append(Pattern(re.compile(_expression(path), re.DOTALL), negated))
+        except re.error as error:
+            raise PackageError(
+                f"`{line}` in the build's ignore file is no pattern",
+                where=Where(shown, number),
+                hint="put a backslash before a `[` or a backslash that stands for itself",
+            ) from error
     return found
 
 
@@ -44,83 +60,50 @@ def leaves_out(patterns: list[Pattern], path: str) -> bool:
     (False, True)
     """
     parts = path.split("/")
-    for pattern in reversed(patterns):
-        if _names(pattern.segments, parts):
-            return not pattern.negated
-    return False
+    named = [False] * len(patterns)  # it, or a folder above it
+    out = False
+    for depth in range(1, len(parts) + 1):
+        place, out = "/".join(parts[:depth]), False
+        for number, pattern in enumerate(patterns):
+            # As in Docker, a pattern that would change nothing for a folder is not asked about it,
+            # and so says nothing of what is in it.
+            if not named[number] and pattern.negated == out:
+                named[number] = bool(pattern.names.fullmatch(place))
+            if named[number]:
+                out = not pattern.negated
+    return out
 
 
-def _names(segments: tuple[Segment, ...], parts: list[str]) -> bool:
-    """Whether a pattern names the path or a folder above it."""
-
-    @cache
-    def rest(one: int, other: int) -> bool:
-        if one == len(segments):
-            return True  # this much of the path is a folder that is named, or all of it
-        segment = segments[one]
-        if segment is _ANY_DEPTH:
-            if one + 1 == len(segments):
-                return other < len(parts)
-            return any(rest(one + 1, start) for start in range(other, len(parts)))
-        return (
-            other < len(parts)
-            and bool(segment.fullmatch(parts[other]))
-            and rest(one + 1, other + 1)
-        )
-
-    return rest(0, 0)
+def _clean(pattern: str) -> str:
+    """A pattern with `.` and `..` worked out as in a path; a `..` in front stays, and names nothing."""
+    path = os.path.normpath(pattern) if pattern else ""
+    return "" if path == "." else path.lstrip("/")
 
 
-def _clean(pattern: str) -> list[str]:
-    """The segments of a pattern, `.` and `..` worked out as in a path."""
-    parts: list[str] = []
-    for part in pattern.split("/"):
-        if part == "..":
-            parts = parts[:-1]
-        elif part not in ("", "."):
-            parts.append(part)
-    return parts
+def _expression(pattern: str) -> str:
+    if match := _PLAIN.fullmatch(pattern):
+        return f".*{re.escape(match[1])}"  # Docker looks at the end alone, not at whole names
+    pieces: list[str] = []
+    for match in _TOKEN.finditer(pattern):
+        piece = _piece(match[0], last=match.end() == len(pattern))
+        if pieces[-1:] != [piece] or piece not in (_STAR, _ANY_DEPTH):
+            pieces.append(piece)
+    return "".join(pieces)
 
 
-def _segment(part: str) -> Segment:
-    """A segment as a regular expression that never goes back over what it took."""
-    if part == "**":
-        return _ANY_DEPTH
-    pieces, position = [], 0
-    while position < len(part):
-        char = part[position]
-        position += 1
-        if char == "*":
-            pieces.append("*")
-        elif char == "?":
-            pieces.append(".")
-        elif char == "\\" and position < len(part):
-            pieces.append(re.escape(part[position]))
-            position += 1
-        elif char == "[" and (end := part.find("]", position + 1)) > 0:
-            inside = part[position:end]
-            negated = inside.startswith("^")
-            body = inside[1:] if negated else inside
-            pieces.append(f"[{'^' if negated else ''}{_in_class(body)}]")
-            position = end + 1
-        else:
-            pieces.append(re.escape(char))
-    return re.compile(_atomic(pieces), re.DOTALL)
-
-
-def _in_class(body: str) -> str:
-    return "".join(char if char == "-" else re.escape(char) for char in body.replace("\\", ""))
-
-
-def _atomic(pieces: list[str]) -> str:
-    """One pass: each `*` gives up as soon as what follows it has matched once."""
-    groups: list[str] = [""]
-    for piece in pieces:
-        if piece == "*":
-            groups.append("")
-        else:
-            groups[-1] += piece
-    if len(groups) == 1:
-        return groups[0]
-    first, *middle, last = groups
-    return first + "".join(f"(?>.*?{one})" for one in middle if one) + ".*" + last
+def _piece(text: str, last: bool) -> str:
+    if text.startswith("**"):
+        return ".*" if last else _ANY_DEPTH
+    if text == "*":
+        return _STAR
+    if text.startswith("*"):
+        # Another `*` follows in the same name, so this one never has to go back over what it took.
+        return f"(?>{_STAR}?{_expression(text[1:])})"
+    if text == "?":
+        return _ONE
+    if text in _UNFINISHED:
+        raise re.error("unfinished", text)
+    if text.startswith("["):
+        inside = re.sub(r"\\(.)", lambda match: re.escape(match[1]), text[1:-1])
+        return "[" + inside.replace("[", r"\[") + "]"
+    return re.escape(text[-1])
