@@ -1,5 +1,6 @@
 """The container engines of this machine, each with the base image that the tests run on."""
 
+import fcntl
 import os
 import runpy
 import subprocess
@@ -40,9 +41,13 @@ def lacking(reason: str) -> NoReturn:
 
 
 @pytest.fixture(params=KINDS)
-def engine(request: pytest.FixtureRequest) -> Engine:
-    """Docker, then Podman."""
-    return there(request.param)
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Docker, then Podman, which one test at a time has: its list fails while somebody removes an image."""
+    found = there(request.param)
+    with open(f"/tmp/kedge-test-{request.param}-{os.geteuid()}.lock", "w") as alone:
+        if found.kind == "podman":
+            fcntl.flock(alone, fcntl.LOCK_EX)
+        yield found
 
 
 @pytest.fixture

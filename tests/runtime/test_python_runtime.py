@@ -14,7 +14,7 @@ from kedge.task import Process, PythonRoot, Resources, Task
 def runtime() -> PythonRuntime:
     return PythonRuntime(
         python="/envs/e/bin/python",
-        visible=("/envs/e", "/base"),
+        root=PythonRoot(("/envs/e", "/base")),
         runner="/runners/r.pyc",
         handler="bolts:size",
         inputs={"mesh": "file"},
@@ -44,7 +44,7 @@ def test_the_payload_starts_the_runner_with_its_instructions() -> None:
 
 
 def test_describing_names_all_handlers() -> None:
-    payload = describe_process("/p", ("/envs",), "/r.py", {"size": "bolts:size"})
+    payload = describe_process("/p", PythonRoot(("/envs",)), "/r.py", {"size": "bolts:size"})
     assert payload.argv[:5] == ("/p", "-I", "-B", "/r.py", "describe")
     assert json.loads(payload.argv[5]) == {"handlers": {"size": "bolts:size"}}
 

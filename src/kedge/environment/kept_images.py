@@ -7,6 +7,7 @@ what their users hold, so that no clean-up takes an image from a run that is abo
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -28,6 +29,7 @@ LABEL_SOURCE: Final = "kedge.source"
 
 _LAYOUT: Final = 1  # of how images are made; another number makes all of them anew
 _SHOWN: Final = 16  # hex digits of a digest in a tag; the label has all
+_LISTING_S: Final = (0.0, 0.2, 0.5)  # waits before each look
 Notify = Callable[[str], None]
 
 
@@ -144,7 +146,11 @@ def listed(engine: Engine, source: str | None = None) -> list[Made]:
     filters = ["--filter", f"label={LABEL_HOME}={home.home()}"]
     if source is not None:
         filters += ["--filter", f"label={LABEL_SOURCE}={source}"]
-    done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
+    for wait_s in _LISTING_S:  # Podman's list fails while somebody removes an image
+        time.sleep(wait_s)
+        done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
+        if done.code == 0:
+            break
     ids = sorted(set(done.out.split()))
     if done.code != 0 or not ids:
         return []

@@ -5,10 +5,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from kedge.data import replace
-from kedge.engine.look import look
 from kedge.errors import InputError
 from kedge.executor import identity, ownership, staging
-from kedge.executor.giving_back import give_back
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import StagedFile, Workspace
@@ -40,6 +38,8 @@ def lend(job: "Job", account: identity.Identity, after: ExitStack) -> None:
 
 def lend_to_all(job: "Job", engine: "Engine", after: ExitStack) -> None:
     """Let whatever user the image names write there, until the block ends; all is the caller's then."""
+    from kedge.executor.giving_back import give_back
+
     private, places = os.path.join(job.workspace.folder, ENGINE), writable(job)
     with open(os.path.join(private, _LENT_FILE), "w") as file:
         file.write(job.run_id)
@@ -56,6 +56,9 @@ def lend_to_all(job: "Job", engine: "Engine", after: ExitStack) -> None:
 
 def take_back_left(kind: str, workspace: str) -> None:
     """Do what `lend_to_all` was to do after its block, for a run whose holder is gone."""
+    from kedge.engine.look import look
+    from kedge.executor.giving_back import give_back
+
     private = os.path.join(workspace, ENGINE)
     try:
         with open(os.path.join(private, _LENT_FILE)) as file:
