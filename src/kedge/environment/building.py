@@ -19,11 +19,11 @@ Notify = Callable[[str], None]
 _STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+)/(\d+)\s*: (.+)$", re.IGNORECASE)
 _BUILDKIT: Final = re.compile(r"^#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] (.+)$")
 _OWN: Final = ("LABEL kedge.", 'LABEL "kedge.')
+_MOST_HALVES: Final = 8
 # What an engine says after the words of a command that failed.
 _EPILOGUE: Final = re.compile(
     r"The command '|Error: building at STEP |Error: error building at STEP "
 )
-_ENGINE: Final = "engine"  # names the engine, for whoever finds a left-over folder
 # What stays out is not in the context. Podman looks for other ignore files unless one has a pattern.
 _IGNORED: Final = "ignored"
 _NOTHING: Final = "../nothing\n"
@@ -66,7 +66,7 @@ def build(
     )
     with folders.temporary(os.path.join(home.home(), images.UNFINISHED)) as place:
         context, file = os.path.join(place, "context"), os.path.join(place, "Dockerfile")
-        folders.write_file(os.path.join(place, _ENGINE), engine.kind)
+        folders.write_file(os.path.join(place, images.ENGINE), engine.kind)
         folders.write_file(os.path.join(place, _IGNORED), _NOTHING)
         with open(file, "wb") as opened:
             opened.write(dockerfile)
@@ -100,14 +100,24 @@ def _own(engine: Engine, place: str) -> Sequence[str]:
     if engine.kind == "docker":
         return ("--pull=false",)
     # A secret that nothing asks for: the one thing by which a build's containers can be told from others'.
-    secret = f"id=kedge-build,src={place}/{_ENGINE}"
+    secret = f"id=kedge-build,src={place}/{images.ENGINE}"
     return ("--pull-never", "--secret", secret, "--ignorefile", f"{place}/{_IGNORED}")
+
+
+def _remove_half_images(engine: Engine) -> None:
+    """Remove images that Podman was writing when it was killed: with one of them its list is an error."""
+    for _ in range(_MOST_HALVES):
+        done = call(engine.path, "images", "--all", "--quiet")
+        half = re.search(r'image with ID "([0-9a-f]{64})" \(consider removing', done.err)
+        if done.code == 0 or half is None:
+            return
+        call(engine.path, "rmi", "--force", half[1])
 
 
 def _clear(place: str) -> None:
     """Remove the containers in which Podman was building; Docker's service does so itself."""
     try:
-        with open(os.path.join(place, _ENGINE)) as file:
+        with open(os.path.join(place, images.ENGINE)) as file:
             engine = look(file.read()).engine
     except (OSError, KeyError):
         return
@@ -121,6 +131,7 @@ def _clear(place: str) -> None:
             with open(path, encoding="utf-8", errors="replace") as file:
                 if f"src={place}/" in file.read():
                     call(engine.path, "rm", "--force", path.split("/")[-3])
+        _remove_half_images(engine)
     except (OSError, Unavailable):
         return  # the engine is away
 

@@ -17,6 +17,7 @@ from kedge.environment import folders
 from kedge.environment.image import Image
 from kedge.errors import EnvironmentFailed
 
+ENGINE: Final = "engine"  # the file in it that names the engine, for whoever finds it left over
 UNFINISHED: Final = (
     "building"  # the folder in Kedge's home for what a build or pull needs meanwhile
 )
@@ -121,6 +122,7 @@ def _pull(
     notify(f"pulling {reference}")
     chosen = () if platform is None else ("--platform", platform)
     with folders.temporary(os.path.join(home.home(), UNFINISHED)) as place:
+        folders.write_file(os.path.join(place, ENGINE), engine.kind)
         said, code = spoken(
             [engine.path, "pull", *chosen, reference],
             _Layers(reference, notify).line,
