@@ -64,7 +64,7 @@ def build(
     watch = _Steps(
         instructions(dockerfile.decode(errors="replace")), wanted.package, notify, detail
     )
-    with folders.temporary(os.path.join(home.home(), images.UNFINISHED)) as place:
+    with folders.temporary(os.path.join(home.home(), folders.BUILDING)) as place:
         context, file = os.path.join(place, "context"), os.path.join(place, "Dockerfile")
         folders.write_file(os.path.join(place, images.ENGINE), engine.kind)
         folders.write_file(os.path.join(place, _IGNORED), _NOTHING)
@@ -89,7 +89,7 @@ def build(
 
 def sweep() -> None:
     """Remove what builds have left that were killed. Costs a look into a folder when there are none."""
-    folders.sweep(os.path.join(home.home(), images.UNFINISHED), _clear)
+    folders.sweep(os.path.join(home.home(), folders.BUILDING), clear)
 
 
 def _front(engine: Engine) -> Sequence[str]:
@@ -114,7 +114,7 @@ def _remove_half_images(engine: Engine) -> None:
         call(engine.path, "rmi", "--force", half[1])
 
 
-def _clear(place: str) -> None:
+def clear(place: str) -> None:
     """Remove the containers in which Podman was building; Docker's service does so itself."""
     try:
         with open(os.path.join(place, images.ENGINE)) as file:

@@ -16,6 +16,9 @@ from kedge.errors import KedgeError, StoreError
 
 POLL = 0.02  # seconds between two looks at a lock that another process holds
 TEMPORARY = "tmp-"  # what the names of unfinished folders start with
+BUILDING = (
+    "building"  # the folder in Kedge's home for what a build or pull of an image needs meanwhile
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 

@@ -18,9 +18,6 @@ from kedge.environment.image import Image
 from kedge.errors import EnvironmentFailed
 
 ENGINE: Final = "engine"  # the file in it that names the engine, for whoever finds it left over
-UNFINISHED: Final = (
-    "building"  # the folder in Kedge's home for what a build or pull needs meanwhile
-)
 
 Notify = Callable[[str], None]
 
@@ -121,7 +118,7 @@ def _pull(
 ) -> Image:
     notify(f"pulling {reference}")
     chosen = () if platform is None else ("--platform", platform)
-    with folders.temporary(os.path.join(home.home(), UNFINISHED)) as place:
+    with folders.temporary(os.path.join(home.home(), folders.BUILDING)) as place:
         folders.write_file(os.path.join(place, ENGINE), engine.kind)
         said, code = spoken(
             [engine.path, "pull", *chosen, reference],

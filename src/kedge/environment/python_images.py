@@ -324,7 +324,7 @@ def _asked(
 
     The container is called after a folder that is held while this goes on: one without the other is left.
     """
-    with folders.temporary(os.path.join(home.home(), images.UNFINISHED)) as place:
+    with folders.temporary(os.path.join(home.home(), folders.BUILDING)) as place:
         name = f"{_NAME}{place[-12:]}"
         limits = (
             *(("--memory", _MEMORY) if "memory" in engine.limits else ()),

@@ -256,7 +256,7 @@ def _left_over_folders() -> Iterator[Kept]:
         "resolving",
         "downloads",
         "debuggers",
-        "building",
+        folders.BUILDING,
     )  # what is in tmp/ is settled as lost runs are
     places += [(parent, folders.TEMPORARY) for parent in others]
     for parent, prefix in places:

@@ -7,7 +7,7 @@ from typing import Final
 
 from kedge.engine import KINDS
 from kedge.engine.look import Engine, look, was_used
-from kedge.environment import kept_images
+from kedge.environment import folders, kept_images
 from kedge.errors import Unavailable
 from kedge.executor.containers import containers_left, remove_container
 from kedge.home import home
@@ -66,7 +66,7 @@ def _goes_on(run_id: str, runs: Mapping[str, tuple[str, float]]) -> bool:
         return runs[run_id][0] in ALIVE
     return any(
         entry.name.endswith(run_id) and holding.is_held(entry.path)
-        for parent in ("tmp", "building")
+        for parent in ("tmp", folders.BUILDING)
         for entry in entries(parent)
     )
 

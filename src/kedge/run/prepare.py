@@ -15,7 +15,6 @@ from kedge.environment import bytecode, interpreters, lock, python
 from kedge.environment.runner import runner_for
 from kedge.errors import Unavailable
 from kedge.executor import Choice, Executor, choose
-from kedge.package.outline import outline
 from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
 from kedge.run import cache, needs, signature
@@ -111,6 +110,8 @@ def prepare(
         return replace(found, description=Description.from_json(known))
     if interpreter is not None:
         _compile_snapshot(interpreter, found.snapshot)
+    from kedge.package.outline import outline  # which parses: only what is new comes this far
+
     # Other bodies of functions are no other signatures.
     alike = None
     if (shape := outline(found.snapshot.folder)) is not None:

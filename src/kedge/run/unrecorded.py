@@ -37,10 +37,13 @@ def name(place: str) -> str:
 def sweep() -> None:
     """Kill and remove what those have left whose process is gone, and builds of images that were killed."""
     folders.sweep(os.path.join(home(), _PARENT), _clear)
-    if os.path.isdir(os.path.join(home(), "building")):
-        from kedge.environment import building
+    folders.sweep(os.path.join(home(), folders.BUILDING), _clear_build)
 
-        building.sweep()
+
+def _clear_build(place: str) -> None:
+    from kedge.environment import building  # there is one to clear up: rarely
+
+    building.clear(place)
 
 
 def _clear(place: str) -> None:
