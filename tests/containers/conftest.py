@@ -6,6 +6,7 @@ import runpy
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
@@ -65,6 +66,18 @@ def containers(engine: Engine, kedge_home: Path) -> Callable[[], list[str]]:
         return done.stdout.split()
 
     return names
+
+
+@pytest.fixture(scope="session")
+def killing() -> SimpleNamespace:
+    """tests/support/killing.py, which no import path leads to."""
+    return SimpleNamespace(**runpy.run_path(str(SUPPORT / "killing.py")))
+
+
+@pytest.fixture(scope="session", name="lacking")
+def _lacking() -> Callable[[str], NoReturn]:
+    """`lacking`, for tests that find out by themselves."""
+    return lacking
 
 
 @pytest.fixture

@@ -61,12 +61,14 @@ functions:
 """
 
 
-@pytest.mark.parametrize("patterns", [ALIKE, DOCKER], ids=["alike", "docker"])
+@pytest.mark.parametrize(
+    ("engine", "patterns"),
+    [("docker", ALIKE), ("podman", ALIKE), ("docker", DOCKER)],
+    indirect=["engine"],
+)
 def test_kedge_leaves_out_what_the_engine_does(
     engine: Engine, tmp_path: Path, patterns: str
 ) -> None:
-    if patterns is DOCKER and engine.kind == "podman":
-        pytest.skip("what Docker has its own code for")
     context = tmp_path / "context"
     for name in FILES.split():
         (context / name).parent.mkdir(parents=True, exist_ok=True)

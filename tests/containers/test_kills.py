@@ -3,13 +3,11 @@
 What is killed while it pulls is in test_registry.py.
 """
 
-import runpy
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -41,13 +39,6 @@ FROM {image}
 COPY --from=made /word /word
 RUN sleep 0.31 && cat /word
 """
-
-
-@pytest.fixture
-def killing() -> SimpleNamespace:
-    """tests/support/killing.py, which no import path leads to."""
-    support = Path(__file__).parents[1] / "support" / "killing.py"
-    return SimpleNamespace(**runpy.run_path(str(support)))
 
 
 @pytest.fixture
@@ -89,11 +80,11 @@ def begun(process: "subprocess.Popen[bytes]", word: bytes) -> None:
     pytest.fail(f"it never came to {word!r}: {before.decode()}")
 
 
-def building(engine: Engine) -> set[str]:
-    """The containers in which an engine builds, which are not in its list of containers."""
-    if engine.kind == "docker":
-        return set(said(engine, "ps", "--all", "--quiet", "--filter", "status=running"))
-    return set(said(engine, "ps", "--all", "--quiet", "--external"))
+def built(kedge_alone: Any, engine: Engine, package: Path, home: Path) -> tuple[str, str]:
+    """Have the image ready; the option that lists what is this home's."""
+    (package / "number").write_text("1")
+    kedge_alone("build", package, "--executor", engine.kind)
+    return ("--filter", f"label=kedge.home={home}")
 
 
 def test_a_build_that_is_killed_leaves_no_half_image(
@@ -123,9 +114,7 @@ def test_a_build_that_is_killed_leaves_no_half_image(
 def test_a_run_that_is_killed_leaves_no_container(
     kedge_alone: Any, killing: Any, engine: Engine, package: Path, kedge_home: Path
 ) -> None:
-    (package / "number").write_text("1")
-    kedge_alone("build", package, "--executor", engine.kind)
-    own = ("--filter", f"label=kedge.home={kedge_home}")
+    own = built(kedge_alone, engine, package, kedge_home)
     for number in range(KILLS):
         process = kedge_alone.start("run", package, "waits", "--executor", engine.kind)
         until = time.monotonic() + 60
@@ -146,9 +135,7 @@ def test_a_run_that_is_killed_leaves_no_container(
 def test_a_cancel_that_is_killed_cancels_or_leaves_the_run_alone(
     kedge_alone: Any, killing: Any, engine: Engine, package: Path, kedge_home: Path
 ) -> None:
-    (package / "number").write_text("1")
-    kedge_alone("build", package, "--executor", engine.kind)
-    own = ("--filter", f"label=kedge.home={kedge_home}")
+    own = built(kedge_alone, engine, package, kedge_home)
     for number in range(KILLS):
         process = kedge_alone.start("run", package, "waits", "--executor", engine.kind)
         begun(process, b"waiting now")

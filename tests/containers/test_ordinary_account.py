@@ -284,6 +284,8 @@ def hostile_image(account: Account, tmp_path: Path) -> str:
     """An image whose every program is to load a library of its own."""
     compiler = shutil.which("cc")
     if compiler is None:
+        if os.environ.get("KEDGE_TEST_ALL_ENGINES") == "1":
+            pytest.fail("there is no C compiler")
         pytest.skip("there is no C compiler")
     library = tmp_path / "evil.so"
     words = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]

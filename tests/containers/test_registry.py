@@ -5,7 +5,6 @@ import os
 import random
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import threading
@@ -219,6 +218,7 @@ def test_two_at_once_pull_it_once(
 @pytest.mark.slow
 def test_a_pull_that_is_killed_leaves_nothing_that_is_taken_for_whole(
     run: Any,
+    killing: Any,
     kedge_alone: Any,
     registry: Any,
     layers: Any,
@@ -233,17 +233,9 @@ def test_a_pull_that_is_killed_leaves_nothing_that_is_taken_for_whole(
     for number in range(KILLS):
         process = pulling(kedge_alone, engine, package)
         time.sleep(KILL_EVERY_S * number)
-        supervisors = children(process.pid)  # none if it has ended
-        if number % 2:  # else they have to notice by themselves that their face is gone
-            for supervisor in supervisors:
-                os.kill(supervisor, signal.SIGKILL)
-        os.killpg(process.pid, signal.SIGKILL)
-        _, said = process.communicate(timeout=60)
+        # On every other they have to notice by themselves that their face is gone.
+        said = killing.kill(process, supervisor=number % 2 == 1)
         assert process.returncode in (0, -signal.SIGKILL), said
-        until = time.monotonic() + 30
-        while any(lives(one) for one in supervisors):
-            assert time.monotonic() < until
-            time.sleep(0.01)
         if has(engine, image):
             subprocess.run([engine.path, "rmi", "--force", image], check=True, capture_output=True)
         else:
@@ -264,17 +256,3 @@ def pulling(kedge_alone: Any, engine: Engine, folder: Path) -> subprocess.Popen[
             return process
         said += raw
     pytest.fail(f"nothing was pulled: {said.decode()}")
-
-
-def children(process: int) -> list[int]:
-    return [
-        int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    ]
-
-
-def lives(process: int) -> bool:
-    """Whether a process has not ended; who is to be told of its end may not have looked yet."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
