@@ -6,6 +6,7 @@ import random
 import re
 import secrets
 import socket
+import signal
 import subprocess
 import threading
 import time
