@@ -5,8 +5,8 @@ import os
 import random
 import re
 import secrets
-import socket
 import signal
+import socket
 import subprocess
 import threading
 import time
