@@ -68,6 +68,36 @@ def containers(engine: Engine, kedge_home: Path) -> Callable[[], list[str]]:
     return names
 
 
+@pytest.fixture(scope="module")
+def home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+    """Makes a Kedge home that all workers share, by its name; the last one to leave removes its images."""
+    base, worker = tmp_path_factory.getbasetemp(), os.environ.get("PYTEST_XDIST_WORKER", "")
+    marks: list[tuple[Path, Path]] = []
+
+    def home(name: str) -> Path:
+        place = (base.parent if worker else base) / f"{name}-home"
+        mark = place.with_name(f"{name}-users") / f"worker-{worker}"
+        for folder in (place, mark.parent):
+            folder.mkdir(exist_ok=True)
+        mark.touch()
+        marks.append((place, mark))
+        return place
+
+    yield home
+    for place, mark in marks:
+        mark.unlink()
+        if any(mark.parent.iterdir()):
+            continue
+        for kind in KINDS:
+            if (engine := look(kind).engine) is not None:
+                own = ("--quiet", "--filter", f"label=kedge.home={place}")
+                found = subprocess.run(
+                    [engine.path, "images", *own], capture_output=True, text=True, check=False
+                )
+                removed = [engine.path, "rmi", "--force", *found.stdout.split()]
+                subprocess.run(removed, capture_output=True, check=False)
+
+
 @pytest.fixture(scope="session")
 def killing() -> SimpleNamespace:
     """tests/support/killing.py, which no import path leads to."""

@@ -8,15 +8,13 @@ import runpy
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kedge.engine import KINDS
-from kedge.engine.look import Engine, look
+from kedge.engine.look import Engine
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -28,22 +26,10 @@ LIMIT_S = 60.0  # of waiting for something that has to come
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Kedge home for all workers, so that each image is built once; the last one removes its images."""
-    base, worker = tmp_path_factory.getbasetemp(), os.environ.get("PYTEST_XDIST_WORKER", "")
-    place = (base.parent if worker else base) / "examples-home"
-    users = place.with_name("examples-users")
-    users.mkdir(exist_ok=True)
-    mine = users / f"worker-{worker}"
-    mine.touch()
-    yield place
-    mine.unlink()
-    if any(users.iterdir()):
-        return
-    for kind in KINDS:
-        if (engine := look(kind).engine) is not None:
-            command = [engine.path, "rmi", "--force", *tags(engine, place)]
-            subprocess.run(command, capture_output=True)
+def home(home_of_all: Any) -> Path:
+    """A Kedge home for all workers, so that each image is built once."""
+    place: Path = home_of_all("examples")
+    return place
 
 
 @pytest.fixture
@@ -247,6 +233,7 @@ def test_three_kinds_answer_and_fail_alike(
     kedge: Any, engine: Engine, home: Path, tmp_path: Path
 ) -> None:
     python, image = FORMS / "python", FORMS / "image"
+    assert (python / "column.py").read_bytes() == (image / "column.py").read_bytes()
     assert (python / "column.py").read_bytes() == (image / "column.py").read_bytes()
     ports = [
         (form / "kedge.yml").read_text().partition("description:")[2] for form in FORMS.iterdir()

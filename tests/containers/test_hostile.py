@@ -8,14 +8,12 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kedge.engine import KINDS
-from kedge.engine.look import Engine, look
+from kedge.engine.look import Engine
 
 TESTS = Path(__file__).parents[1]
 PACKAGES = TESTS / "packages"
@@ -29,25 +27,10 @@ GONE_S = 30.0  # for a machine that is busy with other tests
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Kedge home for all workers, so that each image is built once; the last one removes its images."""
-    base, worker = tmp_path_factory.getbasetemp(), os.environ.get("PYTEST_XDIST_WORKER", "")
-    place = (base.parent if worker else base) / "hostile-home"
-    place.mkdir(exist_ok=True)
-    users = place.with_name("hostile-users")
-    users.mkdir(exist_ok=True)
-    mine = users / f"worker-{worker}"
-    mine.touch()
-    yield place
-    mine.unlink()
-    if any(users.iterdir()):
-        return
-    for kind in KINDS:
-        if (engine := look(kind).engine) is not None:
-            own = ("--quiet", "--filter", f"label=kedge.home={place}")
-            found = subprocess.run([engine.path, "images", *own], capture_output=True, text=True)
-            removed = [engine.path, "rmi", "--force", *found.stdout.split()]
-            subprocess.run(removed, capture_output=True)
+def home(home_of_all: Any) -> Path:
+    """A Kedge home for all workers, so that each image is built once."""
+    place: Path = home_of_all("hostile")
+    return place
 
 
 @pytest.fixture
