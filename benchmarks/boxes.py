@@ -10,7 +10,7 @@ from rounds import alternate
 from surroundings import Surroundings, program
 
 from kedge.contract import workspace
-from kedge.executor import Job, executors
+from kedge.executor import Executor, Job, executors
 from kedge.middleware import drive
 from kedge.package.snapshot import snapshot
 from kedge.ports import Ports
@@ -29,25 +29,10 @@ def cold(place: Surroundings) -> Iterator[Figure]:
         raise LeftOutError(f"the sandbox does not work here: {state.reason}")
     payload = Process((python, *_NOTHING), PythonRoot((sys.base_prefix,)))
 
-    def ours() -> float:
-        job = Job(
-            run_id="benchmark000",
-            package="bare",
-            function="main",
-            workspace=made,
-            resources=Resources(cpu=1, memory_mb=256),
-        )
-        began = time.perf_counter()
-        ended = drive(executor.execute(payload, job))
-        taken = time.perf_counter() - began
-        if ended.exit_code != 0:
-            raise LeftOutError(f"the call ended with {ended}")
-        return taken
-
     by_hand = (program("bwrap"), *mounts(made), python, *_NOTHING)
     mine, bare_box, bare = alternate(
         place.rounds(50),
-        ours,
+        lambda: called(executor, payload, made),
         lambda: place.timed(*by_hand),
         lambda: place.timed(python, *_NOTHING),
     )
@@ -62,6 +47,25 @@ def cold(place: Surroundings) -> Iterator[Figure]:
             "the executor also becomes another account, filters system calls, limits and measures",
         ),
     )
+
+
+def called(
+    executor: Executor, payload: Process, made: workspace.Workspace, number: int = 0
+) -> float:
+    """Seconds that a call through an executor takes; `number` tells the calls apart."""
+    job = Job(
+        run_id=f"benchmark{number:03}",
+        package="bare",
+        function="main",
+        workspace=made,
+        resources=Resources(cpu=1, memory_mb=256),
+    )
+    began = time.perf_counter()
+    ended = drive(executor.execute(payload, job))
+    taken = time.perf_counter() - began
+    if ended.exit_code != 0:
+        raise LeftOutError(f"the call ended with {ended}")
+    return taken
 
 
 def mounts(made: workspace.Workspace) -> tuple[str, ...]:

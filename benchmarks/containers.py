@@ -1,9 +1,10 @@
 """What a container costs: one cold call of a program that does nothing, on each engine that works here."""
 
+import itertools
 import os
-import time
 from collections.abc import Iterator
 
+from boxes import called
 from figure import Figure, Goal, LeftOutError, Side
 from rounds import alternate
 from surroundings import Surroundings
@@ -13,10 +14,9 @@ from kedge.engine import KINDS
 from kedge.engine.look import Engine, look
 from kedge.environment import images
 from kedge.environment.image import Image
-from kedge.executor import Job, executors
-from kedge.middleware import drive
+from kedge.executor import executors
 from kedge.ports import Ports
-from kedge.task import Process, Resources
+from kedge.task import Process
 from kedge.task.payload import ImageRoot
 
 _IMAGES = ("localhost/kedge-test/debian:bookworm", "debian:bookworm-slim", "python:3.12-slim")
@@ -37,29 +37,11 @@ def _one(place: Surroundings, engine: Engine, image: Image) -> Figure:
     made = workspace.prepare(folder, None, Ports({}), Ports({}), {})
     payload = Process((_NOTHING,), ImageRoot(image.id, "/workspace", image.variables))
     executor = executors.get(engine.kind)()
-    number = 0
-
-    def ours() -> float:
-        nonlocal number
-        number += 1
-        job = Job(
-            run_id=f"benchmark{number:03}",
-            package="bare",
-            function="main",
-            workspace=made,
-            resources=Resources(cpu=1, memory_mb=256),
-        )
-        began = time.perf_counter()
-        ended = drive(executor.execute(payload, job))
-        taken = time.perf_counter() - began
-        if ended.exit_code != 0:
-            raise LeftOutError(f"the call ended with {ended}")
-        return taken
-
+    numbers = itertools.count()
     alike = ("--init", "--network", "none", "--read-only", "--cap-drop", "ALL")
     mine, plain, shut_in = alternate(
         place.rounds(15),
-        ours,
+        lambda: called(executor, payload, made, next(numbers)),
         lambda: place.timed(engine.path, "run", "--rm", image.id, _NOTHING),
         lambda: place.timed(engine.path, "run", "--rm", *alike, image.id, _NOTHING),
     )
