@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -95,6 +96,31 @@ class CommandLine:
             process_group=0,
             **options,
         )
+
+    def interrupt(self, *arguments: object, at: bytes = b"") -> dict[str, Any]:
+        """Run something that takes hours and interrupt it; its record.
+
+        Args:
+            arguments: Those of `kedge run`.
+            at: How the progress begins at which it is interrupted; the first one if empty.
+        """
+        process = self.start("run", *arguments, "-v")
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if line.startswith(b"running "):
+                    run = line.decode().partition("(run ")[2].partition(",")[0]
+                if line.startswith(b"progress: " + at):
+                    break
+            assert self("show", run, "--json").json["status"] == "running"
+            os.killpg(process.pid, signal.SIGINT)
+            _, said = process.communicate(timeout=COMMAND_TIMEOUT)
+        finally:
+            process.kill()
+        assert process.returncode == 130, said
+        record: dict[str, Any] = self("show", run, "--json").json
+        assert (record["status"], record["failure_kind"]) == ("cancelled", "cancelled")
+        return record
 
 
 @pytest.fixture

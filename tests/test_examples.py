@@ -9,11 +9,9 @@ import contextlib
 import csv
 import importlib
 import json
-import os
 import re
 import shlex
 import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,8 +30,6 @@ PACKAGES = sorted({file.parent.name for file in EXAMPLES.glob("*/kedge.yml")} - 
 
 ASTM = EXAMPLES / "fatigue" / "tests" / "astm-e1049.csv"
 SVG = "{http://www.w3.org/2000/svg}"
-
-LIMIT_S = 60.0  # of waiting for something that has to come
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -232,41 +228,21 @@ def test_choices_and_structs_are_held_to_their_types(kedge: Any) -> None:
 
 # ---- quench: a long run -------------------------------------------------------------------------------
 
-SLAB = ["run", EXAMPLES / "quench", "thickness=100 mm", "cells=60"]
-
-
-def stopped_under_way(kedge: Any, *options: str) -> dict[str, Any]:
-    """The record of a run of hours that was interrupted once its first steps were done."""
-    process = kedge.start(*SLAB, "duration=300 h", "-v", *options)
-    try:
-        for line in process.stderr:
-            if line.startswith(b"running "):
-                run = line.decode().partition("(run ")[2].partition(",")[0]
-            if line.startswith(b"progress: 200/"):
-                break
-        assert kedge("show", run, "--json").json["status"] == "running"
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=LIMIT_S)
-    finally:
-        process.kill()
-    assert process.returncode == 130, said
-    record: dict[str, Any] = kedge("show", run, "--json").json
-    return record
+SLAB = [EXAMPLES / "quench", "thickness=100 mm", "cells=60"]
 
 
 @pytest.mark.parametrize("executor", ["sandbox", "process"])
 def test_a_stopped_run_goes_on_from_its_checkpoint_to_the_same_bits(
     kedge: Any, executor: str
 ) -> None:
-    record = stopped_under_way(kedge, "--executor", executor)
-    assert (record["status"], record["failure_kind"]) == ("cancelled", "cancelled")
+    record = kedge.interrupt(*SLAB, "duration=300 h", "--executor", executor, at=b"200/")
     assert list(record["artifacts"]) == ["checkpoint.json"]
     checkpoint = Path(record["artifacts"]["checkpoint.json"]["uri"].removeprefix("file://"))
     done = json.loads(checkpoint.read_text())["step"]
     assert done >= 200
 
     time_step = (100 / 60) ** 2 / 6 / 12  # of the slab, in s; see FOURIER in the example
-    whole = [*SLAB, f"duration={(done + 500) * time_step!r} s", "--json"]
+    whole = ["run", *SLAB, f"duration={(done + 500) * time_step!r} s", "--json"]
     at_once, resumed = kedge(*whole).json, kedge(*whole, f"checkpoint={checkpoint}").json
     assert at_once["steps"] == done + 500
     assert 20 < resumed["mean"] <= resumed["centre"] < 850
@@ -276,7 +252,7 @@ def test_a_stopped_run_goes_on_from_its_checkpoint_to_the_same_bits(
 
 
 def test_a_time_limit_leaves_the_checkpoint_too(kedge: Any, tmp_path: Path) -> None:
-    kedge(*SLAB, "duration=300 h", "--timeout", "0.5", "--out", tmp_path / "out", code=124)
+    kedge("run", *SLAB, "duration=300 h", "--timeout", "0.5", "--out", tmp_path / "out", code=124)
     saved = json.loads((tmp_path / "out" / "artifacts" / "checkpoint.json").read_text())
     assert saved["step"] > 0
     assert len(saved["temperatures"]) == 61
@@ -284,7 +260,7 @@ def test_a_time_limit_leaves_the_checkpoint_too(kedge: Any, tmp_path: Path) -> N
 
 def test_a_checkpoint_of_another_slab_is_refused_by_what_differs(kedge: Any) -> None:
     other = f"checkpoint={EXAMPLES}/quench/tests/checkpoint.json"
-    ended = kedge(*SLAB, "duration=1 min", other, code=1)
+    ended = kedge("run", *SLAB, "duration=1 min", other, code=1)
     assert "the checkpoint is that of another slab: cells 100 in place of 60" in ended.err
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import runpy
 import shutil
-import signal
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -18,11 +17,10 @@ from kedge.engine.look import Engine
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+README = ROOT / "README.md"
 GUIDE = ROOT / "docs" / "guides" / "containers.md"
 HEAT, READINGS = EXAMPLES / "heat", EXAMPLES / "readings"
 FORMS = EXAMPLES / "two-forms"
-
-LIMIT_S = 60.0  # of waiting for something that has to come
 
 
 @pytest.fixture(scope="module")
@@ -58,27 +56,6 @@ def test_an_examples_test_cases_pass(kedge: Any, engine: Engine, package: Path) 
     for name, function in kedge("inspect", package, "--json").json["functions"].items():
         assert function["description"], name
     kedge("test", package, "--executor", engine.kind)
-
-
-def stopped_under_way(kedge: Any, *words: object) -> dict[str, Any]:
-    """The record of a run that was interrupted once it had said how far it was."""
-    process = kedge.start("run", *words, "-v")
-    try:
-        for line in process.stderr:
-            if line.startswith(b"running "):
-                run = line.decode().partition("(run ")[2].partition(",")[0]
-            if line.startswith(b"progress: "):
-                break
-        assert kedge("show", run, "--json").json["status"] == "running"
-        os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=LIMIT_S)
-    finally:
-        process.kill()
-    assert process.returncode == 130, said
-    record: dict[str, Any] = kedge("show", run, "--json").json
-    assert (record["status"], record["failure_kind"]) == ("cancelled", "cancelled")
-    assert record["failure"]["type"] == "Stopped"
-    return record
 
 
 def artifact(record: dict[str, Any], name: str) -> str:
@@ -126,7 +103,8 @@ def test_a_solver_that_is_stopped_leaves_its_field(
     kedge("run", HEAT, "mesh", *shape, "--executor", engine.kind)
     given = [f"mesh={tmp_path}/mesh.msh", "conductivity=50", "density=7800", "heat_capacity=500",
              "initial=1000", "temperatures.left=300", "duration=1 day", "steps=100000"]  # fmt: skip
-    record = stopped_under_way(kedge, HEAT, "transient", *given, "--executor", engine.kind)
+    record = kedge.interrupt(HEAT, "transient", *given, "--executor", engine.kind)
+    assert record["failure"]["type"] == "Stopped"
     assert set(record["artifacts"]) == {"history.csv", "partial.vtk"}
     history = artifact(record, "history.csv").splitlines()
     assert history[0] == "time [s],coldest [K],hottest [K],mean [K]"
@@ -220,7 +198,8 @@ def test_a_script_that_is_stopped_keeps_what_is_whole(
     for number in range(2000):
         shutil.copy(READINGS / "tests" / "oil.jsonl", days / f"{number:04}.jsonl")
     words = [READINGS, "merge", f"days={days}", "--executor", engine.kind]
-    record = stopped_under_way(kedge, *words)
+    record = kedge.interrupt(*words)
+    assert record["failure"]["type"] == "Stopped"
     rows = artifact(record, "table-so-far.csv").splitlines()
     assert rows[0] == '"time","channel","value"'
     assert (len(rows) - 1) % 5 == 0 and rows[-1] == '"2026-03-02T08:20:00Z","oil",82.75'
@@ -301,7 +280,7 @@ def test_the_guides_recipes_are_the_examples_own_lines(documentation: dict[str, 
         assert f"\n{block.text}" in text, f"line {block.line}"
 
 
-def test_the_guide_shows_what_happens(
+def test_the_documents_show_what_happens(
     kedge: Any,
     engine: Engine,
     documentation: dict[str, Any],
@@ -314,19 +293,26 @@ def test_the_guide_shows_what_happens(
     program.write_text(f'#!/bin/sh\nexec {" ".join(kedge.words)} "$@"\n')
     program.chmod(0o755)
     shutil.copytree(EXAMPLES, work / "examples")
+    (work / "kedge").symlink_to(program)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("KEDGE_EXECUTOR", engine.kind)
     # So that what is built is not told among the errors of a command that is to fail.
     kedge("run", HEAT, "mesh", "width=1", "height=1", "columns=1", "rows=1")
     kedge("run", READINGS, "channels", f"readings={READINGS}/tests/oil.jsonl")
     kedge("run", FORMS / "image", "length=1", "diameter=1")
-    shown = [block for block in documentation["blocks"](GUIDE) if block.words == "engine"]
-    assert len(shown) > 3
-    for block in shown:
+    shown = [
+        (document, block)
+        for document in (README, GUIDE)
+        for block in documentation["blocks"](document)
+        if block.words == "engine"
+    ]
+    assert [document for document, _ in shown].count(README) == 1
+    assert len(shown) > 4
+    for document, block in shown:
         for command in documentation["commands"](block.text):
             ended = documentation["run"](["bash", "-c", command.line], work, os.environ)
             came = ended.stdout + (ended.stderr if ended.returncode else "")
             assert documentation["matches"](command.shown, came), (
-                f"line {block.line}: $ {command.line}\nshown:\n{command.shown}\ncame:\n{came}\n"
+                f"{document.name}:{block.line}: $ {command.line}\nshown:\n{command.shown}\ncame:\n{came}\n"
                 f"standard error:\n{ended.stderr}"
             )
