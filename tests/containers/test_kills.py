@@ -153,7 +153,9 @@ def test_a_cancel_that_is_killed_cancels_or_leaves_the_run_alone(
             process.communicate(timeout=60)
         record = kedge_alone("show", run, "--json").json
         assert record["failure_kind"] == ("lost" if number % 3 == 2 else "cancelled")
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while said(engine, "ps", "--all", "--quiet", *own):
             assert time.monotonic() < until
             time.sleep(0.1)
+            if record["failure_kind"] == "lost":
+                kedge_alone("gc")  # any command looks again for what an engine was too busy for

@@ -11,6 +11,7 @@ from kedge.errors import Unavailable
 
 _SYSTEM_FOLDERS: Final = ("/usr/bin", "/usr/local/bin", "/bin")
 _DIES_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
+_ENDS_IN_TIME: Final = ("timeout", "--kill-after=5", "120")
 PATIENCE_S: Final = 60.0  # for an engine's answer to what it does at once
 
 
@@ -75,14 +76,19 @@ def call(
     return Finished(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
 
 
-def start(path: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start an engine's program that nobody listens to; it ends with this process at the latest."""
+def start(path: str, *arguments: str, outlives_us: bool = False) -> subprocess.Popen[bytes]:
+    """Start an engine's program that nobody listens to.
+
+    It ends with this process at the latest, or, where it must not be cut off, within two minutes.
+    """
+    front = _ENDS_IN_TIME if outlives_us else dies_with_us()
     return subprocess.Popen(
-        [*dies_with_us(), path, *arguments],
+        [*front, path, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=variables(),
+        start_new_session=outlives_us,
     )
 
 

@@ -211,15 +211,17 @@ class Contained:
             self.kill()
             self._remove()
         until = time.monotonic() + KILL_PATIENCE_S
-        for helper in (*self._helpers, self._removal, self._client):
-            if helper is not None:
-                try:
-                    helper.wait(max(0.1, until - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    helper.kill()
-                    helper.wait()
-        if self._removal is not None and self._removal.returncode != 0:
-            note_left(self._engine.kind, self._run_id)
+        for helper in (*self._helpers, self._client):
+            try:
+                helper.wait(max(0.1, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                helper.kill()
+                helper.wait()
+        if self._removal is not None:
+            with suppress(subprocess.TimeoutExpired):  # a busy engine goes on without us
+                self._removal.wait(max(0.1, until - time.monotonic()))
+            if self._removal.returncode != 0:
+                note_left(self._engine.kind, self._run_id)
         self._descriptors.close()
 
     def _program(self) -> int | None:
@@ -246,7 +248,9 @@ class Contained:
 
     def _remove(self) -> None:
         if self._removal is None:
-            self._removal = start(self._engine.path, "rm", "--force", "--volumes", self._name)
+            self._removal = start(
+                self._engine.path, "rm", "--force", "--volumes", self._name, outlives_us=True
+            )
 
 
 def _seconds(began: str, ended: str) -> float | None:

@@ -20,19 +20,22 @@ _LATE_S: Final = (0.3, 0.7)  # waits between the looks for a container that may 
 def remove_container(kind: str, run_id: str) -> None:
     """Remove the container of a run whose holder is gone, whatever it does; none there is fine."""
     path = program(kind)
-    if path is not None:
-        with suppress(Unavailable):  # the engine is away: `kedge gc` looks again
-            for wait_s in (0.0, *_LATE_S):  # it may just be making what its dead caller asked for
-                time.sleep(wait_s)
-                if kind == "podman":  # its `rm` lets what ignores SIGTERM go on for ten seconds
-                    call(path, "kill", name_of(run_id))
-                done = call(path, "rm", "--force", "--volumes", name_of(run_id))
-                if done.code == 0 and done.out.strip():
-                    return
+    if path is None:
+        return
+    try:
+        for wait_s in (0.0, *_LATE_S):  # it may just be making what its dead caller asked for
+            time.sleep(wait_s)
+            if kind == "podman":  # its `rm` lets what ignores SIGTERM go on for ten seconds
+                call(path, "kill", name_of(run_id))
+            done = call(path, "rm", "--force", "--volumes", name_of(run_id))
+            if done.code == 0 and done.out.strip():
+                return
+    except Unavailable:
+        note_left(kind, run_id)
 
 
 def note_left(kind: str, run_id: str) -> None:
-    """Note a container that could not be removed, since its engine was away."""
+    """Note a container that could not be removed, since its engine was away or busy."""
     with suppress(OSError), open(_noted(kind), "a") as file:
         file.write(f"{run_id}\n")
 
