@@ -1,0 +1,607 @@
+"""The keeper: holds boxes and slots for the Kedge process that started it, and ends with that.
+
+    python -I -S keeper.py FOLDER LINE OWNER       FOLDER is the one that holds the package kedge
+
+It is light, has one thread, and knows nothing of any call's values. The process that makes calls talks to it
+over lines, one for each call that goes on at the same time (`kedge.executor.warm.messages`):
+
+    open    a box for a key, unless there is one: answered once its module is imported
+    call    a fork that waits, in a slot, with the call's folders mounted: answered with its descriptors
+    end     the fork has ended: answered once nothing of it is left
+    done    the slot may be used again
+    forget  the box of a key
+
+Every step waits in one loop: while one box imports, others serve calls.
+"""
+
+import os
+import pickle
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, final
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+
+from kedge import home
+from kedge.environment import folders
+from kedge.executor import cgroups, identity, limits, processes, seccomp
+from kedge.executor.warm import box as boxes
+from kedge.executor.warm import kernel, looks, messages, mounting, slot
+from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
+from kedge.executor.watch import KILL_PATIENCE_S
+from kedge.task.resources import Resources
+
+SPARES: Final = 2  # forks that wait before a call comes: else a call after a pause waits for one
+IDLE_S: Final = 300.0  # a box that nobody used for so long goes
+CALM_S: Final = 10.0  # after which as many slots are kept as one call at a time needs
+PRESSURE: Final = 0.1  # of the machine's memory: with less available, boxes without a call go
+FAILURES: Final = 3  # slots in a row that could not be made, after which a box is given up
+LOOK_S: Final = 1.0  # between two looks at the idle ones
+FILES_AT_ONCE: Final = 32
+OWN_PROCESSES: Final = 1  # of a slot's group: its first process
+
+
+@final
+class Keeper:
+    """All boxes of one Kedge process. `place` is an empty folder, to mount at."""
+
+    def __init__(self, line: socket.socket, owner: int, place: str) -> None:
+        self.place = place
+        self.boxes: dict[str, Box] = {}
+        self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
+        self.numbers = 0
+        self.over = False
+        self.selector = selectors.DefaultSelector()
+        self.main = line
+        self._listen(line, partial(self._hear, line))
+        self._listen(owner, self._end)
+
+    def serve(self) -> None:
+        """Do what is asked for until the process that asks has gone."""
+        looked = time.monotonic()
+        try:
+            while not self.over:
+                for key, _ in self.selector.select(LOOK_S):
+                    if key.fileobj in self.selector.get_map():  # else an earlier one closed it
+                        key.data()
+                now = time.monotonic()
+                if now - looked >= LOOK_S:
+                    looked = now
+                    self._look_around(now)
+        finally:
+            for box in list(self.boxes.values()):
+                self._remove(box, "the keeper ends")
+            for line in list(self.taken):
+                self._done(line)
+
+    def _end(self, *_: object) -> None:
+        self.over = True
+
+    def _listen(self, place: Any, hear: Any) -> None:
+        self.selector.register(place, selectors.EVENT_READ, hear)
+
+    def _leave(self, place: Any) -> None:
+        with suppress(KeyError, ValueError):
+            self.selector.unregister(place)
+
+    # ---- those who make calls
+
+    def _hear(self, line: socket.socket) -> None:
+        try:
+            message = messages.receive(line)
+        except OSError:
+            message = None
+        if message is None:
+            self._hang_up(line)
+            return
+        (what, *words), descriptors = message
+        if what == "line":
+            new = socket.socket(fileno=descriptors[0])
+            self._listen(new, partial(self._hear, new))
+        elif what == "open":
+            self._open(line, *words)
+        elif what == "call":
+            self._call(line, *words)
+        elif what == "end":
+            self._look(line)
+        elif what == "done":
+            self._done(line)
+        elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
+            self._remove(box, "it was asked for")
+
+    def _hang_up(self, line: socket.socket) -> None:
+        """Whoever was at the other end has no more interest."""
+        if line is self.main:
+            self.over = True
+            return
+        self._leave(line)
+        for box in self.boxes.values():
+            box.openers = [one for one in box.openers if one is not line]
+            box.callers = [one for one in box.callers if one[0] is not line]
+            for one in box.slots.values():
+                if one.client is line and line not in self.taken:
+                    one.client = None
+        if line in self.taken:
+            self._done(line)
+        line.close()
+
+    def _answer(self, line: socket.socket | None, *message: Any, give: tuple[int, ...] = ()) -> None:
+        if line is not None:
+            with suppress(OSError):  # it hung up, which will be heard
+                messages.send(line, message, give)
+
+    # ---- boxes
+
+    def _open(self, line: socket.socket, key: str, wanted: dict[str, Any]) -> None:
+        box = self.boxes.get(key)
+        if box is None:
+            box = self.boxes[key] = Box(key, wanted)
+            box.openers.append(line)
+            try:
+                self._start(box)
+            except OSError as error:
+                said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+                self._remove(box, f"the kernel refuses what that needs ({said})")
+        elif box.is_ready:
+            self._answer(line, "ready", box.memory_mb)
+        else:
+            box.openers.append(line)
+
+    def _start(self, box: Box) -> None:
+        wanted = box.wanted
+        box.group = self._group(box, box.resources)
+        box.account = os.geteuid()
+        if identity.needed():
+            box.account = box.after.enter_context(identity.claimed()).uid
+        program = boxes.Program(
+            argv=tuple(wanted["argv"]),
+            variables=wanted["variables"],
+            limits=self._limits(box.resources, box.group),
+            rules=seccomp.zygote_filter(),
+        )
+        box.started = started = boxes.start(
+            self.place,
+            mounting.entries_of(wanted["entries"]),
+            wanted["uid"],
+            box.account,
+            program,
+            network=wanted["network"],
+        )
+        self._listen(started.line, partial(self._hear_zygote, box))
+        self._listen(started.ended, partial(self._remove, box, "its box ended"))
+
+    def _group(self, owner: Box | Slot, resources: Resources) -> cgroups.Group | None:
+        """A control group, found by those who clean up should this process be killed."""
+        folder = owner.after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
+        group = cgroups.create(folders.name_of(folder), resources, OWN_PROCESSES)
+        if group is not None:
+            owner.after.callback(group.remove)
+        return group
+
+    def _limits(
+        self, resources: Resources, group: cgroups.Group | None
+    ) -> dict[int, tuple[int, int]]:
+        held = group.enforces if group is not None else frozenset[str]()
+        return limits.process_limits(
+            resources, held, own_account=identity.needed(), own_namespace=True
+        )
+
+    def _hear_zygote(self, box: Box) -> None:
+        started = box.started
+        assert started is not None
+        try:
+            said, sender = messages.words(started.line)
+        except OSError:
+            said = []
+        if not said:
+            self._remove(box, "the process that had imported its module ended")
+        elif said == [b"born"] and not box.zygote:
+            box.zygote = sender
+            if box.group is not None:
+                box.group.join(sender)
+            started.line.send(b"go")
+        elif said == [b"failed"] and not box.is_ready:
+            self._remove(box, "")
+        elif said == [b"ready"] and not box.is_ready:
+            self._imported(box, started.first)
+        elif len(said) == 4:
+            self._note_end(box, said)
+
+    def _imported(self, box: Box, first: int) -> None:
+        init = processes.first_child(first)
+        reason = looks.left_by_import(box.zygote, init or 0)
+        if reason:
+            self._remove(box, reason)
+            return
+        box.is_ready, box.until, box.used = True, None, time.monotonic()
+        box.memory_mb = looks.resident_mb(box.zygote)
+        box.filters = int(looks.status_of(box.zygote).get("Seccomp_filters", 1)) + 1
+        openers, box.openers = box.openers, []
+        for line in openers:
+            self._answer(line, "ready", box.memory_mb)
+        self._fill(box)
+
+    def _remove(self, box: Box, reason: str) -> None:
+        """End a box and all in it; who waits for it is told the reason."""
+        if box.is_gone:
+            return
+        box.is_gone = True
+        self.boxes.pop(box.key, None)
+        waiting = [*box.openers, *(line for line, _ in box.callers)]
+        waiting += [one.client for one in box.at("mounted") if one.client is not None]
+        if (started := box.started) is not None:
+            self._leave(started.line)
+            self._leave(started.ended)
+            _kill(started.ended)
+            processes.wait_readable(started.ended, KILL_PATIENCE_S)
+            with suppress(ChildProcessError):
+                os.waitpid(started.first, os.WNOHANG)
+            started.line.close()
+            started.control.close()
+            os.close(started.ended)
+        for one in list(box.slots.values()):
+            if one.step == "empty":
+                self._kill(one)
+                self._answer(one.client, "ended", one.usage)
+            elif one.step in ("called", "ended", "killed"):
+                self._kill(one)
+            else:
+                self._drop(one)
+        self._close_empty(box)
+        for line in waiting:
+            self._answer(line, "cold", reason)
+
+    def _close_empty(self, box: Box) -> None:
+        if box.is_gone and not box.slots:
+            box.after.close()
+
+    def _look_around(self, now: float) -> None:
+        for box in list(self.boxes.values()):
+            if box.until is not None and now > box.until:
+                self._remove(box, "importing its module takes too long")
+                continue
+            for one in list(box.slots.values()):
+                if one.until is not None and now > one.until:
+                    self._failed(one)
+            if box.is_used():
+                box.used = now
+            elif now - box.used > IDLE_S:
+                self._remove(box, "nobody used it")
+            elif now - box.used > CALM_S:
+                box.most = 1
+                for one in box.at("spare")[SPARES:]:
+                    self._drop(one)
+        idle = sorted(
+            (box for box in self.boxes.values() if not box.is_used()), key=lambda box: box.used
+        )
+        if idle and looks.memory_available() < PRESSURE:
+            self._remove(idle[0], "the machine is short of memory")
+
+    # ---- slots
+
+    def _fill(self, box: Box) -> None:
+        """See that forks wait, and give them to those who wait for one."""
+        while box.callers and (spares := box.at("spare")):
+            self._give(spares[0], *box.callers.pop(0))
+        box.most = max(box.most, len(box.at(*GIVEN)))
+        while not box.is_gone and (
+            len(box.slots) < box.most + SPARES or len(box.at(*COMING)) < len(box.callers)
+        ):
+            try:
+                self._grow(box)
+            except OSError as error:
+                self._remove(box, f"no slot can be made for its calls ({error.strerror})")
+
+    def _grow(self, box: Box) -> None:
+        self.numbers += 1
+        one = box.slots[self.numbers] = Slot(box, self.numbers)
+        assert box.started is not None
+        one.group = self._group(one, one.resources)
+        one.line, theirs = messages.pair(told_who=True)
+        with theirs:
+            messages.send(box.started.control, box.wanted["shown"], (theirs.fileno(),))
+        self._listen(one.line, partial(self._hear_slot, one))
+        one.wait_for("up")
+
+    def _hear_slot(self, one: Slot) -> None:
+        assert one.line is not None
+        try:
+            said, sender = messages.words(one.line)
+        except OSError:
+            said = []
+        if not said:
+            self._failed(one)
+        elif (said[0], one.step) == (b"up", "up"):
+            one.first, one.ended = sender, os.pidfd_open(sender)
+            if one.group is not None:
+                one.group.join(sender)
+            one.line.send(b"joined")
+            self._renew(one)
+        elif (said[0], one.step) == (b"fresh", "fresh"):
+            self._fork(one)
+        elif (said[0], one.step) == (b"mounted", "mounted"):
+            self._mount_more(one)
+        elif (said[0], one.step) == (b"empty", "empty"):
+            one.is_empty = True
+            self._ended(one)
+        elif one.step in ("empty", "fresh"):  # somebody is left
+            self._failed(one)
+
+    def _renew(self, one: Slot) -> None:
+        assert one.line is not None
+        one.is_empty, one.usage = False, None
+        messages.send(one.line, ("fresh",))
+        one.wait_for("fresh")
+
+    def _fork(self, one: Slot) -> None:
+        """Have the zygote fork into a slot that is ready for it."""
+        started = one.box.started
+        assert started is not None
+        names = ["pid", "ipc", "cgroup", *([] if one.box.wanted["network"] else ["net"]), "mnt"]
+        one.call, theirs = messages.pair(told_who=True)
+        out, err = os.pipe(), os.pipe()
+        spaces = [os.open(f"/proc/{one.first}/ns/{name}", os.O_RDONLY) for name in names]
+        given = [spaces[0], theirs.fileno(), out[1], err[1], *spaces[1:]]
+        try:
+            socket.send_fds(started.line, [str(one.number).encode()], given)
+        except OSError:
+            self._remove(one.box, "the process that had imported its module ended")
+            return
+        finally:
+            theirs.close()
+            for descriptor in (out[1], err[1], *spaces):
+                os.close(descriptor)
+            one.descriptors = [out[0], err[0]]
+        self._listen(one.call, partial(self._hear_call, one))
+        one.wait_for("born")
+
+    def _hear_call(self, one: Slot) -> None:
+        assert one.call is not None
+        try:
+            said, sender = messages.words(one.call)
+        except OSError:
+            said = []
+        if said == [b"born"] and one.step == "born":
+            one.process = sender
+            one.descriptors.append(os.pidfd_open(sender))
+            if one.group is not None:
+                one.group.join(sender)
+            self._limit(one)
+            one.call.send(b"enter")
+            one.wait_for("entered")
+        elif said == [b"ready"] and one.step == "entered":
+            self._check(one)
+        else:
+            self._failed(one)
+
+    def _limit(self, one: Slot) -> None:
+        for limit, values in self._limits(one.resources, one.group).items():
+            resource.prlimit(one.process, limit, values)
+
+    def _check(self, one: Slot) -> None:
+        wrong = looks.unconfined(one.process, one.first, one.box.filters)
+        if not wrong and one.group is not None and one.process not in one.group.processes():
+            wrong = "it is not in its control group"
+        if wrong:
+            self._remove(one.box, f"importing its module changes what a fork does: {wrong}")
+            return
+        self._leave(one.call)
+        one.wait_for("spare", None)
+        one.box.failures = 0
+        self._fill(one.box)
+
+    def _failed(self, one: Slot) -> None:
+        """A slot that does not do what it should, or whose call left somebody: it goes."""
+        if one.step in ("called", "empty", "ended"):
+            is_asked = one.step == "empty"
+            self._kill(one)
+            if is_asked:
+                self._answer(one.client, "ended", one.usage)
+            return
+        client = one.client if one.step == "mounted" else None
+        self._drop(one)
+        one.box.failures += 1
+        self._answer(client, "cold", "its slot ended")
+        if one.box.failures >= FAILURES:
+            self._remove(one.box, "forks of the process that had imported its module fail")
+        elif not one.box.is_gone:
+            self._fill(one.box)
+
+    def _kill(self, one: Slot) -> None:
+        """Kill all in a slot whose caller has not said yet that it is done with it."""
+        if one.step != "killed":
+            one.wait_for("killed", None)
+            self._silence(one)
+            if one.group is not None:
+                one.group.kill()
+
+    def _drop(self, one: Slot) -> None:
+        """Kill all in a slot, and remove it."""
+        self._silence(one)
+        one.let_go()
+        if one.line is not None:
+            one.line.close()
+            one.line = None
+        if one.ended >= 0:
+            os.close(one.ended)
+            one.ended = -1
+        one.after.close()
+        one.box.slots.pop(one.number, None)
+        self._close_empty(one.box)
+
+    def _silence(self, one: Slot) -> None:
+        for line in (one.line, one.call):
+            if line is not None:
+                self._leave(line)
+        if one.ended >= 0:
+            _kill(one.ended)
+            processes.wait_readable(one.ended, KILL_PATIENCE_S)
+
+    # ---- calls
+
+    def _call(self, line: socket.socket, key: str, request: dict[str, Any]) -> None:
+        box = self.boxes.get(key)
+        if box is None or not box.is_ready:
+            self._answer(line, "unknown")
+            return
+        box.used = time.monotonic()
+        box.callers.append((line, request))
+        self._fill(box)
+
+    def _give(self, one: Slot, line: socket.socket, request: dict[str, Any]) -> None:
+        assert one.line is not None
+        one.client, one.files = line, request["files"]
+        opened: list[int] = []
+        try:
+            for name in ("in", "out", "scratch", "tmp"):
+                place = os.path.join(request["folder"], name)
+                opened.append(_mount(place, writable=name != "in"))
+            messages.send(one.line, ("mount", one.resources.memory_mb), tuple(opened))
+        except OSError as error:
+            one.client = None
+            self._answer(line, "failed", f"{error.filename}: {error.strerror}")
+            return
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        one.wait_for("mounted")
+
+    def _mount_more(self, one: Slot) -> None:
+        """Show some more of the call's files; once there are none left, hand the call over."""
+        assert one.line is not None
+        some, one.files = one.files[:FILES_AT_ONCE], one.files[FILES_AT_ONCE:]
+        if not some:
+            self._hand_over(one)
+            return
+        opened: list[int] = []
+        try:
+            opened += [_mount(source, writable=False) for source, _ in some]
+            messages.send(one.line, ("show", tuple(place for _, place in some)), tuple(opened))
+        except OSError as error:
+            client, one.client = one.client, None
+            self._answer(client, "failed", f"{error.filename}: {error.strerror}")
+            self._drop(one)
+            self._fill(one.box)
+            return
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        one.wait_for("mounted")
+
+    def _hand_over(self, one: Slot) -> None:
+        if one.client is None or one.call is None:  # it hung up meanwhile
+            self._drop(one)
+            self._fill(one.box)
+            return
+        one.wait_for("called", None)
+        self.taken[one.client] = one
+        told = {
+            "process": one.process,
+            "first": one.first,
+            "account": one.box.account,
+            "memory_mb": one.box.memory_mb,
+            "group": pickle.dumps(one.group),
+        }
+        given = (one.call.fileno(), *one.descriptors, one.ended)
+        self._answer(one.client, "called", told, give=given)
+        one.let_go()
+
+    def _look(self, line: socket.socket) -> None:
+        """Its fork has ended: is anybody left?"""
+        one = self.taken.get(line)
+        if one is None or one.step == "killed" or one.line is None:
+            self._answer(line, "ended", one.usage if one is not None else None)
+            return
+        one.wait_for("empty")
+        with suppress(OSError):  # it was killed, which will be heard
+            messages.send(one.line, ("look",))
+
+    def _note_end(self, box: Box, said: list[bytes]) -> None:
+        """What the zygote says of how a fork ended; believed as far as it matters to its own package."""
+        try:
+            number, status, cpu_s, peak = int(said[0]), int(said[1]), float(said[2]), int(said[3])
+        except ValueError:
+            return
+        one = box.slots.get(number)
+        if one is not None and 0 <= status <= 0xFFFF and 0 <= cpu_s < 1e9 and 0 <= peak < 1 << 40:
+            one.usage = (status, cpu_s, peak)
+            self._ended(one)
+
+    def _ended(self, one: Slot) -> None:
+        """Answer once a slot is empty and its fork was waited for."""
+        if one.step == "empty" and one.is_empty and one.usage is not None:
+            one.wait_for("ended", None)
+            self._answer(one.client, "ended", one.usage)
+
+    def _done(self, line: socket.socket) -> None:
+        """The caller wants no more of its slot."""
+        one = self.taken.pop(line, None)
+        if one is None:
+            return
+        box, one.client = one.box, None
+        if one.step == "ended" and not box.is_gone and len(box.slots) <= box.most + SPARES:
+            self._renew(one)
+            return
+        self._drop(one)
+        if not box.is_gone:
+            self._fill(box)
+
+
+def _mount(path: str, *, writable: bool) -> int:
+    """A descriptor of a mount of what is at `path`."""
+    try:
+        found = kernel.detached(path, recursive=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    attributes = kernel.NO_SETUID | kernel.NO_DEVICES
+    kernel.set_attributes(
+        found, attributes if writable else attributes | kernel.READ_ONLY, recursive=True
+    )
+    return found
+
+
+def _kill(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> None:
+    """Become a keeper, and be one until the process that started it ends."""
+    line, owner = socket.socket(fileno=int(arguments[2])), int(arguments[3])
+    for descriptor in (line.fileno(), owner):
+        os.set_inheritable(descriptor, False)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the process that it works for
+    processes.become_subreaper()
+    own_user, own_group = os.geteuid(), os.getegid()
+    found = messages.receive(line)
+    if found is None:
+        return
+    cgroups.take_over(found[0])
+    if own_user == 0:
+        os.setgroups([])
+        os.unshare(os.CLONE_NEWNS)
+    else:
+        os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{own_user} {own_user} 1"),
+            ("gid_map", f"{own_group} {own_group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+    with folders.temporary(home.folder(folders.TEMPORARIES)) as place:
+        messages.send(line, ("up",))
+        Keeper(line, owner, place).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

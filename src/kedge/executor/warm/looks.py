@@ -1,0 +1,116 @@
+"""What the keeper sees from outside of a zygote and of a fork: through /proc, not from what they say."""
+
+import os
+from typing import Final
+
+from kedge.executor import processes
+
+_CAPABILITIES: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+_SPACES: Final = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
+_STANDARD: Final = {"0", "1", "2", "3"}  # the streams, and its line to the keeper
+_SHOWN: Final = 3  # of things that import left, in a sentence
+_WRITTEN: Final = ("/tmp", "/workspace/scratch", "/dev/shm")
+
+
+def left_by_import(zygote: int, init: int) -> str:
+    """Why a process cannot be forked, as what importing its module did; "" when it can.
+
+    Args:
+        zygote: its number.
+        init: that of the first process of its box.
+    """
+    try:
+        if len(os.listdir(f"/proc/{zygote}/task")) > 1:
+            return "importing its module starts threads"
+        if others := len(set(processes.descendants(init)) - {zygote}):
+            return f"importing its module starts {_counted(others, 'process', 'processes')}"
+        opened = [
+            os.readlink(f"/proc/{zygote}/fd/{name}")
+            for name in sorted(os.listdir(f"/proc/{zygote}/fd"))
+            if name not in _STANDARD
+        ]
+        if opened:
+            return f"importing its module leaves open: {_some(opened)}"
+        if shared := _shared_memory(zygote):
+            return f"importing its module maps memory that is shared: {_some(shared)}"
+        written = [
+            f"{place}/{name}"
+            for place in _WRITTEN
+            for name in os.listdir(f"/proc/{init}/root{place}")
+        ]
+    except OSError as error:
+        return f"it cannot be looked at ({error.strerror})"
+    written = [name for name in written if os.path.isfile(f"/proc/{init}/root{name}")]
+    return f"importing its module writes {_some(written)}" if written else ""
+
+
+def unconfined(process: int, first: int, filters: int) -> str:
+    """What is amiss with a fork that is to make a call; "" when nothing is.
+
+    Args:
+        process: the fork.
+        first: the first process of its slot, whose namespaces it is to be in.
+        filters: how many system-call filters it is to have.
+    """
+    try:
+        status = status_of(process)
+        held = [name for name in _CAPABILITIES if int(status[name], 16)]
+        if held:
+            return f"it has capabilities ({', '.join(held)})"
+        if status["NoNewPrivs"] != "1" or status["Seccomp"] != "2":
+            return "it is not behind its filter"
+        if int(status.get("Seccomp_filters", filters)) != filters:
+            return "it is not behind its second filter"
+        if status["Threads"] != "1" or status["TracerPid"] != "0":
+            return "it has threads, or is traced"
+        for space in _SPACES:
+            if os.readlink(f"/proc/{process}/ns/{space}") != os.readlink(
+                f"/proc/{first}/ns/{space}"
+            ):
+                return f"it is not in its slot's namespace ({space})"
+        if processes.first_child(process) is not None or processes.first_child(first) is not None:
+            return "it has started others"
+    except (OSError, KeyError, ValueError):
+        return "it cannot be looked at"
+    return ""
+
+
+def status_of(process: int) -> dict[str, str]:
+    """The lines of a process's /proc/PID/status, by their names."""
+    with open(f"/proc/{process}/status") as file:
+        lines = (line.partition(":") for line in file)
+        return {name: value.strip() for name, _, value in lines}
+
+
+def resident_mb(process: int) -> float:
+    """MiB of memory that a process holds."""
+    return int(status_of(process)["VmRSS"].split()[0]) / 1024
+
+
+def memory_available() -> float:
+    """The share of this machine's memory that programs could still get."""
+    found = {}
+    with open("/proc/meminfo") as file:
+        for line in file:
+            name, _, value = line.partition(":")
+            found[name] = int(value.split()[0])
+    return found.get("MemAvailable", found["MemTotal"]) / found["MemTotal"]
+
+
+def _shared_memory(process: int) -> list[str]:
+    with open(f"/proc/{process}/maps") as file:
+        lines = [line.split(maxsplit=5) for line in file]
+    return sorted({
+        (line[5].strip() if len(line) > 5 else "memory")
+        for line in lines
+        if line[1][1] == "w" and line[1][3] == "s"
+    })  # fmt: skip
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

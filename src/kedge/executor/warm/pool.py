@@ -1,0 +1,353 @@
+"""What one Kedge process keeps warm, and how it gets a fork for a call.
+
+    with Pool() as pool:
+        job = Job(..., pool=pool)
+
+A pool starts its keeper with the first call and ends it when it is closed, or when its process ends. Many
+threads may use one.
+"""
+
+import contextlib
+import json
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, final
+
+from kedge import digest, home
+from kedge.contract.variables import THREAD_POOLS
+from kedge.data import Data, asdict
+from kedge.executor import cgroups, identity, plan, seccomp
+from kedge.executor.bubblewrap import USER_ID
+from kedge.executor.descriptors import numbers_in_child
+from kedge.executor.processes import wait_readable
+from kedge.executor.variables import program_variables
+from kedge.executor.warm import messages, mounting, slot
+from kedge.executor.warm.box import LINE
+
+if TYPE_CHECKING:
+    from kedge.contract.workspace import Workspace
+    from kedge.executor.job import Job
+    from kedge.task.payload import Forkable, Process
+
+_HERE: Final = os.path.dirname(os.path.abspath(__file__))
+_KEEPER: Final = os.path.join(_HERE, "keeper.py")
+_ZYGOTE: Final = os.path.join(_HERE, "zygote.py")
+_SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
+
+_KERNEL: Final = (5, 12)  # mount_setattr(2)
+_START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
+_END_S: Final = 5.0  # for it to end, with all that it holds
+
+# Variables that differ from call to call: a module that asks for one while it is imported runs cold.
+_OF_A_CALL: Final = ("KEDGE_RUN_ID", "KEDGE_FUNCTION")
+
+
+class NotWarmError(Exception):
+    """A call has to run cold. The message says why, as a clause; it is empty where that is no news."""
+
+
+class Taken(Data):
+    """A fork that waits for its call, held back.
+
+    Args:
+        line: to the keeper.
+        call: to the fork.
+        stdout, stderr: what it writes.
+        ended: readable once it has ended.
+        process: its number.
+        first: the number of its slot's first process, with which the kernel kills all in the slot.
+        first_ended: a descriptor of that.
+        account: the user number that it has on the host.
+        group: its control group, None where there is none.
+        plan: what it sees besides the run's own folders.
+    """
+
+    line: socket.socket
+    call: socket.socket
+    stdout: int
+    stderr: int
+    ended: int
+    process: int
+    first: int
+    first_ended: int
+    account: int
+    group: cgroups.Group | None
+    plan: plan.MountPlan
+
+
+@final
+class Pool:
+    """Warm processes, by what they have imported. Closed by `close`, or at the end of a `with` block."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._keeper: tuple[int, socket.socket] | None = None
+        self._lines: list[socket.socket] = []
+        self._cold: dict[str, str] = {}
+        self._plans: dict[str, plan.MountPlan] = {}
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _where: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the keeper and with it everything that was kept; calls that go on are killed."""
+        with self._lock:
+            self._closed = True
+            lines, self._lines = self._lines, []
+            for line in lines:
+                line.close()
+            keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        process, main = keeper
+        ended = os.pidfd_open(process)
+        main.close()
+        if not wait_readable(ended, _END_S):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(ended, signal.SIGKILL)
+        os.close(ended)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process, 0)
+
+    def plan_of(self, payload: "Process", job: "Job") -> tuple[str, plan.MountPlan]:
+        """The key of what a call can share with others, and what is mounted for all of these.
+
+        Raises:
+            NotWarmError: it was tried and cannot be kept warm.
+            UsageError, Unavailable: a path that cannot be shown.
+        """
+        forkable = payload.forkable
+        assert forkable is not None
+        key = _key(payload, forkable, job)
+        if key in self._cold:
+            raise NotWarmError("")
+        if key not in self._plans:
+            self._plans[key] = plan.make_box(
+                payload.root,
+                job.workspace.package,
+                uid=USER_ID,
+                gid=USER_ID,
+                network=job.network,
+                paths=(*job.paths, _ZYGOTE),
+            )
+        return key, self._plans[key]
+
+    def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
+        """A fork for one call, with the folders and files of `workspace` mounted.
+
+        The first one of a key waits until its module is imported.
+
+        Raises:
+            NotWarmError: there is none to be had.
+        """
+        line = self._line()
+        try:
+            answer, given = self._taken(line, key, payload, job, workspace)
+        except BaseException as error:
+            line.close()
+            if isinstance(error, NotWarmError) and str(error):
+                self._cold[key] = str(error)
+            raise
+        stdout, stderr, ended, first_ended = given[1:]
+        return Taken(
+            line,
+            socket.socket(fileno=given[0]),
+            *(stdout, stderr, ended),
+            answer["process"],
+            answer["first"],
+            first_ended,
+            answer["account"],
+            pickle.loads(answer["group"]),
+            self._plans[key],
+        )
+
+    def give_back(self, taken: Taken) -> None:
+        """Let go of a fork: its slot may be used again."""
+        taken.call.close()
+        for descriptor in (taken.stdout, taken.stderr, taken.ended, taken.first_ended):
+            os.close(descriptor)
+        try:
+            messages.send(taken.line, ("done",))
+        except OSError:
+            taken.line.close()
+            return
+        with self._lock:
+            if not self._closed:
+                self._lines.append(taken.line)
+                return
+        taken.line.close()
+
+    def _taken(
+        self,
+        line: socket.socket,
+        key: str,
+        payload: "Process",
+        job: "Job",
+        workspace: "Workspace",
+    ) -> tuple[dict[str, Any], list[int]]:
+        request = {
+            "folder": workspace.folder,
+            "files": [
+                (os.path.realpath(file.source), f"{plan.WORKSPACE}/{file.name}")
+                for file in workspace.files
+            ],
+        }
+        for _ in range(2):
+            what, *words, given = _ask(line, job, "call", key, request)
+            if what == "called":
+                return words[0], given
+            if what == "failed":
+                raise NotWarmError("")  # a run of its own says what is the matter
+            if what == "unknown":
+                wanted = _wanted(payload, job, self._plans[key])
+                what, *words, _ = _ask(line, job, "open", key, wanted)
+            if what == "cold":
+                if not words[0]:  # importing it fails: each run of its own says how
+                    self._cold[key] = ""
+                raise NotWarmError(words[0])
+        raise NotWarmError("")
+
+    def _line(self) -> socket.socket:
+        """A line of this thread's own to the keeper, which is started if there is none."""
+        with self._lock:
+            if self._closed:
+                raise NotWarmError("")
+            if self._lines:
+                return self._lines.pop()
+            if self._keeper is None:
+                self._keeper = _start()
+            mine, theirs = messages.pair()
+            with theirs:
+                try:
+                    messages.send(self._keeper[1], ("line",), (theirs.fileno(),))
+                except OSError:  # it was killed: the next call starts another
+                    mine.close()
+                    self._bury()
+                    raise NotWarmError("") from None
+            return mine
+
+    def _bury(self) -> None:
+        if self._keeper is not None:
+            process, main = self._keeper
+            main.close()
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(process, 0)
+            self._keeper = None
+
+
+def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:
+    """What two calls have in common that can be forked from one process."""
+    resources = job.resources
+    return digest.of_json([
+        *(forkable.runner, forkable.module, asdict(payload.root), dict(payload.env)),
+        *(job.workspace.package, job.package, job.network, job.paths),
+        *(resources.cpu, resources.memory_mb, resources.pids),
+    ])  # fmt: skip
+
+
+def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str, Any]:
+    """All that the keeper is to know for a box."""
+    forkable = payload.forkable
+    assert forkable is not None
+    found = program_variables(payload, job, plan.WORKSPACE)
+    variables = {name: str(value) for name, value in found.items()}
+    for name in _OF_A_CALL:
+        del variables[name]
+    variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
+    instructions = {
+        "program": _ZYGOTE,
+        "line": LINE,
+        "module": forkable.module,
+        "filter": seccomp.entered_filter().hex(),
+    }
+    return {
+        "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
+        "variables": variables,
+        "entries": mounting.plain(mounts.entries),
+        "shown": mounts.below(*slot.COVERED),
+        "uid": USER_ID,
+        "network": job.network,
+        "resources": tuple(vars(job.resources).values()),
+    }
+
+
+def _ask(line: socket.socket, job: "Job", *message: Any) -> tuple[Any, ...]:
+    """The keeper's answer, and its descriptors last.
+
+    Raises:
+        NotWarmError: there is none before a stop is asked for, or the run's time is over.
+    """
+    timeout = job.resources.timeout
+    try:
+        messages.send(line, message)
+        poll = select.poll()
+        poll.register(line, select.POLLIN)
+        poll.register(job.cancel.fileno(), select.POLLIN)
+        ready = poll.poll(None if timeout is None else timeout * 1000)
+        if all(descriptor != line.fileno() for descriptor, _ in ready):
+            raise NotWarmError("" if ready else "importing its module takes longer than a run may")
+        found = messages.receive(line)
+    except OSError:
+        found = None
+    if found is None:
+        raise NotWarmError("")
+    return (*found[0], found[1])
+
+
+def _start() -> tuple[int, socket.socket]:
+    """A keeper of this process, and the line to it.
+
+    Raises:
+        NotWarmError: it cannot be started.
+    """
+    found = cgroups.found_here()
+    main, theirs = messages.pair()
+    owner = os.pidfd_open(os.getpid())
+    places = numbers_in_child((theirs.fileno(), owner))
+    line, own = places.values()
+    variables = {"PATH": os.environ.get("PATH", os.defpath), "KEDGE_HOME": home.home()}
+    try:
+        process = os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-I", "-S", _KEEPER, _SOURCE, str(line), str(own)],
+            variables,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+            ],
+            setsid=True,
+            setsigmask=(),
+        )
+    except OSError as error:
+        main.close()
+        raise NotWarmError(f"its keeper cannot be started ({error.strerror})") from error
+    finally:
+        theirs.close()
+        os.close(owner)
+    try:
+        messages.send(main, found)
+        if wait_readable(main.fileno(), _START_S) and messages.receive(main) is not None:
+            return process, main
+    except OSError:
+        pass
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    main.close()
+    raise NotWarmError("its keeper cannot be started here")

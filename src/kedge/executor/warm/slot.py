@@ -1,0 +1,115 @@
+"""The namespaces of one call at a time, held by their first process: light and trusted.
+
+Between two calls everything that a call could have changed is made anew. Only when the call and all that it started
+have ended is a slot used again; else its first process is killed, and with it the kernel kills what is left.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import struct
+from typing import Final
+
+from kedge.executor.plan import WORKSPACE
+from kedge.executor.warm import kernel, messages, mounting
+
+PLACES: Final = (f"{WORKSPACE}/in", f"{WORKSPACE}/out", f"{WORKSPACE}/scratch", "/tmp")
+SHARED_MEMORY: Final = "/dev/shm"
+COVERED: Final = ("/tmp", SHARED_MEMORY)  # where something of the host may be shown
+
+_SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 1, 64
+_PROTOCOLS: Final = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")
+
+
+def serve(line: socket.socket, shown: tuple[str, ...], network: bool) -> None:
+    """Hold a slot until the keeper closes the line.
+
+    It says `up`, and is told `joined` once it is in the control group of its calls. Then it is told, over and over:
+
+    - `fresh`: make everything anew for a call; it answers `fresh`, or `busy` if anybody is left;
+    - `mount` with the megabytes of shared memory, and the call's folders as detached mounts: `mounted`;
+    - `show` with places, and files as detached mounts: `mounted`;
+    - `look`: whether anybody is left: `empty` or `busy`.
+
+    Args:
+        line: to the keeper.
+        shown: what of the host is shown below the folders that a call gets its own of.
+        network: whether calls share the machine's network.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    kernel.let_be_seen()
+    line.send(b"up")
+    if line.recv(16) != b"joined":
+        return
+    os.unshare(os.CLONE_NEWNS | os.CLONE_NEWCGROUP)
+    mounting.mount_processes("/proc")
+    pristine = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    begun = False
+    while (message := messages.receive(line)) is not None:
+        (what, *words), descriptors = message
+        if what == "mount":
+            _mount(*words, shown, descriptors)
+            line.send(b"mounted")
+        elif what == "show":
+            _attach(*words, descriptors)
+            line.send(b"mounted")
+        elif not _is_empty():
+            line.send(b"busy")
+        elif what == "look":
+            line.send(b"empty")
+        else:
+            _renew(pristine, network=not network and not begun, begun=begun, shared=network)
+            begun = True
+            line.send(b"fresh")
+
+
+def _is_empty() -> bool:
+    """Whether nobody is left but this process."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+    except ChildProcessError:
+        return True
+    return False
+
+
+def _renew(pristine: int, *, network: bool, begun: bool, shared: bool) -> None:
+    os.setns(pristine, os.CLONE_NEWNS)
+    spaces = os.CLONE_NEWNS | os.CLONE_NEWIPC
+    if network or (begun and not shared and _has_sockets()):
+        spaces |= os.CLONE_NEWNET
+    os.unshare(spaces)
+    if spaces & os.CLONE_NEWNET:
+        _start_loopback()
+
+
+def _has_sockets() -> bool:
+    """Whether the kernel still keeps something of connections that were closed."""
+    for name in _PROTOCOLS:
+        try:
+            with open(f"/proc/net/{name}") as file:
+                if len(file.readlines()) > 1:
+                    return True
+        except OSError:
+            continue
+    return False
+
+
+def _start_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        wanted = struct.pack("16sH22x", b"lo", _IFF_UP | _IFF_RUNNING)
+        fcntl.ioctl(asking, _SIOCSIFFLAGS, wanted)
+
+
+def _mount(memory_mb: int, shown: tuple[str, ...], descriptors: list[int]) -> None:
+    hidden = [kernel.detached(path, recursive=True) for path in shown]
+    mounting.mount_memory(SHARED_MEMORY, memory_mb)
+    _attach(PLACES, descriptors)
+    _attach(shown, hidden)
+
+
+def _attach(places: tuple[str, ...], descriptors: list[int]) -> None:
+    for descriptor, place in zip(descriptors, places, strict=True):
+        kernel.attach(descriptor, place)
+        os.close(descriptor)
