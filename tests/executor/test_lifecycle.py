@@ -243,6 +243,25 @@ def test_a_killed_caller_takes_its_run_along(person, kind, marker) -> None:
     assert run_id not in cgroups.named()
 
 
+def test_a_caller_killed_before_its_program_begins_starts_nothing(person, marker) -> None:
+    seconds, living = marker
+    request = {
+        "base": str(person.base),
+        "argv": ["sh", "-c", "echo > out/begun; exec sleep $0", seconds],
+        "die_while_it_is_held_back": True,
+        "run_id": (run_id := os.urandom(6).hex()),
+    }
+    caller = subprocess.run(
+        person.command(), input=json.dumps(request), capture_output=True, text=True, check=False
+    )
+    assert caller.returncode == -signal.SIGKILL, caller.stderr
+    wait_until(lambda: len(living()) == 1)  # bubblewrap's own that is in the namespaces
+    threading.Event().wait(0.5)  # in which it would begin
+    clear(run_id)
+    assert living() == []
+    assert not list(person.base.glob("run-*/work/out/begun"))
+
+
 def wait_until(condition, seconds: float = 20) -> None:
     event = threading.Event()
     for _ in range(int(seconds * 100)):

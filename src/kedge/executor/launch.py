@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, final
 
 from kedge.errors import Lost, StartFailed
-from kedge.executor import processes, seccomp
+from kedge.executor import marks, processes, seccomp
 from kedge.executor.bubblewrap import Bubblewrap, arguments, becoming
 from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child, streams
 from kedge.executor.identity import Identity
@@ -37,13 +37,15 @@ def start(
     identity: Identity | None,
     limits: Limits,
     *,
+    mark: int | None = None,
     join: Callable[[int], None] = lambda _: None,
     terminal: bool = False,
 ) -> "Sandboxed":
     """Start `argv` in a sandbox made from `plan`.
 
     bubblewrap is held back between its birth and its work, so that limits apply from the first
-    instruction on.
+    instruction on. Should this process be killed meanwhile, it stays held back, until somebody kills what
+    bears the run's mark.
 
     Args:
         bubblewrap: what the probe found.
@@ -52,6 +54,7 @@ def start(
         variables: all of its environment.
         identity: the account to become, for root; None for an ordinary user.
         limits: RLIMIT_* → (soft, hard) of everything inside.
+        mark: the run's (`kedge.executor.marks`).
         join: called with the first process of the sandbox while it is held back, to bring it, and with
             it all that it will start, under further limits.
         terminal: whether it has the streams and the session of this process, as somebody's shell, in place
@@ -71,6 +74,7 @@ def start(
             argv,
             variables,
             as_root=identity is not None,
+            mark=mark,
             terminal=terminal,
         )
     except BaseException:
@@ -92,6 +96,7 @@ def _start(
     variables: Mapping[str, str],
     *,
     as_root: bool,
+    mark: int | None,
     terminal: bool,
 ) -> tuple["Sandboxed", int]:
     """The program, held back until `release` is called with the descriptor that comes with it."""
@@ -107,7 +112,7 @@ def _start(
     }
     listed = mine.memory(b"")
     theirs = (status_end, hold_end, rules, listed, *texts.values())
-    places = numbers_in_child(theirs)
+    places = numbers_in_child((*theirs, hold))
     options = [
         *arguments(
             bubblewrap,
@@ -120,24 +125,27 @@ def _start(
         *("--seccomp", str(places[rules])),
         *("--json-status-fd", str(places[status_end])),
         *("--block-fd", str(places[hold_end])),
+        # The other end too: what is held back goes on when nobody has it any more.
+        *("--sync-fd", str(places[hold])),
     ]
     os.write(listed, b"".join(os.fsencode(option) + b"\0" for option in options))
     os.lseek(listed, 0, os.SEEK_SET)
     try:
-        outer = os.posix_spawn(
-            bubblewrap.path,
-            ["bwrap", "--args", str(places[listed]), "--", *argv],
-            {},
-            file_actions=[
-                # A descriptor of the caller's is a way out of the sandbox, or a secret.
-                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
-                *(() if terminal else streams(stdout_end, stderr_end)),
-                *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
-            ],
-            setsid=not terminal,
-            setsigmask=(),
-            setsigdef=_INHERITED_SIGNALS,
-        )
+        with marks.inherited(mark):
+            outer = os.posix_spawn(
+                bubblewrap.path,
+                ["bwrap", "--args", str(places[listed]), "--", *argv],
+                {},
+                file_actions=[
+                    # A descriptor of the caller's is a way out of the sandbox, or a secret.
+                    *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
+                    *(() if terminal else streams(stdout_end, stderr_end)),
+                    *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+                ],
+                setsid=not terminal,
+                setsigmask=(),
+                setsigdef=_INHERITED_SIGNALS,
+            )
     except OSError as error:
         raise StartFailed(
             f"{bubblewrap.path!r} could not be started: {error.strerror}",

@@ -9,14 +9,16 @@ import hashlib
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 RLIMIT_LOCKS = 10  # <asm-generic/resource.h>; Python's `resource` has no name for it
 
 _LINE = b"\nMax file locks "
 _ENDED = (b"Z", b"X")
+_marking = threading.Lock()  # limits belong to the whole process
 _PAUSE_S = (
     0.001  # between two rounds of killing: a kill takes effect at once, but not in this instant
 )
@@ -27,6 +29,21 @@ def of(run_id: str) -> int | None:
     if resource.getrlimit(RLIMIT_LOCKS)[1] != resource.RLIM_INFINITY:
         return None
     return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=7).digest()) + 1
+
+
+@contextmanager
+def inherited(mark: int | None) -> Iterator[None]:
+    """A block in which whatever this process starts bears `mark` from its first instant on."""
+    if mark is None:
+        yield
+        return
+    with _marking:
+        before = resource.getrlimit(RLIMIT_LOCKS)
+        resource.setrlimit(RLIMIT_LOCKS, (mark, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(RLIMIT_LOCKS, before)
 
 
 def kill_all(mark: int, patience_s: float) -> list[int]:

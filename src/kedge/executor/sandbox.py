@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
 from kedge.errors import Unavailable
-from kedge.executor import identity, launch, limits, plan, probe
+from kedge.executor import identity, launch, limits, marks, plan, probe
 from kedge.executor.base import Executor, Usable
 from kedge.executor.bounds import Bounds, bounded
 from kedge.executor.bubblewrap import USER_ID
@@ -117,6 +117,7 @@ def start(
             own_account=account is not None,
             own_namespace=True,
         ),
+        mark=marks.of(job.run_id),
         join=lambda process: limits.hold(process, job, bounds.group),
         terminal=terminal,
     )
