@@ -51,11 +51,11 @@ class SandboxExecutor(Executor):
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         if job.pool is not None and payload.forkable is not None:
-            from kedge.executor.warm import forked
+            from kedge.executor.warm import forked, pool
 
             try:
                 return forked.execute(job.pool, payload, job)
-            except forked.NotWarmError as why:
+            except pool.NotWarmError as why:
                 if str(why):
                     job.on_notice(f"`{payload.forkable.module}` runs cold: {why}")
         with ExitStack() as after:

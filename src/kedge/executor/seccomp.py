@@ -227,12 +227,14 @@ def entered_filter(machine: str | None = None) -> bytes:
         Unavailable: there is no filter for this processor.
     """
     known = _known(machine)
-    return _packed([
-        (_LOAD, 0, 0, _NUMBER),
-        (_EQUAL, 0, 1, known.setns),
-        _REFUSE,
-        (_RETURN, 0, 0, _ALLOW),
-    ])
+    return _packed(
+        [
+            (_LOAD, 0, 0, _NUMBER),
+            (_EQUAL, 0, 1, known.setns),
+            _REFUSE,
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    )
 
 
 def _known(machine: str | None) -> _Machine:

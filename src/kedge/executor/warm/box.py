@@ -58,7 +58,13 @@ class Started(Data):
 
 
 def start(
-    root: str, entries: list[Entry], uid: int, account: int, program: Program, *, network: bool
+    root: str,
+    entries: list[Entry],
+    uid: int,
+    account: tuple[int, int],
+    program: Program,
+    *,
+    network: bool,
 ) -> Started:
     """Make a box.
 
@@ -66,7 +72,7 @@ def start(
         root: an empty folder to mount at; only this box will see what is there.
         entries: its mounts.
         uid: the user and group number inside.
-        account: which number of this process's user namespace that is.
+        account: which user and which group of this process's user namespace that is.
         program: what becomes its zygote.
         network: whether it shares this process's network.
 
@@ -92,8 +98,8 @@ def start(
         raise
     for name, text in (
         ("setgroups", "deny"),
-        ("uid_map", f"{uid} {account} 1"),
-        ("gid_map", f"{uid} {account} 1"),
+        ("uid_map", f"{uid} {account[0]} 1"),
+        ("gid_map", f"{uid} {account[1]} 1"),
     ):
         with open(f"/proc/{first}/{name}", "w") as file:
             file.write(text)
@@ -141,7 +147,6 @@ def _begin(
         _or_end(_init, control, line, program, network)
     control.close()
     line.close()
-    _close_all_but()
     kernel.keep_capabilities()
     while True:
         try:

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 from kedge.contract.ownership import remove
 from kedge.data import replace
@@ -18,7 +18,7 @@ from kedge.executor.job import Ended, Job
 from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages, slot
-from kedge.executor.warm.pool import NotWarmError, Pool, Taken
+from kedge.executor.warm.pool import Pool, Taken
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import Process
 
@@ -45,7 +45,7 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         taken = pool.take(key, payload, job, found)
         after.callback(pool.give_back, taken)
         if identity.needed():
-            lend(job, identity.Identity(taken.account, taken.account), after)
+            lend(job, identity.Identity(*taken.account), after)
         group = None if taken.group is None else _Shared(taken.group)
         bounds = Bounds(job, group, writable(job))
         after.callback(bounds.close)
@@ -116,7 +116,6 @@ class Forked:
         self._taken = taken
         self._killed = False
         self._settled = False
-        self._io = processes.open_io(taken.process)
         self.began: float | None = time.monotonic()
         _tell(taken, payload, job)
 
@@ -166,9 +165,6 @@ class Forked:
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
         usage = self._end()
-        read = written = None
-        if self._io is not None:
-            read, written = processes.io_bytes(self._io)
         status = processes.exit_status(self.ended)
         if status is None and usage is not None:
             status = usage[0]
@@ -182,10 +178,10 @@ class Forked:
             started=True,
             exit_code=code,
             signal=number,
-            cpu_s=usage[1] if usage is not None else None,
+            cpu_s=usage[1] / 1e6 if usage is not None else None,
             peak_memory_mb=usage[2] / 1024 if usage is not None else None,
-            read_bytes=read,
-            written_bytes=written,
+            read_bytes=usage[3] if usage is not None else None,
+            written_bytes=usage[4] if usage is not None else None,
         )
 
     def close(self) -> None:
@@ -195,12 +191,9 @@ class Forked:
             processes.wait_readable(self.ended, KILL_PATIENCE_S)
             with suppress(Lost):
                 self._end()
-        if self._io is not None:
-            os.close(self._io)
-            self._io = None
 
-    def _end(self) -> tuple[int, float, int] | None:
-        """Until nothing of the call is left: its wait status, CPU seconds, and KiB of memory at most."""
+    def _end(self) -> tuple[int, ...] | None:
+        """Until nothing of the call is left: what it used, see `kedge.executor.warm.states.Slot`."""
         self._settled = True
         line = self._taken.line
         try:
@@ -215,7 +208,7 @@ class Forked:
             found = None
         if found is None:  # the keeper was killed, and everything with it
             return None
-        usage: tuple[int, float, int] | None = found[0][1]
+        usage: tuple[int, ...] | None = found[0][1]
         return usage
 
 
@@ -234,5 +227,3 @@ def _tell(taken: Taken, payload: Process, job: Job) -> None:
         taken.call.send(str(len(data)).encode())
         for start in range(0, len(data), _PACKET):
             taken.call.send(data[start : start + _PACKET])
-
-

@@ -33,7 +33,7 @@ from kedge import home
 from kedge.environment import folders
 from kedge.executor import cgroups, identity, limits, processes, seccomp
 from kedge.executor.warm import box as boxes
-from kedge.executor.warm import kernel, looks, messages, mounting, slot
+from kedge.executor.warm import kernel, looks, messages, mounting
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
 from kedge.executor.watch import KILL_PATIENCE_S
 from kedge.task.resources import Resources
@@ -132,7 +132,9 @@ class Keeper:
             self._done(line)
         line.close()
 
-    def _answer(self, line: socket.socket | None, *message: Any, give: tuple[int, ...] = ()) -> None:
+    def _answer(
+        self, line: socket.socket | None, *message: Any, give: tuple[int, ...] = ()
+    ) -> None:
         if line is not None:
             with suppress(OSError):  # it hung up, which will be heard
                 messages.send(line, message, give)
@@ -147,7 +149,9 @@ class Keeper:
             try:
                 self._start(box)
             except OSError as error:
-                said = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+                said = f"{error.strerror or error}" + (
+                    f": {error.filename}" if error.filename else ""
+                )
                 self._remove(box, f"the kernel refuses what that needs ({said})")
         elif box.is_ready:
             self._answer(line, "ready", box.memory_mb)
@@ -157,9 +161,10 @@ class Keeper:
     def _start(self, box: Box) -> None:
         wanted = box.wanted
         box.group = self._group(box, box.resources)
-        box.account = os.geteuid()
+        box.account = os.geteuid(), os.getegid()
         if identity.needed():
-            box.account = box.after.enter_context(identity.claimed()).uid
+            claimed = box.after.enter_context(identity.claimed())
+            box.account = claimed.uid, claimed.gid
         program = boxes.Program(
             argv=tuple(wanted["argv"]),
             variables=wanted["variables"],
@@ -211,7 +216,7 @@ class Keeper:
             self._remove(box, "")
         elif said == [b"ready"] and not box.is_ready:
             self._imported(box, started.first)
-        elif len(said) == 4:
+        elif len(said) == 6:
             self._note_end(box, said)
 
     def _imported(self, box: Box, first: int) -> None:
@@ -514,7 +519,7 @@ class Keeper:
         one.let_go()
 
     def _look(self, line: socket.socket) -> None:
-        """Its fork has ended: is anybody left?"""
+        """Its fork has ended: see whether anybody is left."""
         one = self.taken.get(line)
         if one is None or one.step == "killed" or one.line is None:
             self._answer(line, "ended", one.usage if one is not None else None)
@@ -526,12 +531,12 @@ class Keeper:
     def _note_end(self, box: Box, said: list[bytes]) -> None:
         """What the zygote says of how a fork ended; believed as far as it matters to its own package."""
         try:
-            number, status, cpu_s, peak = int(said[0]), int(said[1]), float(said[2]), int(said[3])
+            number, status, microseconds, *counts = map(int, said)
         except ValueError:
             return
         one = box.slots.get(number)
-        if one is not None and 0 <= status <= 0xFFFF and 0 <= cpu_s < 1e9 and 0 <= peak < 1 << 40:
-            one.usage = (status, cpu_s, peak)
+        if one is not None and min(microseconds, *counts) >= 0:
+            one.usage = (status & 0xFFFF, microseconds, *counts)
             self._ended(one)
 
     def _ended(self, one: Slot) -> None:

@@ -34,7 +34,13 @@ CAP_SYS_ADMIN: Final = 21
 _LAST_CAPABILITY = "/proc/sys/kernel/cap_last_cap"
 _CAPABILITY_VERSION_3 = 0x20080522
 
-_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 22, 24, 38, 47
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = (
+    4,
+    22,
+    24,
+    38,
+    47,
+)
 _PR_CAP_AMBIENT_RAISE = 2
 _SECCOMP_MODE_FILTER = 2
 
@@ -42,7 +48,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def mount(source: str, target: str, kind: str | None, flags: int = 0, options: str = "") -> None:
-    """mount(2)."""
+    """Show a file system, or with MS_BIND a part of one that is shown already, at `target`."""
     _checked(
         _LIBC.mount(
             os.fsencode(source),

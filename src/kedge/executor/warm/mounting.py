@@ -30,8 +30,7 @@ _STANDARD: Final = (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/
 def plain(entries: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
     """The entries as plain data, for a message."""
     return [
-        (type(one).__name__, *(getattr(one, name) for name in one.__fields__))
-        for one in entries
+        (type(one).__name__, *(getattr(one, name) for name in one.__fields__)) for one in entries
     ]
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 from kedge import digest, home
 from kedge.contract.variables import THREAD_POOLS
 from kedge.data import Data, asdict
-from kedge.executor import cgroups, identity, plan, seccomp
+from kedge.executor import cgroups, plan, seccomp
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.descriptors import numbers_in_child
 from kedge.executor.processes import wait_readable
@@ -63,7 +63,7 @@ class Taken(Data):
         process: its number.
         first: the number of its slot's first process, with which the kernel kills all in the slot.
         first_ended: a descriptor of that.
-        account: the user number that it has on the host.
+        account: the user and group number that it has on the host.
         group: its control group, None where there is none.
         plan: what it sees besides the run's own folders.
     """
@@ -76,7 +76,7 @@ class Taken(Data):
     process: int
     first: int
     first_ended: int
-    account: int
+    account: tuple[int, int]
     group: cgroups.Group | None
     plan: plan.MountPlan
 
@@ -282,7 +282,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "shown": mounts.below(*slot.COVERED),
         "uid": USER_ID,
         "network": job.network,
-        "resources": tuple(vars(job.resources).values()),
+        "resources": asdict(job.resources),
     }
 
 
@@ -320,7 +320,9 @@ def _start() -> tuple[int, socket.socket]:
     owner = os.pidfd_open(os.getpid())
     places = numbers_in_child((theirs.fileno(), owner))
     line, own = places.values()
-    variables = {"PATH": os.environ.get("PATH", os.defpath), "KEDGE_HOME": home.home()}
+    # Of the variables only what its interpreter needs: the others may be secrets.
+    variables = {name: value for name, value in os.environ.items() if name.startswith("LD_")}
+    variables |= {"PATH": os.environ.get("PATH", os.defpath), "KEDGE_HOME": home.home()}
     try:
         process = os.posix_spawn(
             sys.executable,

@@ -49,10 +49,10 @@ def serve(line: socket.socket, shown: tuple[str, ...], network: bool) -> None:
     while (message := messages.receive(line)) is not None:
         (what, *words), descriptors = message
         if what == "mount":
-            _mount(*words, shown, descriptors)
+            _mount(words[0], shown, descriptors)
             line.send(b"mounted")
         elif what == "show":
-            _attach(*words, descriptors)
+            _attach(words[0], descriptors)
             line.send(b"mounted")
         elif not _is_empty():
             line.send(b"busy")

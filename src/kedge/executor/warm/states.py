@@ -41,7 +41,8 @@ class Slot:
         self.descriptors: list[int] = []  # the fork's streams, then its end
         self.client: socket.socket | None = None
         self.files: list[tuple[str, str]] = []
-        self.usage: tuple[int, float, int] | None = None  # wait status, CPU seconds, KiB at most
+        # Wait status, microseconds of CPU, KiB of memory at most, bytes read and written.
+        self.usage: tuple[int, ...] | None = None
         self.is_empty = False
 
     def wait_for(self, step: str, seconds: float | None = STEP_S) -> None:
@@ -66,7 +67,7 @@ class Box:
     def __init__(self, key: str, wanted: dict[str, Any]) -> None:
         self.key = key
         self.wanted = wanted
-        self.resources = Resources(*wanted["resources"])
+        self.resources = Resources(**wanted["resources"])
         self.after = ExitStack()
         self.is_ready = False
         self.is_gone = False
@@ -75,7 +76,7 @@ class Box:
         self.most = 1  # calls at once, lately
         self.started: boxes.Started | None = None
         self.group: cgroups.Group | None = None
-        self.account = 0
+        self.account = (0, 0)
         self.zygote = 0
         self.filters = 0
         self.memory_mb = 0.0

@@ -84,16 +84,15 @@ OWN_MODULES = ("ctypes", "gc", "random", "secrets", "select", "socket", "struct"
 def serve(line: socket.socket, call: Call) -> None:
     """Forks a process for each message, and tells how each ended."""
     own = -1  # opened later: what is open at first was left by the import
-    children: dict[int, tuple[int, bytes]] = {}
+    children: dict[int, tuple[int, int, bytes]] = {}
     poll = select.poll()
     poll.register(line, select.POLLIN)
     while True:
         for descriptor, _ in poll.poll():
             if descriptor != line.fileno():
                 poll.unregister(descriptor)
-                process, name = children.pop(descriptor)
+                line.send(ending(*children.pop(descriptor)))
                 os.close(descriptor)
-                line.send(ending(process, name))
                 continue
             name, descriptors = received(line)
             if not name:
@@ -102,7 +101,9 @@ def serve(line: socket.socket, call: Call) -> None:
                 own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             process = forked(own, descriptors, call)
             ended = checked(LIBC.syscall(434, process, 0))  # pidfd_open
-            children[ended] = process, name
+            # Opened now: of what has ended it shows the counts only to those who had asked before.
+            counts = os.open("/proc/{}/io".format(process), os.O_RDONLY | os.O_CLOEXEC)
+            children[ended] = process, counts, name
             poll.register(ended, select.POLLIN)
 
 
@@ -137,11 +138,17 @@ def forked(own: int, descriptors: list[int], call: Call) -> int:
     return process
 
 
-def ending(process: int, name: bytes) -> bytes:
-    """How a call ended and what it used, as words."""
+def ending(process: int, counts: int, name: bytes) -> bytes:
+    """How a call ended and what it used, as words.
+
+    They are its name, its wait status, microseconds of CPU, KiB of memory at most, bytes read, bytes written.
+    """
+    read, written = [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
+    os.close(counts)
     _, status, used = os.wait4(process, 0)
-    figures = (status, used.ru_utime + used.ru_stime, used.ru_maxrss)
-    return b" ".join([name, *(str(one).encode() for one in figures)])
+    microseconds = int((used.ru_utime + used.ru_stime) * 1e6)
+    figures = [str(one).encode() for one in (status, microseconds, used.ru_maxrss)]
+    return b" ".join([name, *figures, read, written])
 
 
 def checked(returned: int) -> int:
@@ -186,9 +193,12 @@ class Call:
         os.setsid()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        kept = line.fileno()
-        os.closerange(3, kept)
-        os.closerange(kept + 1, max(descriptors) + 64)
+        for opened in map(int, os.listdir("/proc/self/fd")):
+            if opened > 2 and opened != line.fileno():
+                try:
+                    os.close(opened)
+                except OSError:  # the one that listed the folder
+                    pass
         line.send(b"ready")  # and is looked at
         order = self.order(line)
         line.close()
@@ -241,7 +251,7 @@ def end_interpreter(runner: ModuleType) -> None:
     try:
         threading = sys.modules.get("threading")
         if threading is not None:
-            threading._shutdown()  # type: ignore[attr-defined]
+            threading._shutdown()
         __import__("atexit")._run_exitfuncs()
     except BaseException:
         runner.say(runner.standard("traceback").format_exc())
@@ -351,14 +361,14 @@ class Seeds:
                     if one is not random._inst and self.own.get(id(one)) is False:
                         found.append(one.seed)
                 elif numpy_random is not None and isinstance(one, numpy_random.BitGenerator):
-                    again = self.numpy_reseed(one, numpy_random)
+                    again = self.numpy_reseed(one)
                     if again is not None:
                         found.append(again)
             except Exception:  # an object whose class is an answer of its own: a weak proxy, a mock
                 continue
         return found
 
-    def numpy_reseed(self, generator: Any, numpy_random: Any) -> Reseed | None:
+    def numpy_reseed(self, generator: Any) -> Reseed | None:
         """What seeds a generator of numpy anew, if it was seeded by the operating system."""
         # The attribute had an underscore before numpy 1.25; there is no sequence after a legacy seed.
         sequence = getattr(generator, "seed_seq", None) or getattr(generator, "_seed_seq", None)
@@ -366,9 +376,10 @@ class Seeds:
         if not isinstance(entropy, int) or entropy not in self.drawn:
             return None
         kind = type(generator)
+        renew: Any = type(sequence).__init__  # takes new entropy
 
         def again() -> None:
-            sequence.__init__()  # with new entropy: it may be asked for children
+            renew(sequence)  # which may be asked for children
             generator.state = kind(sequence).state
 
         return again
