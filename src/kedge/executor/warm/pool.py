@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, Final, Self, final
 from kedge import digest, home
 from kedge.contract.variables import THREAD_POOLS
 from kedge.data import Data, asdict
-from kedge.executor import cgroups, plan, seccomp
+from kedge.executor import cgroups, identity, plan, seccomp
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.descriptors import numbers_in_child
 from kedge.executor.processes import wait_readable
+from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages, mounting, slot
 from kedge.executor.warm.box import LINE
@@ -154,6 +155,7 @@ class Pool:
 
         Raises:
             NotWarmError: there is none to be had.
+            StartFailed: its interpreter, or a variable, cannot be.
         """
         line = self._line()
         try:
@@ -266,6 +268,9 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     assert forkable is not None
     found = program_variables(payload, job, plan.WORKSPACE)
     variables = {name: str(value) for name, value in found.items()}
+    check_program(
+        payload.argv, variables, mounts.folder, mounts.locate, by_others=identity.needed()
+    )
     for name in _OF_A_CALL:
         del variables[name]
     variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
