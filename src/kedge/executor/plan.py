@@ -7,7 +7,7 @@ by other means reads the same entries, in order.
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from kedge.data import Data
 from kedge.errors import Unavailable, UsageError
@@ -209,6 +209,19 @@ def make_box(
 def bare_plan() -> MountPlan:
     """The least in which a program of the system starts: what a machine is tried with."""
     return MountPlan((*_system(), Processes("/proc"), Devices("/dev"), Seal("/")), "/", False)
+
+
+def as_data(entries: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
+    """Entries as plain data, for a message to another process."""
+    return [
+        (type(one).__name__, *(getattr(one, name) for name in one.__fields__)) for one in entries
+    ]
+
+
+def from_data(data: list[tuple[Any, ...]]) -> list[Entry]:
+    """The entries from `as_data`."""
+    kinds = {kind.__name__: kind for kind in get_args(Entry)}
+    return [kinds[name](*fields) for name, *fields in data]
 
 
 def system_paths() -> tuple[str, ...]:

@@ -246,6 +246,8 @@ def run(
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
+    if not prepared.description.runtime.get("warm", True):
+        pool = None
     execution = Execution(entry, task, function, observer, cancel, pool, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, waited)
 

@@ -20,9 +20,9 @@ from typing import Any, Final, NoReturn
 from kedge.data import Data
 from kedge.executor.plan import Entry
 from kedge.executor.warm import kernel, messages, mounting, slot
+from kedge.executor.warm.places import LINE
 
 HOSTNAME: Final = "kedge"
-LINE: Final = 3  # the zygote's descriptor of its line to the keeper
 
 
 class Program(Data):

@@ -17,7 +17,8 @@ from kedge.executor.cgroup import Usage
 from kedge.executor.job import Ended, Job
 from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
-from kedge.executor.warm import messages, slot
+from kedge.executor.warm import messages
+from kedge.executor.warm.places import SHARED_MEMORY
 from kedge.executor.warm.pool import Pool, Taken
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import Process
@@ -152,7 +153,7 @@ class Forked:
 
     def shared_memory(self) -> str | None:
         """Its /dev/shm as seen from here."""
-        return f"/proc/{self._taken.first}/root{slot.SHARED_MEMORY}"
+        return f"/proc/{self._taken.first}/root{SHARED_MEMORY}"
 
     def refused(self, said: bytes) -> StartFailed:
         """The error when it ended before its call began."""

@@ -31,9 +31,10 @@ if __name__ == "__main__":
 
 from kedge import home
 from kedge.environment import folders
-from kedge.executor import cgroups, identity, limits, processes, seccomp
+from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
 from kedge.executor.warm import box as boxes
-from kedge.executor.warm import kernel, looks, messages, mounting
+from kedge.executor.warm import kernel, looks, messages
+from kedge.executor.warm.places import FOLDERS
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
 from kedge.executor.watch import KILL_PATIENCE_S
 from kedge.task.resources import Resources
@@ -173,7 +174,7 @@ class Keeper:
         )
         box.started = started = boxes.start(
             self.place,
-            mounting.entries_of(wanted["entries"]),
+            plan.from_data(wanted["entries"]),
             wanted["uid"],
             box.account,
             program,
@@ -465,7 +466,7 @@ class Keeper:
         one.client, one.files = line, request["files"]
         opened: list[int] = []
         try:
-            for name in ("in", "out", "scratch", "tmp"):
+            for name in FOLDERS:
                 place = os.path.join(request["folder"], name)
                 opened.append(_mount(place, writable=name != "in"))
             messages.send(one.line, ("mount", one.resources.memory_mb), tuple(opened))

@@ -3,9 +3,8 @@
 import os
 import posixpath
 import stat
-from typing import Any, Final
+from typing import Final
 
-from kedge.executor import plan as plans
 from kedge.executor.plan import (
     Bind,
     Devices,
@@ -25,18 +24,6 @@ _TMPFS: Final = kernel.MS_NOSUID | kernel.MS_NODEV
 _ROOT_MB: Final = 16  # for generated files and mount points
 _DEVICES: Final = ("full", "null", "random", "tty", "urandom", "zero")
 _STANDARD: Final = (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2"))
-
-
-def plain(entries: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
-    """The entries as plain data, for a message."""
-    return [
-        (type(one).__name__, *(getattr(one, name) for name in one.__fields__)) for one in entries
-    ]
-
-
-def entries_of(data: list[tuple[Any, ...]]) -> list[Entry]:
-    """The entries from `plain`."""
-    return [getattr(plans, name)(*fields) for name, *fields in data]
 
 
 def make_root(root: str, entries: list[Entry]) -> None:

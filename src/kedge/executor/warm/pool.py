@@ -28,8 +28,8 @@ from kedge.executor.descriptors import numbers_in_child
 from kedge.executor.processes import wait_readable
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
-from kedge.executor.warm import messages, mounting, slot
-from kedge.executor.warm.box import LINE
+from kedge.executor.warm import messages
+from kedge.executor.warm.places import COVERED, LINE
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -283,8 +283,8 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     return {
         "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
         "variables": variables,
-        "entries": mounting.plain(mounts.entries),
-        "shown": mounts.below(*slot.COVERED),
+        "entries": plan.as_data(mounts.entries),
+        "shown": mounts.below(*COVERED),
         "uid": USER_ID,
         "network": job.network,
         "resources": asdict(job.resources),

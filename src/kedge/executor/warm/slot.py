@@ -11,12 +11,8 @@ import socket
 import struct
 from typing import Final
 
-from kedge.executor.plan import WORKSPACE
 from kedge.executor.warm import kernel, messages, mounting
-
-PLACES: Final = (f"{WORKSPACE}/in", f"{WORKSPACE}/out", f"{WORKSPACE}/scratch", "/tmp")
-SHARED_MEMORY: Final = "/dev/shm"
-COVERED: Final = ("/tmp", SHARED_MEMORY)  # where something of the host may be shown
+from kedge.executor.warm.places import PLACES, SHARED_MEMORY
 
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 1, 64
 _PROTOCOLS: Final = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6")

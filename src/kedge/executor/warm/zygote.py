@@ -376,7 +376,7 @@ class Seeds:
         if not isinstance(entropy, int) or entropy not in self.drawn:
             return None
         kind = type(generator)
-        renew: Any = type(sequence).__init__  # takes new entropy
+        renew: Any = vars(type(sequence))["__init__"]  # takes new entropy
 
         def again() -> None:
             renew(sequence)  # which may be asked for children
