@@ -19,7 +19,7 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages
 from kedge.executor.warm.places import SHARED_MEMORY
-from kedge.executor.warm.pool import Pool, Taken
+from kedge.executor.warm.pool import LIKE_A_SHELL, Pool, Taken
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import Process
 
@@ -45,6 +45,7 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         found = readable(job, _MOST_FILES, by_others=identity.needed())
         taken = pool.take(key, payload, job, found)
         after.callback(pool.give_back, taken)
+        os.chmod(private_tmp, 0o700)  # now that something may be mounted in it
         if identity.needed():
             lend(job, identity.Identity(*taken.account), after)
         group = None if taken.group is None else _Shared(taken.group)
@@ -216,7 +217,7 @@ class Forked:
 def _tell(taken: Taken, payload: Process, job: Job) -> None:
     """Let the fork make its call."""
     assert payload.forkable is not None
-    variables = program_variables(payload, job, plan.WORKSPACE)
+    variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
     threads = variables.get("OMP_NUM_THREADS", "1")
     order = {
         "env": variables,

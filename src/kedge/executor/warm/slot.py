@@ -41,6 +41,7 @@ def serve(line: socket.socket, shown: tuple[str, ...], network: bool) -> None:
     os.unshare(os.CLONE_NEWNS | os.CLONE_NEWCGROUP)
     mounting.mount_processes("/proc")
     pristine = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    _use_up_a_number()
     begun = False
     while (message := messages.receive(line)) is not None:
         (what, *words), descriptors = message
@@ -58,6 +59,17 @@ def serve(line: socket.socket, shown: tuple[str, ...], network: bool) -> None:
             _renew(pristine, network=not network and not begun, begun=begun, shared=network)
             begun = True
             line.send(b"fresh")
+
+
+def _use_up_a_number() -> None:
+    """See that no call has the process number that the zygote has in its box, which is the first after this one's.
+
+    Libraries know by their number that they are in a fork, and need new random numbers: OpenSSL does.
+    """
+    process = os.fork()
+    if process == 0:
+        os._exit(0)
+    os.waitpid(process, 0)
 
 
 def _is_empty() -> bool:
