@@ -1,5 +1,7 @@
 """Calls of sample packages, warm in one pool and cold beside it."""
 
+import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +20,13 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 
 @dataclass(frozen=True)
 class Called:
-    """What came of a call: its run, the notices, and what it wrote by stream."""
+    """What came of a call: its run, the notices, what it wrote by stream, whether a fork made it."""
 
     result: Result
     notices: tuple[str, ...]
     log: dict[str, str]
+    progress: tuple[dict[str, Any], ...]
+    is_warm: bool
 
     @property
     def outputs(self) -> dict[str, Any]:
@@ -44,6 +48,8 @@ class Called:
             "files": {port: _content(entry) for port, entry in ended.output_files.items()},
             "artifacts": {name: found["sha256"] for name, found in ended.artifacts.items()},
             "warnings": ended.warnings,
+            # The last one: of many some are left out.
+            "progress": [(one.get("step"), one.get("message")) for one in self.progress[-1:]],
             "log": {stream: _without(text, ended.id) for stream, text in self.log.items()},
         }
 
@@ -75,19 +81,24 @@ class Package:
         notices: list[str] = []
         written: dict[str, bytes] = {"stdout": b"", "stderr": b""}
 
+        events: list[dict[str, Any]] = []
+
         def note(stream: str, data: bytes) -> None:
             written[stream] += data
 
-        watching = Observer(**{"notice": notices.append, "output": note, **observer})
-        result = run(self.ready, request, watching, cancel, pool)
+        told = {"notice": notices.append, "output": note, "progress": events.append}
+        taken = len(TAKEN.by_this_thread)
+        result = run(self.ready, request, Observer(**{**told, **observer}), cancel, pool)
         log = {stream: data.decode(errors="replace") for stream, data in written.items()}
-        return Called(result, tuple(notices), log)
+        is_warm = len(TAKEN.by_this_thread) > taken
+        return Called(result, tuple(notices), log, tuple(events), is_warm)
 
 
 def _without(found: Any, run_id: str) -> Any:
-    """The same without the run's name."""
+    """The same without the run's name, places in memory, and how deep a function is called in."""
     if isinstance(found, str):
-        return found.replace(run_id, "RUN")
+        plain = re.sub(r"\b0x[0-9a-f]+", "0x", found.replace(run_id, "RUN"))
+        return re.sub(r"repeated \d+ more", "repeated more", plain)
     if isinstance(found, dict):
         return {name: _without(value, run_id) for name, value in found.items()}
     if isinstance(found, list | tuple):
@@ -108,11 +119,41 @@ def _content(entry: Any) -> Any:
     return place.name, place.read_bytes()
 
 
+class Taken(threading.local):
+    """The forks that each thread was given."""
+
+    def __init__(self) -> None:
+        self.by_this_thread: list[Any] = []
+
+
+TAKEN = Taken()
+
+
+def noted(pool: Pool) -> Pool:
+    """The same, with a note of every fork that it gives."""
+    take = pool.take
+
+    def noting(*arguments: Any) -> Any:
+        found = take(*arguments)
+        TAKEN.by_this_thread.append(found)
+        return found
+
+    pool.take = noting
+    return pool
+
+
 @pytest.fixture(scope="module")
 def pool() -> Iterator[Pool]:
     """What is kept warm for all tests of a module."""
     with Pool() as kept:
-        yield kept
+        yield noted(kept)
+
+
+@pytest.fixture
+def own_pool() -> Iterator[Pool]:
+    """What is kept warm for one test."""
+    with Pool() as kept:
+        yield noted(kept)
 
 
 @pytest.fixture

@@ -72,10 +72,17 @@ def test_a_call_ends_as_it_does_cold(calls: Any, deed: str) -> None:
     warm, cold = (call("do", deed=deed).told() for call in (calls.warm, calls.cold))
     for told in (warm, cold):
         told["outputs"] = sorted(told["outputs"])
+        if told["failure"]:  # in some are amounts, which differ
+            told["failure"] = {
+                name: told["failure"][name] for name in ("kind", "type", "traceback")
+            }
     assert warm == cold
 
 
 def test_a_call_finds_the_same_warm_and_cold(calls: Any, reference: dict[str, Any]) -> None:
     cold = calls.cold("look").outputs
     assert cold["stamp"] != reference["stamp"]
+    for state in (reference["state"], cold["state"]):
+        state["files"].pop("/tmp")  # where Kedge's own folder may be shown, and this checkout
+        state.pop("group and session")  # a call leads its own: `kedge.executor.warm.zygote`
     assert reference["state"] == cold["state"]

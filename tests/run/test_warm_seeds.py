@@ -31,7 +31,7 @@ def versioned(
 
 @pytest.fixture
 def with_numpy(package: Callable[..., Any]) -> Any:
-    return package("warm-seeds-numpy")
+    return package("warm-numpy")
 
 
 def draws(calls: Any, function: str) -> list[dict[str, Any]]:

@@ -73,7 +73,7 @@ def lowers_its_limits(_: object) -> None:
 
 
 def marks_itself_for_the_killer(_: object) -> None:
-    for path, text in (("oom_score_adj", "1000"), ("coredump_filter", "7f"), ("timerslack_ns", "1")):
+    for path, text in (("oom_score_adj", "1000"), ("coredump_filter", "0x7f")):
         with open(f"/proc/self/{path}", "w") as file:
             file.write(text)
 
@@ -198,7 +198,10 @@ def signals_everybody(_: object) -> None:
 
 def kills_its_parent(_: object) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.kill(os.getppid() or 1, signal.SIGKILL)
+    try:
+        os.kill(os.getppid() or 1, signal.SIGKILL)
+    except OSError:  # where it is another account's
+        pass
 
 
 def kills_its_group(_: object) -> None:

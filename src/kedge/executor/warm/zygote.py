@@ -54,6 +54,7 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         runner.standard("pathlib")  # which the runner wants for nearly every function with files
         make_room(runner.WORKSPACE, loaded)
         runner.CANCEL.arm()  # what is imported finds it, and may have its own way to end
+        os.chdir(runner.WORKSPACE)
         sys.path.insert(0, runner.WORKSPACE)
         variables = Variables(instructions["withheld"])
         try:
@@ -343,14 +344,14 @@ class Finalized:
                     continue
 
     def finalize(self) -> None:
-        """Has them do it, and what the call has made and left open; the newest first."""
+        """Has them do it, and what the call has made if it left anything open."""
         found = [one() for one in self.found]
         if len(descriptors_open()) > self.opened:
             found += [one for one in gc.get_objects() if has_finalizer(one)]
-        for one in found:  # before any is closed: nothing is lost that waits in another's buffer
-            if isinstance(one, io.IOBase):
-                quietly(one.flush)
-        for one in reversed(found):
+        for one in filter(is_plain_file, found):  # before any is closed that others write through
+            quietly(partial(type(one).flush, one))
+        # Plain files last, into which others write to the end: an archive its table of contents.
+        for one in sorted(found, key=is_plain_file):
             if one is not None:
                 quietly(partial(type(one).__del__, one))
 
@@ -365,6 +366,11 @@ def has_finalizer(one: object) -> bool:
 
 
 FUNCTION = type(has_finalizer)
+
+
+def is_plain_file(one: object) -> bool:
+    """Whether an object is a file of one of the kinds that `open` makes."""
+    return type(one).__module__ == "_io"
 
 
 def quietly(do: Callable[[], object]) -> None:
