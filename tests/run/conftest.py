@@ -75,9 +75,9 @@ class Package:
         request: Request,
         pool: Pool | None,
         cancel: Cancel | None = None,
-        **observer: Callable[..., Any],
+        on_ready: Callable[[], object] = lambda: None,
     ) -> Called:
-        """Any call; `observer` are more of what an Observer is told."""
+        """Any call; `on_ready` is called once it writes a line or tells its progress."""
         notices: list[str] = []
         written: dict[str, bytes] = {"stdout": b"", "stderr": b""}
 
@@ -85,10 +85,15 @@ class Package:
 
         def note(stream: str, data: bytes) -> None:
             written[stream] += data
+            on_ready()
 
-        told = {"notice": notices.append, "output": note, "progress": events.append}
+        def advance(event: dict[str, Any]) -> None:
+            events.append(event)
+            on_ready()
+
+        observer = Observer(notice=notices.append, output=note, progress=advance)
         taken = len(TAKEN.by_this_thread)
-        result = run(self.ready, request, Observer(**{**told, **observer}), cancel, pool)
+        result = run(self.ready, request, observer, cancel, pool)
         log = {stream: data.decode(errors="replace") for stream, data in written.items()}
         is_warm = len(TAKEN.by_this_thread) > taken
         return Called(result, tuple(notices), log, tuple(events), is_warm)

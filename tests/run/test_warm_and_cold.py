@@ -27,10 +27,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     *(("exits", {"how": how}) for how in ("well", "none", "three", "text", "at once")),
     *(("exits", {"how": how}) for how in ("at once, badly", "by a signal", "interrupted", "hung up")),
     *(("raises", {"what": what}) for what in ("chained", "many", "deep", "assertion", "base")),
-    ("waits", {}),
-    ("waits-asynchronously", {}),
     ("surroundings", {}),
-    ("waits-its-own-way", {}),
 ]  # fmt: skip
 
 # Those that end by themselves, and whose values can be given without the command line.
@@ -119,16 +116,37 @@ def test_a_file_that_only_its_owner_reads_goes_in(
     same(package("file-in-file-out"), "upper", source=str(tmp_path / "closed.txt"))
 
 
-@pytest.mark.parametrize("function", ["sleeps", "tidies", "ignores"])
-def test_a_call_is_cancelled_the_same_way(package: Callable[[str], Any], function: str) -> None:
-    calls, told = package("stubborn"), []
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("stubborn", "sleeps"),
+        ("stubborn", "tidies"),
+        ("stubborn", "ignores"),
+        ("warm-manners", "waits"),
+        ("warm-manners", "waits-asynchronously"),
+        ("warm-manners", "waits-its-own-way"),
+    ],
+)
+def test_a_call_is_cancelled_the_same_way(
+    package: Callable[[str], Any], name: str, function: str
+) -> None:
+    """Once it says that it is ready, by a line or by its progress."""
+    calls, told = package(name), []
     for pool in (None, calls.pool, calls.pool):
         cancel = Cancel()
-        called = calls.call(Request(function), pool, cancel, progress=lambda _: cancel.request())  # noqa: B023
+        called = calls.call(Request(function), pool, cancel, cancel.request)
         assert called.is_warm == (pool is not None)
         assert called.kind == "cancelled"
         told.append(called.told())
     assert told[0] == told[1] == told[2]
+
+
+def test_a_call_outlives_its_timeout_the_same_way(package: Callable[[str], Any]) -> None:
+    calls = package("warm-manners")
+    warm, cold = calls.warm("waits"), calls.cold("waits")
+    assert warm.is_warm
+    assert warm.kind == "timeout"
+    assert warm.told() == cold.told()
 
 
 def test_arrays_go_in_and_come_out(package: Callable[[str], Any]) -> None:

@@ -23,7 +23,7 @@ BEFORE = signal.getsignal(signal.SIGTERM)
 
 
 def end(number: int, frame: object) -> None:
-    print("in its own way")
+    os.write(1, b"in its own way\n")
     sys.exit(9)
 
 

@@ -66,6 +66,7 @@ def state() -> dict:
         "streams": [[stream.fileno(), stream.errors, stream.line_buffering, stream.closed] for stream in (sys.stdin, sys.stdout, sys.stderr)],
         "locale": locale.setlocale(locale.LC_ALL),
         "decimal": decimal.getcontext().prec,
+        "modules": sorted(sys.modules),
         "patched": [math.pi, round(1.5), json.dumps([1]), 2 + 2, os.path.basename("a/b")],
     }
 

@@ -159,10 +159,17 @@ def ending(process: int, counts: int, name: bytes) -> bytes:
     """
     read, written = [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
     os.close(counts)
-    _, status, used = os.wait4(process, 0)
-    microseconds = int((used.ru_utime + used.ru_stime) * 1e6)
-    figures = [str(one).encode() for one in (status, microseconds, used.ru_maxrss)]
+    status, usage = ctypes.c_int(), ctypes.create_string_buffer(RUSAGE.size)
+    # Not os.wait4, which imports `resource`: that may be the package's own.
+    checked(LIBC.wait4(process, ctypes.byref(status), 0, usage))
+    seconds, more, system_seconds, system_more, memory = RUSAGE.unpack(usage.raw)
+    microseconds = (seconds + system_seconds) * 1000000 + more + system_more
+    figures = [str(one).encode() for one in (status.value, microseconds, memory)]
     return b" ".join([name, *figures, read, written])
+
+
+# struct rusage: user and system time, KiB of memory at most, and 13 more.
+RUSAGE = struct.Struct("5l104x")
 
 
 def checked(returned: int) -> int:
@@ -198,7 +205,7 @@ class Call:
         self.arrived = self.signal.getsignal(SIGTERM)
         self.finalized = Finalized(len(self.kept))
         self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
-        self.pools = thread_pools()
+        self.libraries = Libraries()
         self.code = ctypes.create_string_buffer(rules, len(rules))
         address = ctypes.addressof(self.code)
         self.rules = struct.pack("@HP", len(rules) // 8, address)  # struct sock_fprog
@@ -264,8 +271,7 @@ class Call:
                 said = said[os.write(descriptor, said) :]
         for again in self.reseed:
             again()
-        for pool in self.pools:
-            pool(order["threads"])
+        self.libraries.use_threads(order["threads"])
         if self.collects:
             gc.enable()
         code = 1
@@ -274,7 +280,24 @@ class Call:
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            end_interpreter(self.runner, self.finalized, code)
+            self.end(code)
+
+    def end(self, code: int) -> None:
+        """What an interpreter does before its process ends. Does not return.
+
+        It waits for threads, calls what is registered for the end, and closes files that were left open. It
+        does not take all modules apart, which takes longer than many a call.
+        """
+        try:
+            threading = sys.modules.get("threading")
+            if threading is not None:
+                quietly(threading._shutdown)
+            quietly(__import__("atexit")._run_exitfuncs)
+            self.runner.flush_streams()
+            self.finalized.finalize()
+            self.runner.flush_streams()
+        finally:
+            self.libraries.end(code)
 
 
 class Variables:
@@ -346,7 +369,7 @@ class Finalized:
     def finalize(self) -> None:
         """Has them do it, and what the call has made if it left anything open."""
         found = [one() for one in self.found]
-        if len(descriptors_open()) > self.opened:
+        if len(os.listdir("/proc/self/fd")) > self.opened + 1:  # that which lists them
             found += [one for one in gc.get_objects() if has_finalizer(one)]
         for one in filter(is_plain_file, found):  # before any is closed that others write through
             quietly(partial(type(one).flush, one))
@@ -381,25 +404,6 @@ def quietly(do: Callable[[], object]) -> None:
         return
 
 
-def end_interpreter(runner: ModuleType, finalized: Finalized, code: int) -> None:
-    """What an interpreter does before its process ends. Does not return.
-
-    It waits for threads, calls what is registered for the end, and closes files that were left open. It does
-    not take all modules apart, which takes longer than many a call.
-    """
-    try:
-        threading = sys.modules.get("threading")
-        if threading is not None:
-            quietly(threading._shutdown)
-        quietly(__import__("atexit")._run_exitfuncs)
-        runner.flush_streams()
-        finalized.finalize()
-        runner.flush_streams()
-    finally:
-        # Not os._exit: libraries in C write out their buffers here. No thread may run Python meanwhile.
-        HELD.exit(code)
-
-
 def control(option: int, value: int) -> None:
     """prctl(2) of one number."""
     words = [ctypes.c_ulong(one) for one in (value, 0, 0, 0)]
@@ -409,40 +413,120 @@ def control(option: int, value: int) -> None:
 # ---- what a fork must not share -----------------------------------------------------------------------
 
 
-def thread_pools() -> list[Callable[[int], object]]:
-    """What sets the number of threads of the numerical libraries that were loaded with one thread each."""
-    paths = set()
-    with open("/proc/self/maps") as file:
-        for text in file:
-            path = text.rstrip("\n").partition("/")[2]
-            name = path.rpartition("/")[2]
-            if any(known in name for known in ("openblas", "mkl_rt", "gomp", "iomp", "libomp")):
-                paths.add("/" + path)
-    found = []
-    for path in sorted(paths):
-        library = ctypes.CDLL(path)
-        for name in POOL_SETTERS:
-            setter = getattr(library, name, None)
-            if setter is not None:
-                setter.argtypes, setter.restype = [ctypes.c_int], None
-                found.append(setter)
-    return found
+class Libraries:
+    """The libraries in C that the import loaded, as far as calls have to do with them."""
+
+    def __init__(self) -> None:
+        paths = mapped_files()
+        self.pools = [  # what sets the number of threads of those that were loaded with one thread each
+            function(path, name)
+            for path in paths
+            if any(known in os.path.basename(path) for known in WITH_POOLS)
+            for name in POOL_SETTERS
+        ]
+        self.flushes = [
+            function(path, "_gfortran_flush_i4") for path in paths if "libgfortran" in path
+        ]
+        self.are_quiet = all(map(is_quiet, paths))
+        self.count = libraries_loaded()
+
+    def use_threads(self, number: int) -> None:
+        """Lets them have so many."""
+        for pool in filter(None, self.pools):
+            pool(number)
+
+    def end(self, code: int) -> None:
+        """Has them write out what they keep, and ends the process.
+
+        `exit` takes all of them apart, 8 ms where scipy is loaded: so it is left out where that is known to
+        do nothing. No thread may run Python meanwhile.
+        """
+        if not self.are_quiet or libraries_loaded() != self.count:
+            HELD.exit(code)
+        for flush in filter(None, self.flushes):
+            flush(None)
+        LIBC.fflush(None)
+        os._exit(code)
 
 
-# OpenBLAS under the names by which it is built into the wheels of numpy and scipy, MKL, OpenMP.
+WITH_POOLS = ("openblas", "mkl_rt", "gomp", "iomp", "libomp")
+
+# OpenBLAS under the names by which it is built into the wheels of numpy and scipy, MKL, OpenMP. The names
+# with one more underscore are Fortran's: they take addresses.
 POOL_SETTERS = [
     *(
         "{}openblas_set_num_threads{}".format(before, after)
         for before in ("", "scipy_")
-        for after in (
-            "",
-            "64_",
-            "_64",
-        )  # those with one more underscore are Fortran's, and take addresses
+        for after in ("", "64_", "_64")
     ),
     "MKL_Set_Num_Threads",
     "omp_set_num_threads",
 ]
+
+# What has nothing to do at the end but to write out buffers, by folder and by name.
+QUIET_FOLDERS = ("numpy", "numpy.libs", "scipy", "scipy.libs")
+QUIET_LIBRARIES = [
+    "ld",
+    "libbz2",
+    "libc",
+    "libcrypto",
+    "libdl",
+    "libexpat",
+    "libffi",
+    "libgcc_s",
+    "liblzma",
+    "libm",
+    "libmpdec",
+    "libpthread",
+    "librt",
+    "libsqlite3",
+    "libssl",
+    "libstdc++",
+    "libutil",
+    "libuuid",
+    "libz",
+    "libzstd",
+]
+
+
+def is_quiet(path: str) -> bool:
+    """Whether a file is no library that has something of its own to do at the end."""
+    name = os.path.basename(path)
+    if ".so" not in name:
+        return True  # the interpreter, and data
+    _, found, below = path.rpartition("/site-packages/")
+    if found:
+        return below.partition("/")[0] in QUIET_FOLDERS
+    own = name.startswith("libpython") or path.startswith(os.path.dirname(os.__file__) + "/")
+    return own or name.partition(".")[0].partition("-")[0] in QUIET_LIBRARIES
+
+
+def mapped_files() -> list[str]:
+    """The files that are mapped, as libraries are."""
+    with open("/proc/self/maps") as file:
+        found = {text.rstrip("\n").partition("/")[2] for text in file}
+    return sorted("/" + path for path in found if path)
+
+
+def function(path: str, name: str) -> Any:
+    """A function without a value of a library that is loaded; None if it has none of that name."""
+    found = getattr(ctypes.CDLL(path), name, None)
+    if found is not None:
+        found.restype = None
+    return found
+
+
+def libraries_loaded() -> int:
+    """How many libraries have been loaded so far, in its lowest 32 bits."""
+    return int(LIBC.dl_iterate_phdr(LOADS, None))
+
+
+@ctypes.CFUNCTYPE(  # type: ignore[untyped-decorator]
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p
+)
+def LOADS(info: int, _size: int, _data: int) -> int:  # noqa: N802
+    """The number that comes with the first library; as it is not 0, no other is looked at."""
+    return ctypes.c_int.from_address(info + 32).value  # dlpi_adds, where pointers have 8 bytes
 
 
 class Seeds:
