@@ -138,6 +138,7 @@ def test_a_call_is_cancelled_the_same_way(
         assert called.is_warm == (pool is not None)
         assert called.kind == "cancelled"
         told.append(called.told())
+        told[-1]["failure"].pop("traceback")  # in which line it was when it was asked differs
     assert told[0] == told[1] == told[2]
 
 
