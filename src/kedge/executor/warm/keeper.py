@@ -9,6 +9,7 @@ over lines, one for each call that goes on at the same time (`kedge.executor.war
     call    a fork that waits, in a slot, with the call's folders mounted: answered with its descriptors
     end     the fork has ended: answered once nothing of it is left
     done    the slot may be used again
+    status  what is kept
     forget  the box of a key
 
 Every step waits in one loop: while one box imports, others serve calls.
@@ -114,6 +115,8 @@ class Keeper:
             self._look(line)
         elif what == "done":
             self._done(line)
+        elif what == "status":
+            self._answer(line, "status", [self._told_of(box) for box in self.boxes.values()])
         elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
             self._remove(box, "it was asked for")
 
@@ -139,6 +142,15 @@ class Keeper:
         if line is not None:
             with suppress(OSError):  # it hung up, which will be heard
                 messages.send(line, message, give)
+
+    def _told_of(self, box: Box) -> dict[str, Any]:
+        return {
+            "name": box.wanted["name"],
+            "memory_mb": box.memory_mb,
+            "forks": len(box.at("spare")),
+            "calls": len(box.at(*GIVEN)),
+            "idle_s": 0.0 if box.is_used() else time.monotonic() - box.used,
+        }
 
     # ---- boxes
 

@@ -105,6 +105,32 @@ class Pool:
     ) -> None:
         self.close()
 
+    def start(self) -> None:
+        """See that there is a keeper, before a call wants it; one that was killed gets a successor.
+
+        Raises:
+            NotWarmError: it cannot be started.
+        """
+        with self._lock:
+            if self._keeper is not None and os.waitpid(self._keeper[0], os.WNOHANG)[0]:
+                self._keeper[1].close()
+                self._keeper = None
+            if self._keeper is None:
+                self._keeper = _start()
+
+    def kept(self) -> list[dict[str, Any]]:
+        """What is warm now: `name`, `memory_mb`, `forks` that wait, `calls` that go on, `idle_s`."""
+        if self._keeper is None:
+            return []
+        try:
+            line = self._line()
+        except NotWarmError:
+            return []
+        with line:
+            messages.send(line, ("status",))
+            found = messages.receive(line)
+        return [] if found is None else list(found[0][1])
+
     def close(self) -> None:
         """End the keeper and with it everything that was kept; calls that go on are killed."""
         with self._lock:
@@ -281,6 +307,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "filter": seccomp.entered_filter().hex(),
     }
     return {
+        "name": f"{job.package} {forkable.module}",
         "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
         "variables": variables,
         "entries": plan.as_data(mounts.entries),
