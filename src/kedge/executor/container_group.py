@@ -43,6 +43,12 @@ class ContainerGroup:
         self._group: GroupV1 | GroupV2 | None = None
         self._seen = Usage(None, None, None, at_limit=False)
 
+    def know(self, container: str, first: int) -> None:
+        """Take what somebody found earlier: the container's id and the number of its first process."""
+        self.container, self.first = container, first
+        with suppress(OSError):
+            self._group = _group_of(first, container)
+
     def join(self, pid: int) -> None:
         """Nobody joins: the engine starts what is in it."""
 

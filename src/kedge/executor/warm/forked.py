@@ -47,7 +47,7 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         after.callback(pool.give_back, taken)
         if identity.needed():
             lend(job, identity.Identity(*taken.account), after)
-        group = None if taken.group is None else _Shared(taken.group)
+        group = None if taken.group is None else Shared(taken.group)
         bounds = Bounds(job, group, writable(job))
         after.callback(bounds.close)
         limits.hold(taken.process, job, None if group is None else group)
@@ -67,7 +67,7 @@ def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
 
 
 @final
-class _Shared:
+class Shared:
     """A slot's control group as that of one call: what earlier calls used is not counted."""
 
     def __init__(self, group: cgroups.Group) -> None:

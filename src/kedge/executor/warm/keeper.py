@@ -10,6 +10,13 @@ over lines, one for each call that goes on at the same time (`kedge.executor.war
     end     the fork has ended: answered once nothing of it is left
     done    the slot may be used again
     status  what is kept
+
+and of containers:
+
+    borrow  one that waits, or what a new one needs
+    started a new one goes on
+    show    a call's folders and files in it
+    back    the call has ended
     forget  the box of a key
 
 Every step waits in one loop: while one box imports, others serve calls.
@@ -34,8 +41,9 @@ from kedge import home
 from kedge.environment import folders
 from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
 from kedge.executor.warm import box as boxes
-from kedge.executor.warm import kernel, looks, messages
-from kedge.executor.warm.places import FOLDERS
+from kedge.executor.warm import kept_containers, kernel, looks, messages
+from kedge.executor.warm.kept_containers import KeptContainer
+from kedge.executor.warm.places import FOLDERS, PLACES
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
 from kedge.executor.watch import KILL_PATIENCE_S
 from kedge.task.resources import Resources
@@ -58,6 +66,7 @@ class Keeper:
         self.place = place
         self.boxes: dict[str, Box] = {}
         self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
+        self.containers: list[KeptContainer] = []
         self.numbers = 0
         self.over = False
         self.selector = selectors.DefaultSelector()
@@ -82,6 +91,8 @@ class Keeper:
                 self._remove(box, "the keeper ends")
             for line in list(self.taken):
                 self._done(line)
+            for container in self.containers:
+                kept_containers.end(container, _kill)
 
     def _end(self, *_: object) -> None:
         self.over = True
@@ -115,6 +126,14 @@ class Keeper:
             self._look(line)
         elif what == "done":
             self._done(line)
+        elif what == "borrow":
+            self._borrow(line, *words)
+        elif what == "started":
+            self._started(line, words[0], words[1], descriptors[0])
+        elif what == "show":
+            self._show(line, *words)
+        elif what == "back":
+            self._take_back(line, clean=words[0])
         elif what == "status":
             self._answer(line, "status", [self._told_of(box) for box in self.boxes.values()])
         elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
@@ -134,6 +153,7 @@ class Keeper:
                     one.client = None
         if line in self.taken:
             self._done(line)
+        self._take_back(line, clean=False)
         line.close()
 
     def _answer(
@@ -296,6 +316,9 @@ class Keeper:
                 box.most = 1
                 for one in box.at("spare")[SPARES:]:
                     self._drop(one)
+        for container in [one for one in self.containers if one.client is None]:
+            if now - container.used > IDLE_S or looks.memory_available() < PRESSURE:
+                self._drop_container(container)
         idle = sorted(
             (box for box in self.boxes.values() if not box.is_used()), key=lambda box: box.used
         )
@@ -570,6 +593,70 @@ class Keeper:
         self._drop(one)
         if not box.is_gone:
             self._fill(box)
+
+    # ---- containers
+
+    def _borrow(self, line: socket.socket, key: str, kind: str) -> None:
+        """A container for a call: one that waits, or what a new one needs."""
+        for one in self.containers:
+            if one.key == key and one.client is None and one.first >= 0:
+                one.client = line
+                self._answer(line, "lent", one.told)
+                return
+        parent = home.folder(folders.TEMPORARIES)
+        one = kept_containers.made(key, line, kind, parent)
+        self.containers.append(one)
+        name = folders.name_of(one.place)
+        told = {"name": name, "place": one.place, "account": one.account, "waiting": one.waiting}
+        self._answer(line, "new", told)
+
+    def _started(self, line: socket.socket, number: int, told: dict[str, Any], first: int) -> None:
+        one = self._container_of(line)
+        if one is None:
+            os.close(first)
+            return
+        one.first, one.number, one.told = first, number, told
+
+    def _show(
+        self, line: socket.socket, folder: str, files: list[tuple[str, str]], memory_mb: int
+    ) -> None:
+        """Mount a call's folders and files into its container."""
+        one = self._container_of(line)
+        wanted = [
+            *(
+                (place, os.path.join(folder, name))
+                for name, place in zip(FOLDERS, PLACES, strict=True)
+            ),
+            *((place, source) for source, place in files),
+        ]
+        opened: list[tuple[str, int]] = []
+        try:
+            for place, source in wanted:
+                writable = place in PLACES and not place.endswith("/in")
+                opened.append((place, _mount(source, writable=writable)))
+            shown = one is not None and kept_containers.mount(one, opened, memory_mb)
+        except OSError:
+            shown = False
+        finally:
+            for _, descriptor in opened:
+                os.close(descriptor)
+        self._answer(line, "shown" if shown else "failed")
+
+    def _container_of(self, line: socket.socket) -> KeptContainer | None:
+        return next((one for one in self.containers if one.client is line), None)
+
+    def _take_back(self, line: socket.socket, *, clean: bool) -> None:
+        one = self._container_of(line)
+        if one is None:
+            return
+        if clean and one.first >= 0 and not kept_containers.has_sockets(one):
+            one.client, one.used = None, time.monotonic()
+        else:
+            self._drop_container(one)
+
+    def _drop_container(self, one: KeptContainer) -> None:
+        self.containers.remove(one)
+        kept_containers.end(one, _kill)
 
 
 def _mount(path: str, *, writable: bool) -> int:

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
@@ -90,7 +91,7 @@ class Pool:
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
-        self._cold: dict[str, str] = {}
+        self.cold: dict[str, str] = {}  # what was tried and is not kept warm, and why
         self._plans: dict[str, plan.MountPlan] = {}
         self._closed = False
 
@@ -161,7 +162,7 @@ class Pool:
         forkable = payload.forkable
         assert forkable is not None
         key = _key(payload, forkable, job)
-        if key in self._cold:
+        if key in self.cold:
             raise NotWarmError("")
         if key not in self._plans:
             self._plans[key] = plan.make_box(
@@ -189,7 +190,7 @@ class Pool:
         except BaseException as error:
             line.close()
             if isinstance(error, NotWarmError) and str(error):
-                self._cold[key] = str(error)
+                self.cold[key] = str(error)
             raise
         stdout, stderr, ended, first_ended = given[1:]
         return Taken(
@@ -214,11 +215,7 @@ class Pool:
         except OSError:
             taken.line.close()
             return
-        with self._lock:
-            if not self._closed:
-                self._lines.append(taken.line)
-                return
-        taken.line.close()
+        self._keep(taken.line)
 
     def _taken(
         self,
@@ -236,19 +233,41 @@ class Pool:
             ],
         }
         for _ in range(2):
-            what, *words, given = _ask(line, job, "call", key, request)
+            what, *words, given = ask(line, job, "call", key, request)
             if what == "called":
                 return words[0], given
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
                 wanted = _wanted(payload, job, self._plans[key])
-                what, *words, _ = _ask(line, job, "open", key, wanted)
+                what, *words, _ = ask(line, job, "open", key, wanted)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
-                    self._cold[key] = ""
+                    self.cold[key] = ""
                 raise NotWarmError(words[0])
         raise NotWarmError("")
+
+    @contextlib.contextmanager
+    def line(self) -> Iterator[socket.socket]:
+        """A line to the keeper for a block; one in which something went wrong is closed.
+
+        Raises:
+            NotWarmError: there is none.
+        """
+        line = self._line()
+        try:
+            yield line
+        except BaseException:
+            line.close()
+            raise
+        self._keep(line)
+
+    def _keep(self, line: socket.socket) -> None:
+        with self._lock:
+            if not self._closed:
+                self._lines.append(line)
+                return
+        line.close()
 
     def _line(self) -> socket.socket:
         """A line of this thread's own to the keeper, which is started if there is none."""
@@ -318,7 +337,9 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     }
 
 
-def _ask(line: socket.socket, job: "Job", *message: Any) -> tuple[Any, ...]:
+def ask(
+    line: socket.socket, job: "Job", *message: Any, give: tuple[int, ...] = ()
+) -> tuple[Any, ...]:
     """The keeper's answer, and its descriptors last.
 
     Raises:
@@ -326,7 +347,7 @@ def _ask(line: socket.socket, job: "Job", *message: Any) -> tuple[Any, ...]:
     """
     timeout = job.resources.timeout
     try:
-        messages.send(line, message)
+        messages.send(line, message, give)
         poll = select.poll()
         poll.register(line, select.POLLIN)
         poll.register(job.cancel.fileno(), select.POLLIN)
