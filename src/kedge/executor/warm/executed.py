@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from kedge import digest
 from kedge.contract.ownership import remove
@@ -19,12 +19,13 @@ from kedge.executor.bounds import Bounds
 from kedge.executor.contained import REFUSED, could_not_start
 from kedge.executor.container_command import told, waiting_command
 from kedge.executor.container_group import ContainerGroup
-from kedge.executor.containers import name_of
+from kedge.executor.containers import name_of, remove_container
 from kedge.executor.descriptors import Descriptors
 from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.plan import WORKSPACE
 from kedge.executor.warm import messages
 from kedge.executor.warm.forked import Shared
+from kedge.executor.warm.places import PLACES
 from kedge.executor.warm.pool import NotWarmError, Pool, ask
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import ImageRoot, Process
@@ -124,6 +125,17 @@ def _container(
     what, found, _ = ask(line, job, "borrow", key, engine.kind)
     if what == "lent":
         return _Container(**found)
+    try:
+        return _started(line, engine, root, job, found)
+    except BaseException:
+        remove_container(engine.kind, found["name"])
+        raise
+
+
+def _started(
+    line: socket.socket, engine: Engine, root: ImageRoot, job: "Job", found: dict[str, Any]
+) -> _Container:
+    """A new container, in the place that the keeper has made for it."""
     account = identity.Identity(*found["waiting"]) if identity.needed() else None
     words = waiting_command(engine, root, job, found["name"], account, found["place"], _WAIT)
     made = call(engine.path, *words)
@@ -132,6 +144,10 @@ def _container(
     if made.code != 0 or looked.code != 0 or len(described) != 2 or described[1] == "0":
         raise NotWarmError("its image has no shell that could wait for calls")
     first = int(described[1])
+    group = ContainerGroup(engine.limits)
+    group.know(described[0], first)
+    if set(group.writable()) - {f"/proc/{first}/root{place}" for place in PLACES}:
+        raise NotWarmError("its image declares volumes, which calls would share")
     container = _Container(
         found["name"],
         described[0],
