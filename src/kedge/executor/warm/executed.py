@@ -122,7 +122,7 @@ def _container(
     line: socket.socket, key: str, engine: Engine, root: ImageRoot, job: "Job"
 ) -> _Container:
     """One that waits, or a new one."""
-    what, found, _ = ask(line, job, "borrow", key, engine.kind)
+    what, found, _ = ask(line, job, "borrow", key, engine.kind, job.package)
     if what == "lent":
         return _Container(**found)
     try:
@@ -146,6 +146,7 @@ def _started(
     first = int(described[1])
     group = ContainerGroup(engine.limits)
     group.know(described[0], first)
+    group.count_kills(job.resources.memory_mb)
     if set(group.writable()) - {f"/proc/{first}/root{place}" for place in PLACES}:
         raise NotWarmError("its image declares volumes, which calls would share")
     container = _Container(

@@ -135,7 +135,8 @@ class Keeper:
         elif what == "back":
             self._take_back(line, clean=words[0])
         elif what == "status":
-            self._answer(line, "status", [self._told_of(box) for box in self.boxes.values()])
+            kept = [_told_of(box) for box in self.boxes.values()]
+            self._answer(line, "status", [*kept, *map(kept_containers.told_of, self.containers)])
         elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
             self._remove(box, "it was asked for")
 
@@ -162,15 +163,6 @@ class Keeper:
         if line is not None:
             with suppress(OSError):  # it hung up, which will be heard
                 messages.send(line, message, give)
-
-    def _told_of(self, box: Box) -> dict[str, Any]:
-        return {
-            "name": box.wanted["name"],
-            "memory_mb": box.memory_mb,
-            "forks": len(box.at("spare")),
-            "calls": len(box.at(*GIVEN)),
-            "idle_s": 0.0 if box.is_used() else time.monotonic() - box.used,
-        }
 
     # ---- boxes
 
@@ -596,7 +588,7 @@ class Keeper:
 
     # ---- containers
 
-    def _borrow(self, line: socket.socket, key: str, kind: str) -> None:
+    def _borrow(self, line: socket.socket, key: str, kind: str, name: str) -> None:
         """A container for a call: one that waits, or what a new one needs."""
         for one in self.containers:
             if one.key == key and one.client is None and one.first >= 0:
@@ -604,10 +596,14 @@ class Keeper:
                 self._answer(line, "lent", one.told)
                 return
         parent = home.folder(folders.TEMPORARIES)
-        one = kept_containers.made(key, line, kind, parent)
+        one = kept_containers.made(key, line, kind, f"{name} in {kind}", parent)
         self.containers.append(one)
-        name = folders.name_of(one.place)
-        told = {"name": name, "place": one.place, "account": one.account, "waiting": one.waiting}
+        told = {
+            "name": folders.name_of(one.place),
+            "place": one.place,
+            "account": one.account,
+            "waiting": one.waiting,
+        }
         self._answer(line, "new", told)
 
     def _started(self, line: socket.socket, number: int, told: dict[str, Any], first: int) -> None:
@@ -657,6 +653,16 @@ class Keeper:
     def _drop_container(self, one: KeptContainer) -> None:
         self.containers.remove(one)
         kept_containers.end(one, _kill)
+
+
+def _told_of(box: Box) -> dict[str, Any]:
+    return {
+        "name": box.wanted["name"],
+        "memory_mb": box.memory_mb,
+        "forks": len(box.at("spare")),
+        "calls": len(box.at(*GIVEN)),
+        "idle_s": 0.0 if box.is_used() else time.monotonic() - box.used,
+    }
 
 
 def _mount(path: str, *, writable: bool) -> int:

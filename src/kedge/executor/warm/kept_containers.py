@@ -24,8 +24,11 @@ _QUEUES: Final = ("msg", "sem", "shm")  # System V's, of which nothing may be le
 class KeptContainer:
     """One container. `client` is the line of the call that has it, None while it waits."""
 
-    def __init__(self, key: str, client: socket.socket, place: str, after: ExitStack) -> None:
+    def __init__(
+        self, key: str, client: socket.socket, name: str, place: str, after: ExitStack
+    ) -> None:
         self.key = key
+        self.name = name  # for people
         self.client: socket.socket | None = client
         self.place = place
         self.after = after
@@ -38,20 +41,32 @@ class KeptContainer:
         self.used = time.monotonic()
 
 
-def made(key: str, client: socket.socket, kind: str, parent: str) -> KeptContainer:
+def made(key: str, client: socket.socket, kind: str, name: str, parent: str) -> KeptContainer:
     """What a container needs before it is started: a folder, found by those who clean up, and an account."""
     with ExitStack() as after:
         place = after.enter_context(folders.temporary(parent))
         for name in FOLDERS:
             folders.make_folder(os.path.join(place, name))
         folders.write_file(os.path.join(place, folders.EXECUTOR), kind)
-        found = KeptContainer(key, client, place, after)
+        found = KeptContainer(key, client, name, place, after)
         if identity.needed():
             for name in ("account", "waiting"):
                 claimed = after.enter_context(identity.claimed())
                 setattr(found, name, (claimed.uid, claimed.gid))
         found.after = after.pop_all()
     return found
+
+
+def told_of(container: KeptContainer) -> dict[str, Any]:
+    """What the keeper says of it, in the form in which it tells of boxes."""
+    is_used = container.client is not None
+    return {
+        "name": container.name,
+        "memory_mb": 0.0,
+        "forks": 0,
+        "calls": int(is_used),
+        "idle_s": 0.0 if is_used else time.monotonic() - container.used,
+    }
 
 
 def end(container: KeptContainer, kill: Any) -> None:
