@@ -294,12 +294,13 @@ def thread_pools() -> list[Callable[[int], object]]:
     return found
 
 
-# OpenBLAS under the names by which it is built into the wheels of numpy and scipy, MKL, OpenMP.
+# OpenBLAS under the names by which it is built into the wheels of numpy and scipy, MKL, OpenMP. With an
+# underscore on both sides of 64 it would be the one for Fortran, which takes an address.
 POOL_SETTERS = [
     *(
         "{}openblas_set_num_threads{}".format(before, after)
         for before in ("", "scipy_")
-        for after in ("", "64_", "_64", "_64_")
+        for after in ("", "64_", "_64")
     ),
     "MKL_Set_Num_Threads",
     "omp_set_num_threads",
