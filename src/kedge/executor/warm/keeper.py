@@ -80,7 +80,7 @@ class Keeper:
         try:
             while not self.over:
                 for key, _ in self.selector.select(LOOK_S):
-                    if key.fileobj in self.selector.get_map():  # else an earlier one closed it
+                    if self.selector.get_map().get(key.fd) is key:  # else an earlier one closed it
                         key.data()
                 now = time.monotonic()
                 if now - looked >= LOOK_S:
