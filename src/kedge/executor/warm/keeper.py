@@ -339,7 +339,8 @@ class Keeper:
         one.group = self._group(one, one.resources)
         one.line, theirs = messages.pair(told_who=True)
         with theirs:
-            messages.send(box.started.control, box.wanted["shown"], (theirs.fileno(),))
+            wanted = box.wanted["shown"], one.resources.memory_mb
+            messages.send(box.started.control, wanted, (theirs.fileno(),))
         self._listen(one.line, partial(self._hear_slot, one))
         one.wait_for("up")
 
@@ -496,7 +497,7 @@ class Keeper:
             for name in FOLDERS:
                 place = os.path.join(request["folder"], name)
                 opened.append(_mount(place, writable=name != "in"))
-            messages.send(one.line, ("mount", one.resources.memory_mb), tuple(opened))
+            messages.send(one.line, ("mount",), tuple(opened))
         except OSError as error:
             one.client = None
             self._answer(line, "failed", f"{error.filename}: {error.strerror}")
