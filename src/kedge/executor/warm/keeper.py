@@ -337,6 +337,7 @@ class Keeper:
         one = box.slots[self.numbers] = Slot(box, self.numbers)
         assert box.started is not None
         one.group = self._group(one, one.resources)
+        one.limits = self._limits(one.resources, one.group)
         one.line, theirs = messages.pair(told_who=True)
         with theirs:
             wanted = box.wanted["shown"], one.resources.memory_mb
@@ -407,7 +408,8 @@ class Keeper:
             one.descriptors.append(os.pidfd_open(sender))
             if one.group is not None:
                 one.group.join(sender)
-            self._limit(one)
+            for limit, values in one.limits.items():
+                resource.prlimit(sender, limit, values)
             one.call.send(b"enter")
             one.wait_for("entered")
         elif said == [b"ready"] and one.step == "entered":
@@ -415,14 +417,8 @@ class Keeper:
         else:
             self._failed(one)
 
-    def _limit(self, one: Slot) -> None:
-        for limit, values in self._limits(one.resources, one.group).items():
-            resource.prlimit(one.process, limit, values)
-
     def _check(self, one: Slot) -> None:
         wrong = looks.unconfined(one.process, one.first, one.box.filters)
-        if not wrong and one.group is not None and one.process not in one.group.processes():
-            wrong = "it is not in its control group"
         if wrong:
             self._remove(one.box, f"importing its module changes what a fork does: {wrong}")
             return
@@ -548,12 +544,20 @@ class Keeper:
         one.let_go()
 
     def _look(self, line: socket.socket) -> None:
-        """Its fork has ended: see whether anybody is left."""
+        """Its fork has ended: see whether anybody is left.
+
+        What it started, and has not ended, is now a child of the slot's first process. Where there is any, that
+        process says whether it only has to be buried.
+        """
         one = self.taken.get(line)
         if one is None or one.step == "killed" or one.line is None:
             self._answer(line, "ended", one.usage if one is not None else None)
             return
         one.wait_for("empty")
+        if processes.first_child(one.first) is None:
+            one.is_empty = True
+            self._ended(one)
+            return
         with suppress(OSError):  # it was killed, which will be heard
             messages.send(one.line, ("look",))
 

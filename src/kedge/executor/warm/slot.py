@@ -19,9 +19,7 @@ _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 1, 64
 _COUNTED: Final = ("used", "inuse", "tw")  # of sockets and of closed connections, in this namespace
 
 
-def serve(
-    line: socket.socket, shown: tuple[str, ...], memory_mb: int, network: bool
-) -> None:
+def serve(line: socket.socket, shown: tuple[str, ...], memory_mb: int, network: bool) -> None:
     """Hold a slot until the keeper closes the line.
 
     It says `up`, and is told `joined` once it is in the control group of its calls. Then it is told, over and over:
