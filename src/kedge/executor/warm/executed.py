@@ -102,7 +102,7 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
             lend(job, identity.Identity(*container.account), after)
         group = ContainerGroup(engine.limits)
         group.know(container.id, container.first)
-        bounds = Bounds(job, Shared(group), writable(job))
+        bounds = Bounds(job, Shared(group, group.usage()), writable(job))
         after.callback(bounds.close)
         program = _start(engine, container, group, payload, root, job)
         after.callback(lambda: messages.send(line, ("back", program.is_clean)))

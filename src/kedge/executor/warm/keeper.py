@@ -6,7 +6,8 @@ It is light, has one thread, and knows nothing of any call's values. The process
 over lines, one for each call that goes on at the same time (`kedge.executor.warm.messages`):
 
     open    a box for a key, unless there is one: answered once its module is imported
-    call    a fork that waits, in a slot, with the call's folders mounted: answered with its descriptors
+    call    a fork that waits, in a slot: answered with its descriptors, then again once the call's folders are
+            mounted
     end     the fork has ended: answered once nothing of it is left
     done    the slot may be used again
     status  what is kept
@@ -423,6 +424,7 @@ class Keeper:
             self._remove(one.box, f"importing its module changes what a fork does: {wrong}")
             return
         self._leave(one.call)
+        one.before = None if one.group is None else one.group.usage()
         one.wait_for("spare", None)
         one.box.failures = 0
         self._fill(one.box)
@@ -502,13 +504,28 @@ class Keeper:
             for descriptor in opened:
                 os.close(descriptor)
         one.wait_for("mounted")
+        self._hand_over(one)
+
+    def _hand_over(self, one: Slot) -> None:
+        """Tell the caller of its fork, so that it gets ready while the slot mounts."""
+        told = {
+            "process": one.process,
+            "first": one.first,
+            "account": one.box.account,
+            "memory_mb": one.box.memory_mb,
+            "group": pickle.dumps((one.group, one.before)),
+        }
+        assert one.call is not None
+        give = (one.call.fileno(), *one.descriptors, one.ended)
+        self._answer(one.client, "called", told, give=give)
+        one.let_go()
 
     def _mount_more(self, one: Slot) -> None:
-        """Show some more of the call's files; once there are none left, hand the call over."""
+        """Show some more of the call's files; once there are none left, the caller may begin."""
         assert one.line is not None
         some, one.files = one.files[:FILES_AT_ONCE], one.files[FILES_AT_ONCE:]
         if not some:
-            self._hand_over(one)
+            self._mounted(one)
             return
         opened: list[int] = []
         try:
@@ -525,23 +542,14 @@ class Keeper:
                 os.close(descriptor)
         one.wait_for("mounted")
 
-    def _hand_over(self, one: Slot) -> None:
-        if one.client is None or one.call is None:  # it hung up meanwhile
+    def _mounted(self, one: Slot) -> None:
+        if one.client is None:  # it hung up meanwhile
             self._drop(one)
             self._fill(one.box)
             return
         one.wait_for("called", None)
         self.taken[one.client] = one
-        told = {
-            "process": one.process,
-            "first": one.first,
-            "account": one.box.account,
-            "memory_mb": one.box.memory_mb,
-            "group": pickle.dumps(one.group),
-        }
-        given = (one.call.fileno(), *one.descriptors, one.ended)
-        self._answer(one.client, "called", told, give=given)
-        one.let_go()
+        self._answer(one.client, "mounted")
 
     def _look(self, line: socket.socket) -> None:
         """Its fork has ended: see whether anybody is left.

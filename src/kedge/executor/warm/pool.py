@@ -67,6 +67,7 @@ class Taken(Data):
         first_ended: a descriptor of that.
         account: the user and group number that it has on the host.
         group: its control group, None where there is none.
+        before: what was used in that before the call.
         plan: what it sees besides the run's own folders.
     """
 
@@ -80,6 +81,7 @@ class Taken(Data):
     first_ended: int
     account: tuple[int, int]
     group: cgroups.Group | None
+    before: cgroups.Usage | None
     plan: plan.MountPlan
 
 
@@ -176,7 +178,7 @@ class Pool:
         return key, self._plans[key]
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
-        """A fork for one call, with the folders and files of `workspace` mounted.
+        """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
 
         The first one of a key waits until its module is imported.
 
@@ -189,10 +191,10 @@ class Pool:
             answer, given = self._taken(line, key, payload, job, workspace)
         except BaseException as error:
             line.close()
-            if isinstance(error, NotWarmError) and str(error):
-                self.cold[key] = str(error)
+            self._note(key, error)
             raise
         stdout, stderr, ended, first_ended = given[1:]
+        group, before = pickle.loads(answer["group"])
         return Taken(
             line,
             socket.socket(fileno=given[0]),
@@ -201,9 +203,26 @@ class Pool:
             answer["first"],
             first_ended,
             answer["account"],
-            pickle.loads(answer["group"]),
+            group,
+            before,
             self._plans[key],
         )
+
+    def wait_mounted(self, key: str, taken: Taken, job: "Job") -> None:
+        """Until the folders and files of a call are mounted.
+
+        Raises:
+            NotWarmError: they cannot be, or nobody waits for them any more.
+        """
+        try:
+            what, *words, _ = _awaited(taken.line, job)
+        except BaseException:
+            taken.line.close()  # on which an answer may come that nobody reads
+            raise
+        if what != "mounted":
+            error = NotWarmError(words[0] if what == "cold" else "")
+            self._note(key, error)
+            raise error
 
     def give_back(self, taken: Taken) -> None:
         """Let go of a fork: its slot may be used again."""
@@ -216,6 +235,11 @@ class Pool:
             taken.line.close()
             return
         self._keep(taken.line)
+
+    def _note(self, key: str, error: BaseException) -> None:
+        """Remember why calls of this key run cold, if that is what an error says."""
+        if isinstance(error, NotWarmError) and str(error):
+            self.cold[key] = str(error)
 
     def _taken(
         self,
@@ -345,9 +369,17 @@ def ask(
     Raises:
         NotWarmError: there is none before a stop is asked for, or the run's time is over.
     """
-    timeout = job.resources.timeout
     try:
         messages.send(line, message, give)
+    except OSError:
+        raise NotWarmError("") from None
+    return _awaited(line, job)
+
+
+def _awaited(line: socket.socket, job: "Job") -> tuple[Any, ...]:
+    """The keeper's next answer; as `ask`."""
+    timeout = job.resources.timeout
+    try:
         poll = select.poll()
         poll.register(line, select.POLLIN)
         poll.register(job.cancel.fileno(), select.POLLIN)
