@@ -42,10 +42,11 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         make_folder(private_tmp)
         after.callback(remove, private_tmp)
         _make_places(mounts, private_tmp)
-        found = readable(job, _MOST_FILES, by_others=identity.needed())
+        has_account = identity.needed()
+        found = readable(job, _MOST_FILES, by_others=has_account)
         taken = pool.take(key, payload, job, found)
         after.callback(pool.give_back, taken)
-        if identity.needed():
+        if has_account:
             lend(job, identity.Identity(*taken.account), after)
         group = None
         if taken.group is not None and taken.before is not None:
