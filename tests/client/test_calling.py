@@ -93,6 +93,7 @@ def test_inputs_are_refused_all_at_once_and_nothing_starts(load: Load) -> None:
         package.area(width="2 kg", hight=3)
     assert [problem.where.path for problem in raised.value.problems] == ["width", "hight"]
     assert isinstance(raised.value, kedge.RequestError)
+    assert "hint: did you mean `height`?" in raised.value.__notes__
 
 
 def test_more_inputs_than_there_are_is_a_wrong_call(load: Load) -> None:
@@ -157,7 +158,7 @@ def test_a_name_that_is_not_there_is_an_error_with_a_name_that_is(load: Load) ->
     with pytest.raises(AttributeError, match="no function `numbr`") as raised:
         _ = package.numbr
     assert isinstance(raised.value, UnknownName)
-    assert raised.value.hint == "did you mean `number`?"
+    assert raised.value.__notes__ == ["hint: did you mean `number`?"]
     with pytest.raises(KeyError):
         package["none-at-all"]
     assert not hasattr(package, "_repr_html_")

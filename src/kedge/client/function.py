@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, final
 
-from kedge.client import awaiting, sweep
+from kedge.client import awaiting, hints, sweep
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.values import attribute, given, returned, staged
@@ -174,13 +174,13 @@ class Function:
 
     def _made(self, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Run:
         """A run that has not begun."""
-        with ExitStack() as after:
+        with hints.shown(), ExitStack() as after:
             ready, values = self._bound(args, inputs, after)
             return self._run(ready, values, after.pop_all())
 
     def _checked(self, args: tuple[Any, ...], inputs: Mapping[str, Any]) -> Run:
         """A run that has not begun, of inputs that are right and its own: who gave them may change theirs."""
-        with ExitStack() as after:
+        with hints.shown(), ExitStack() as after:
             ready, values = self._bound(args, inputs, after)
             ports = ready.prepared.description.function(self._name).input_ports
             values, problems = check_inputs(ports, values)

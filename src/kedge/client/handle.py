@@ -10,7 +10,7 @@ from typing import Any, final
 from kedge.client import awaiting
 from kedge.client.opened import Opened
 from kedge.client.values import returned
-from kedge.errors import RunCancelled
+from kedge.errors import KedgeError, RunCancelled
 from kedge.executor import Cancel
 from kedge.ports import Ports
 from kedge.run import core, events
@@ -85,6 +85,9 @@ class Run:
             if self._future.done():  # then it is the run's own
                 raise
             raise TimeoutError(f"{self!r} has not ended within {timeout:g} s") from None
+        except KedgeError as error:
+            # Where it came from in another thread says nothing.
+            raise error.with_traceback(None) from None
         return returned(self._outputs, ended)
 
     def cancel(self, force: bool = False) -> None:

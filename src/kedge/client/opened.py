@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import final
 
-from kedge.client import notices
+from kedge.client import hints, notices
 from kedge.client.session import Session
 from kedge.data import Data, replace
 from kedge.errors import EnvironmentFailed, StartFailed, Unavailable, UsageError
@@ -117,7 +117,7 @@ class Opened:
         """
         observer = replace(notices.OBSERVER, started=started)
         try:
-            with self.session.during(cancel) as pool:
+            with hints.shown(), self.session.during(cancel) as pool:
                 ended = core.run(ready, request, observer, cancel, pool)
         except Unavailable:
             self._forget(request.executor)
@@ -125,8 +125,7 @@ class Opened:
         if (failure := ended.failure) is not None:
             if isinstance(failure, StartFailed | EnvironmentFailed):
                 self._forget(request.executor)
-            if failure.traceback:
-                failure.add_note(failure.traceback.rstrip("\n"))
+            hints.add_notes(failure)
         return ended
 
     def _forget(self, executor: str | None) -> None:

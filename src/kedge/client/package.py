@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self, final
 
+from kedge.client import hints
 from kedge.client.function import Function
 from kedge.client.opened import Opened
 from kedge.client.values import attribute
@@ -31,7 +32,8 @@ def load(path: "str | os.PathLike[str]") -> "Package":
     >>> bolts.sizing(diameter_mm=12, load_n=15000)
     {'stress_mpa': 132.6963906581741}
     """
-    return Package(Opened(os.fspath(path)))
+    with hints.shown():
+        return Package(Opened(os.fspath(path)))
 
 
 @final
@@ -39,7 +41,8 @@ class Package:
     """A package that was loaded, made by `kedge.load`.
 
     Functions are attributes, `-` as `_`, or entries by their own names: `package.mesh_part(…)` is
-    `package["mesh-part"](…)`. Each call looks whether a file of the package has changed.
+    `package["mesh-part"](…)`. `close` is the package's own: a function of that name is an entry only. Each
+    call looks whether a file of the package has changed.
 
     Runs end and nothing is kept any more when it is closed: by `close()`, at the end of a `with` block, at
     the end of the interpreter, or when nobody refers to it or one of its functions and runs any more.
@@ -72,14 +75,18 @@ class Package:
         return self[name]
 
     def __getitem__(self, name: str) -> Function:
-        if name not in self._opened.description.functions:
-            self._opened.ready(None)  # it may have been added since
+        with hints.shown():
+            return Function(self._opened, self._known(name))
+
+    def _known(self, name: str) -> str:
+        """The function's own name, by either spelling; one that was added since is found too."""
+        if name in self._opened.description.functions:
+            return name
+        self._opened.ready(None)
         functions = self._opened.description.functions
-        if name in functions:
-            return Function(self._opened, name)
         spelt = {attribute(known): known for known in functions}
-        if name in spelt:
-            return Function(self._opened, spelt[name])
+        if name in functions or name in spelt:
+            return spelt.get(name, name)
         close = nearest(name, [*functions, *spelt])
         raise UnknownFunction(
             f"`{self._opened.description.name}` has no function `{name}`",
