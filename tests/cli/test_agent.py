@@ -139,7 +139,7 @@ def test_a_home_may_have_a_path_longer_than_an_address(
 def test_an_agent_of_another_kedge_is_not_used(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes, telling = os.pipe()
     with monkeypatch.context() as older:
-        older.setattr(agents, "__version__", "0.0.0")
+        older.setattr(agents.version, "__version__", "0.0.0")
         assert agents.supervisor_of_agent(wishes, telling) is None
     os.close(wishes)
     os.close(telling)

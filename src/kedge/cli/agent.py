@@ -17,13 +17,12 @@ import time
 from contextlib import suppress
 from typing import Any, Final, NoReturn, final
 
-import kedge
+from kedge import version
 from kedge.data import Data
 from kedge.errors import Unavailable
 from kedge.executor.warm import messages
 from kedge.executor.warm.pool import NotWarmError, Pool
 from kedge.home import agent_socket, folder, home
-from kedge.version import __version__
 
 IDLE_S: Final = 1800.0  # without a command, after which an agent ends
 _ANSWER_S: Final = 5.0  # for an agent to answer; a command does without one that does not
@@ -167,7 +166,12 @@ def _peer(line: socket.socket) -> int:
 
 def _identity() -> tuple[str, ...]:
     """What an agent and a command must have in common."""
-    return (__version__, os.path.dirname(os.path.abspath(kedge.__file__)), home(), sys.version)
+    return (
+        version.__version__,
+        os.path.dirname(os.path.abspath(version.__file__)),
+        home(),
+        sys.version,
+    )
 
 
 def _lock() -> int:
