@@ -57,19 +57,21 @@ class Surroundings:
         os.chmod(path, 0o755)
         return path
 
-    def package(self, name: str, code: str, function: str = "") -> str:
+    def package(self, name: str, code: str, function: str = "", requirements: str = "false") -> str:
         """A package with one function `main`, for the Python that Kedge itself runs on.
 
         Args:
             name: its name.
             code: its module's text.
             function: what its manifest says of the function besides its handler, one YAML line each.
+            requirements: what its manifest says of them.
         """
         path = self.new_folder(name)
         version = ".".join(self.version.split(".")[:2])
         lines = "".join(f"    {line}\n" for line in function.splitlines())
         manifest = (
-            f'name: {name}\nruntime: {{kind: python, version: "{version}", requirements: false}}\n'
+            f'name: {name}\nruntime: {{kind: python, version: "{version}", '
+            f"requirements: {requirements}}}\n"
             f"functions:\n  main:\n    handler: code_of_it:main\n{lines}"
         )
         for file, text in (("kedge.yml", manifest), ("code_of_it.py", code)):

@@ -148,6 +148,8 @@ _MACHINES = {
 # and clone3: in clone that bit belongs to the exit signal.
 NEW_NAMESPACES = 0x7E020000
 
+_CLONE_PARENT = 0x8000
+
 # ioctl requests that type into a terminal on behalf of its owner.
 TERMINAL_REQUESTS = TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 
@@ -221,7 +223,9 @@ def zygote_filter(machine: str | None = None) -> bytes:
 
 
 def entered_filter(machine: str | None = None) -> bytes:
-    """What is added for a fork that has entered them: no `setns` either.
+    """What is added for a fork that has entered them: no `setns` either, and no process but below itself.
+
+    What it made as a child of the zygote would be in its namespaces and not be found there.
 
     Raises:
         Unavailable: there is no filter for this processor.
@@ -232,6 +236,7 @@ def entered_filter(machine: str | None = None) -> bytes:
             (_LOAD, 0, 0, _NUMBER),
             (_EQUAL, 0, 1, known.setns),
             _REFUSE,
+            *_unless(known.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _CLONE_PARENT), _REFUSE]),
             (_RETURN, 0, 0, _ALLOW),
         ]
     )

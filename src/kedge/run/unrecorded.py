@@ -7,13 +7,10 @@ group are named after that folder, so whoever finds one that nobody holds knows 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 from kedge.environment import folders
 from kedge.executor import clear
 from kedge.home import folder, home
-
-_EXECUTOR: Final = "executor"  # names the kind of executor, for whoever finds a left-over folder
 
 
 @contextmanager
@@ -24,7 +21,7 @@ def workplace(executor: str) -> Iterator[str]:
     """
     sweep()
     with folders.temporary(folder(folders.TEMPORARIES)) as made:
-        folders.write_file(os.path.join(made, _EXECUTOR), executor)
+        folders.write_file(os.path.join(made, folders.EXECUTOR), executor)
         yield made
 
 
@@ -42,7 +39,7 @@ def _clear_build(place: str) -> None:
 
 def _clear(place: str) -> None:
     kind = None
-    with suppress(OSError), open(os.path.join(place, _EXECUTOR)) as file:
+    with suppress(OSError), open(os.path.join(place, folders.EXECUTOR)) as file:
         kind = file.read()
     with suppress(ValueError):  # a folder that somebody else made, after which nothing is named
         clear(folders.name_of(place), kind)

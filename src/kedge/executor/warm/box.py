@@ -181,12 +181,12 @@ def _init(control: socket.socket, line: socket.socket, program: Program, network
         message = messages.receive(control)
         if message is None:
             return  # the keeper has gone: with this process, the kernel kills all in the box
-        shown, (descriptor,) = message
+        (shown, memory_mb), (descriptor,) = message
         os.unshare(os.CLONE_NEWPID)
         if os.fork() == 0:
             control.close()
             os.close(own)
-            _or_end(slot.serve, socket.socket(fileno=descriptor), shown, network)
+            _or_end(slot.serve, socket.socket(fileno=descriptor), shown, memory_mb, network)
         os.setns(own, os.CLONE_NEWPID)
         os.close(descriptor)
 

@@ -42,17 +42,22 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         make_folder(private_tmp)
         after.callback(remove, private_tmp)
         _make_places(mounts, private_tmp)
-        found = readable(job, _MOST_FILES, by_others=identity.needed())
+        has_account = identity.needed()
+        found = readable(job, _MOST_FILES, by_others=has_account)
         taken = pool.take(key, payload, job, found)
         after.callback(pool.give_back, taken)
-        os.chmod(private_tmp, 0o700)  # now that something may be mounted in it
-        if identity.needed():
+        if has_account:
             lend(job, identity.Identity(*taken.account), after)
-        group = None if taken.group is None else _Shared(taken.group)
+        group = None
+        if taken.group is not None and taken.before is not None:
+            group = Shared(taken.group, taken.before)
         bounds = Bounds(job, group, writable(job))
         after.callback(bounds.close)
-        limits.hold(taken.process, job, None if group is None else group)
-        return watch(Forked(taken, payload, job), job, bounds)
+        limits.hold(taken.process, job, group)
+        order = _order(payload, job)
+        pool.wait_mounted(key, taken, job)
+        os.chmod(private_tmp, 0o700)  # nothing more is mounted in it
+        return watch(Forked(taken, order), job, bounds)
 
 
 def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
@@ -68,14 +73,14 @@ def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
 
 
 @final
-class _Shared:
+class Shared:
     """A slot's control group as that of one call: what earlier calls used is not counted."""
 
-    def __init__(self, group: cgroups.Group) -> None:
+    def __init__(self, group: cgroups.Group, before: Usage) -> None:
         self.enforces = group.enforces
         self.entrances = group.entrances
         self._group = group
-        self._before = group.usage()
+        self._before = before
 
     def join(self, pid: int) -> None:
         """It is in there already."""
@@ -110,7 +115,7 @@ def _since[Number: (int, float)](now: Number | None, before: Number | None) -> N
 class Forked:
     """A fork at work: a `kedge.executor.watch.Program`."""
 
-    def __init__(self, taken: Taken, payload: Process, job: Job) -> None:
+    def __init__(self, taken: Taken, order: bytes) -> None:
         self.stdout = taken.stdout
         self.stderr = taken.stderr
         self.ended = taken.ended
@@ -119,7 +124,7 @@ class Forked:
         self._killed = False
         self._settled = False
         self.began: float | None = time.monotonic()
-        _tell(taken, payload, job)
+        _tell(taken, order)
 
     def found(self) -> bool:
         """All is known from the beginning."""
@@ -214,8 +219,8 @@ class Forked:
         return usage
 
 
-def _tell(taken: Taken, payload: Process, job: Job) -> None:
-    """Let the fork make its call."""
+def _order(payload: Process, job: Job) -> bytes:
+    """What a fork is told."""
     assert payload.forkable is not None
     variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
     threads = variables.get("OMP_NUM_THREADS", "1")
@@ -224,7 +229,11 @@ def _tell(taken: Taken, payload: Process, job: Job) -> None:
         "threads": int(threads) if threads.isdecimal() else 1,
         "instructions": payload.forkable.instructions,
     }
-    data = json.dumps(order).encode()
+    return json.dumps(order).encode()
+
+
+def _tell(taken: Taken, data: bytes) -> None:
+    """Let the fork make its call."""
     with suppress(OSError):  # it has ended, which will be seen
         taken.call.send(str(len(data)).encode())
         for start in range(0, len(data), _PACKET):

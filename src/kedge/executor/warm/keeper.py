@@ -6,9 +6,18 @@ It is light, has one thread, and knows nothing of any call's values. The process
 over lines, one for each call that goes on at the same time (`kedge.executor.warm.messages`):
 
     open    a box for a key, unless there is one: answered once its module is imported
-    call    a fork that waits, in a slot, with the call's folders mounted: answered with its descriptors
+    call    a fork that waits, in a slot: answered with its descriptors, then again once the call's folders are
+            mounted
     end     the fork has ended: answered once nothing of it is left
     done    the slot may be used again
+    status  what is kept
+
+and of containers:
+
+    borrow  one that waits, or what a new one needs
+    started a new one goes on
+    show    a call's folders and files in it
+    back    the call has ended
     forget  the box of a key
 
 Every step waits in one loop: while one box imports, others serve calls.
@@ -33,8 +42,9 @@ from kedge import home
 from kedge.environment import folders
 from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
 from kedge.executor.warm import box as boxes
-from kedge.executor.warm import kernel, looks, messages
-from kedge.executor.warm.places import FOLDERS
+from kedge.executor.warm import kept_containers, kernel, looks, messages
+from kedge.executor.warm.kept_containers import KeptContainer
+from kedge.executor.warm.places import FOLDERS, PLACES
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
 from kedge.executor.watch import KILL_PATIENCE_S
 from kedge.task.resources import Resources
@@ -57,6 +67,7 @@ class Keeper:
         self.place = place
         self.boxes: dict[str, Box] = {}
         self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
+        self.containers: list[KeptContainer] = []
         self.numbers = 0
         self.over = False
         self.selector = selectors.DefaultSelector()
@@ -70,7 +81,7 @@ class Keeper:
         try:
             while not self.over:
                 for key, _ in self.selector.select(LOOK_S):
-                    if key.fileobj in self.selector.get_map():  # else an earlier one closed it
+                    if self.selector.get_map().get(key.fd) is key:  # else an earlier one closed it
                         key.data()
                 now = time.monotonic()
                 if now - looked >= LOOK_S:
@@ -81,6 +92,8 @@ class Keeper:
                 self._remove(box, "the keeper ends")
             for line in list(self.taken):
                 self._done(line)
+            for container in self.containers:
+                kept_containers.end(container, _kill)
 
     def _end(self, *_: object) -> None:
         self.over = True
@@ -114,6 +127,17 @@ class Keeper:
             self._look(line)
         elif what == "done":
             self._done(line)
+        elif what == "borrow":
+            self._borrow(line, *words)
+        elif what == "started":
+            self._started(line, words[0], words[1], descriptors[0])
+        elif what == "show":
+            self._show(line, *words)
+        elif what == "back":
+            self._take_back(line, clean=words[0])
+        elif what == "status":
+            kept = [_told_of(box) for box in self.boxes.values()]
+            self._answer(line, "status", [*kept, *map(kept_containers.told_of, self.containers)])
         elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
             self._remove(box, "it was asked for")
 
@@ -131,6 +155,7 @@ class Keeper:
                     one.client = None
         if line in self.taken:
             self._done(line)
+        self._take_back(line, clean=False)
         line.close()
 
     def _answer(
@@ -288,6 +313,9 @@ class Keeper:
                 box.most = 1
                 for one in box.at("spare")[SPARES:]:
                     self._drop(one)
+        for container in [one for one in self.containers if one.client is None]:
+            if now - container.used > IDLE_S or looks.memory_available() < PRESSURE:
+                self._drop_container(container)
         idle = sorted(
             (box for box in self.boxes.values() if not box.is_used()), key=lambda box: box.used
         )
@@ -314,9 +342,11 @@ class Keeper:
         one = box.slots[self.numbers] = Slot(box, self.numbers)
         assert box.started is not None
         one.group = self._group(one, one.resources)
+        one.limits = self._limits(one.resources, one.group)
         one.line, theirs = messages.pair(told_who=True)
         with theirs:
-            messages.send(box.started.control, box.wanted["shown"], (theirs.fileno(),))
+            wanted = box.wanted["shown"], one.resources.memory_mb
+            messages.send(box.started.control, wanted, (theirs.fileno(),))
         self._listen(one.line, partial(self._hear_slot, one))
         one.wait_for("up")
 
@@ -383,7 +413,8 @@ class Keeper:
             one.descriptors.append(os.pidfd_open(sender))
             if one.group is not None:
                 one.group.join(sender)
-            self._limit(one)
+            for limit, values in one.limits.items():
+                resource.prlimit(sender, limit, values)
             one.call.send(b"enter")
             one.wait_for("entered")
         elif said == [b"ready"] and one.step == "entered":
@@ -391,18 +422,13 @@ class Keeper:
         else:
             self._failed(one)
 
-    def _limit(self, one: Slot) -> None:
-        for limit, values in self._limits(one.resources, one.group).items():
-            resource.prlimit(one.process, limit, values)
-
     def _check(self, one: Slot) -> None:
         wrong = looks.unconfined(one.process, one.first, one.box.filters)
-        if not wrong and one.group is not None and one.process not in one.group.processes():
-            wrong = "it is not in its control group"
         if wrong:
             self._remove(one.box, f"importing its module changes what a fork does: {wrong}")
             return
         self._leave(one.call)
+        one.before = None if one.group is None else one.group.usage()
         one.wait_for("spare", None)
         one.box.failures = 0
         self._fill(one.box)
@@ -473,7 +499,7 @@ class Keeper:
             for name in FOLDERS:
                 place = os.path.join(request["folder"], name)
                 opened.append(_mount(place, writable=name != "in"))
-            messages.send(one.line, ("mount", one.resources.memory_mb), tuple(opened))
+            messages.send(one.line, ("mount",), tuple(opened))
         except OSError as error:
             one.client = None
             self._answer(line, "failed", f"{error.filename}: {error.strerror}")
@@ -482,13 +508,28 @@ class Keeper:
             for descriptor in opened:
                 os.close(descriptor)
         one.wait_for("mounted")
+        self._hand_over(one)
+
+    def _hand_over(self, one: Slot) -> None:
+        """Tell the caller of its fork, so that it gets ready while the slot mounts."""
+        told = {
+            "process": one.process,
+            "first": one.first,
+            "account": one.box.account,
+            "memory_mb": one.box.memory_mb,
+            "group": pickle.dumps((one.group, one.before)),
+        }
+        assert one.call is not None
+        give = (one.call.fileno(), *one.descriptors, one.ended)
+        self._answer(one.client, "called", told, give=give)
+        one.let_go()
 
     def _mount_more(self, one: Slot) -> None:
-        """Show some more of the call's files; once there are none left, hand the call over."""
+        """Show some more of the call's files; once there are none left, the caller may begin."""
         assert one.line is not None
         some, one.files = one.files[:FILES_AT_ONCE], one.files[FILES_AT_ONCE:]
         if not some:
-            self._hand_over(one)
+            self._mounted(one)
             return
         opened: list[int] = []
         try:
@@ -505,31 +546,30 @@ class Keeper:
                 os.close(descriptor)
         one.wait_for("mounted")
 
-    def _hand_over(self, one: Slot) -> None:
-        if one.client is None or one.call is None:  # it hung up meanwhile
+    def _mounted(self, one: Slot) -> None:
+        if one.client is None:  # it hung up meanwhile
             self._drop(one)
             self._fill(one.box)
             return
         one.wait_for("called", None)
         self.taken[one.client] = one
-        told = {
-            "process": one.process,
-            "first": one.first,
-            "account": one.box.account,
-            "memory_mb": one.box.memory_mb,
-            "group": pickle.dumps(one.group),
-        }
-        given = (one.call.fileno(), *one.descriptors, one.ended)
-        self._answer(one.client, "called", told, give=given)
-        one.let_go()
+        self._answer(one.client, "mounted")
 
     def _look(self, line: socket.socket) -> None:
-        """Its fork has ended: see whether anybody is left."""
+        """Its fork has ended: see whether anybody is left.
+
+        What it started, and has not ended, is now a child of the slot's first process. Where there is any, that
+        process says whether it only has to be buried.
+        """
         one = self.taken.get(line)
         if one is None or one.step == "killed" or one.line is None:
             self._answer(line, "ended", one.usage if one is not None else None)
             return
         one.wait_for("empty")
+        if processes.first_child(one.first) is None:
+            one.is_empty = True
+            self._ended(one)
+            return
         with suppress(OSError):  # it was killed, which will be heard
             messages.send(one.line, ("look",))
 
@@ -562,6 +602,84 @@ class Keeper:
         self._drop(one)
         if not box.is_gone:
             self._fill(box)
+
+    # ---- containers
+
+    def _borrow(self, line: socket.socket, key: str, kind: str, name: str) -> None:
+        """A container for a call: one that waits, or what a new one needs."""
+        for one in self.containers:
+            if one.key == key and one.client is None and one.first >= 0:
+                one.client = line
+                self._answer(line, "lent", one.told)
+                return
+        parent = home.folder(folders.TEMPORARIES)
+        one = kept_containers.made(key, line, kind, f"{name} in {kind}", parent)
+        self.containers.append(one)
+        told = {
+            "name": folders.name_of(one.place),
+            "place": one.place,
+            "account": one.account,
+            "waiting": one.waiting,
+        }
+        self._answer(line, "new", told)
+
+    def _started(self, line: socket.socket, number: int, told: dict[str, Any], first: int) -> None:
+        one = self._container_of(line)
+        if one is None:
+            os.close(first)
+            return
+        one.first, one.number, one.told = first, number, told
+
+    def _show(
+        self, line: socket.socket, folder: str, files: list[tuple[str, str]], memory_mb: int
+    ) -> None:
+        """Mount a call's folders and files into its container."""
+        one = self._container_of(line)
+        wanted = [
+            *(
+                (place, os.path.join(folder, name))
+                for name, place in zip(FOLDERS, PLACES, strict=True)
+            ),
+            *((place, source) for source, place in files),
+        ]
+        opened: list[tuple[str, int]] = []
+        try:
+            for place, source in wanted:
+                writable = place in PLACES and not place.endswith("/in")
+                opened.append((place, _mount(source, writable=writable)))
+            shown = one is not None and kept_containers.mount(one, opened, memory_mb)
+        except OSError:
+            shown = False
+        finally:
+            for _, descriptor in opened:
+                os.close(descriptor)
+        self._answer(line, "shown" if shown else "failed")
+
+    def _container_of(self, line: socket.socket) -> KeptContainer | None:
+        return next((one for one in self.containers if one.client is line), None)
+
+    def _take_back(self, line: socket.socket, *, clean: bool) -> None:
+        one = self._container_of(line)
+        if one is None:
+            return
+        if clean and one.first >= 0 and not kept_containers.has_sockets(one):
+            one.client, one.used = None, time.monotonic()
+        else:
+            self._drop_container(one)
+
+    def _drop_container(self, one: KeptContainer) -> None:
+        self.containers.remove(one)
+        kept_containers.end(one, _kill)
+
+
+def _told_of(box: Box) -> dict[str, Any]:
+    return {
+        "name": box.wanted["name"],
+        "memory_mb": box.memory_mb,
+        "forks": len(box.at("spare")),
+        "calls": len(box.at(*GIVEN)),
+        "idle_s": 0.0 if box.is_used() else time.monotonic() - box.used,
+    }
 
 
 def _mount(path: str, *, writable: bool) -> int:

@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
@@ -68,6 +69,7 @@ class Taken(Data):
         first_ended: a descriptor of that.
         account: the user and group number that it has on the host.
         group: its control group, None where there is none.
+        before: what was used in that before the call.
         plan: what it sees besides the run's own folders.
     """
 
@@ -81,6 +83,7 @@ class Taken(Data):
     first_ended: int
     account: tuple[int, int]
     group: cgroups.Group | None
+    before: cgroups.Usage | None
     plan: plan.MountPlan
 
 
@@ -92,7 +95,7 @@ class Pool:
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
-        self._cold: dict[str, str] = {}
+        self.cold: dict[str, str] = {}  # what was tried and is not kept warm, and why
         self._plans: dict[str, plan.MountPlan] = {}
         self._closed = False
 
@@ -106,6 +109,32 @@ class Pool:
         _where: TracebackType | None,
     ) -> None:
         self.close()
+
+    def start(self) -> None:
+        """See that there is a keeper, before a call wants it; one that was killed gets a successor.
+
+        Raises:
+            NotWarmError: it cannot be started.
+        """
+        with self._lock:
+            if self._keeper is not None and os.waitpid(self._keeper[0], os.WNOHANG)[0]:
+                self._keeper[1].close()
+                self._keeper = None
+            if self._keeper is None:
+                self._keeper = _start()
+
+    def kept(self) -> list[dict[str, Any]]:
+        """What is warm now: `name`, `memory_mb`, `forks` that wait, `calls` that go on, `idle_s`."""
+        if self._keeper is None:
+            return []
+        try:
+            line = self._line()
+        except NotWarmError:
+            return []
+        with line:
+            messages.send(line, ("status",))
+            found = messages.receive(line)
+        return [] if found is None else list(found[0][1])
 
     def close(self) -> None:
         """End the keeper and with it everything that was kept; calls that go on are killed."""
@@ -137,7 +166,7 @@ class Pool:
         forkable = payload.forkable
         assert forkable is not None
         key = _key(payload, forkable, job)
-        if key in self._cold:
+        if key in self.cold:
             raise NotWarmError("")
         if key not in self._plans:
             self._plans[key] = plan.make_box(
@@ -151,7 +180,7 @@ class Pool:
         return key, self._plans[key]
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
-        """A fork for one call, with the folders and files of `workspace` mounted.
+        """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
 
         The first one of a key waits until its module is imported.
 
@@ -164,10 +193,10 @@ class Pool:
             answer, given = self._taken(line, key, payload, job, workspace)
         except BaseException as error:
             line.close()
-            if isinstance(error, NotWarmError) and str(error):
-                self._cold[key] = str(error)
+            self._note(key, error)
             raise
         stdout, stderr, ended, first_ended = given[1:]
+        group, before = pickle.loads(answer["group"])
         return Taken(
             line,
             socket.socket(fileno=given[0]),
@@ -176,9 +205,26 @@ class Pool:
             answer["first"],
             first_ended,
             answer["account"],
-            pickle.loads(answer["group"]),
+            group,
+            before,
             self._plans[key],
         )
+
+    def wait_mounted(self, key: str, taken: Taken, job: "Job") -> None:
+        """Until the folders and files of a call are mounted.
+
+        Raises:
+            NotWarmError: they cannot be, or nobody waits for them any more.
+        """
+        try:
+            what, *words, _ = _awaited(taken.line, job)
+        except BaseException:
+            taken.line.close()  # on which an answer may come that nobody reads
+            raise
+        if what != "mounted":
+            error = NotWarmError(words[0] if what == "cold" else "")
+            self._note(key, error)
+            raise error
 
     def give_back(self, taken: Taken) -> None:
         """Let go of a fork: its slot may be used again."""
@@ -190,11 +236,12 @@ class Pool:
         except OSError:
             taken.line.close()
             return
-        with self._lock:
-            if not self._closed:
-                self._lines.append(taken.line)
-                return
-        taken.line.close()
+        self._keep(taken.line)
+
+    def _note(self, key: str, error: BaseException) -> None:
+        """Remember why calls of this key run cold, if that is what an error says."""
+        if isinstance(error, NotWarmError) and str(error):
+            self.cold[key] = str(error)
 
     def _taken(
         self,
@@ -212,19 +259,41 @@ class Pool:
             ],
         }
         for _ in range(2):
-            what, *words, given = _ask(line, job, "call", key, request)
+            what, *words, given = ask(line, job, "call", key, request)
             if what == "called":
                 return words[0], given
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
                 wanted = _wanted(payload, job, self._plans[key])
-                what, *words, _ = _ask(line, job, "open", key, wanted)
+                what, *words, _ = ask(line, job, "open", key, wanted)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
-                    self._cold[key] = ""
+                    self.cold[key] = ""
                 raise NotWarmError(words[0])
         raise NotWarmError("")
+
+    @contextlib.contextmanager
+    def line(self) -> Iterator[socket.socket]:
+        """A line to the keeper for a block; one in which something went wrong is closed.
+
+        Raises:
+            NotWarmError: there is none.
+        """
+        line = self._line()
+        try:
+            yield line
+        except BaseException:
+            line.close()
+            raise
+        self._keep(line)
+
+    def _keep(self, line: socket.socket) -> None:
+        with self._lock:
+            if not self._closed:
+                self._lines.append(line)
+                return
+        line.close()
 
     def _line(self) -> socket.socket:
         """A line of this thread's own to the keeper, which is started if there is none."""
@@ -284,6 +353,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "withheld": _OF_A_CALL,
     }
     return {
+        "name": f"{job.package} {forkable.module}",
         "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
         "variables": variables,
         "entries": plan.as_data(mounts.entries),
@@ -294,15 +364,25 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     }
 
 
-def _ask(line: socket.socket, job: "Job", *message: Any) -> tuple[Any, ...]:
+def ask(
+    line: socket.socket, job: "Job", *message: Any, give: tuple[int, ...] = ()
+) -> tuple[Any, ...]:
     """The keeper's answer, and its descriptors last.
 
     Raises:
         NotWarmError: there is none before a stop is asked for, or the run's time is over.
     """
+    try:
+        messages.send(line, message, give)
+    except OSError:
+        raise NotWarmError("") from None
+    return _awaited(line, job)
+
+
+def _awaited(line: socket.socket, job: "Job") -> tuple[Any, ...]:
+    """The keeper's next answer; as `ask`."""
     timeout = job.resources.timeout
     try:
-        messages.send(line, message)
         poll = select.poll()
         poll.register(line, select.POLLIN)
         poll.register(job.cancel.fileno(), select.POLLIN)

@@ -33,6 +33,8 @@ class Slot:
         self.step = ""
         self.until: float | None = None
         self.group: cgroups.Group | None = None
+        self.before: cgroups.Usage | None = None  # of its group, when its fork began to wait
+        self.limits: dict[int, tuple[int, int]] = {}
         self.line: socket.socket | None = None  # to its first process
         self.first = 0
         self.ended = -1
