@@ -171,10 +171,12 @@ class Forked:
 
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
-        usage = self._end()
+        usage, is_lost = self._end()
         status = processes.exit_status(self.ended)
         if status is None and usage is not None:
             status = usage[0]
+        if is_lost and not self._killed and status in (None, signal.SIGKILL):
+            raise Lost("the process that the call was forked from ended", hint="run it again")
         code: int | None = None
         number: int | None = int(signal.SIGKILL)
         if status is not None and os.WIFSIGNALED(status):
@@ -199,8 +201,11 @@ class Forked:
             with suppress(Lost):
                 self._end()
 
-    def _end(self) -> tuple[int, ...] | None:
-        """Until nothing of the call is left: what it used, see `kedge.executor.warm.states.Slot`."""
+    def _end(self) -> tuple[tuple[int, ...] | None, bool]:
+        """Until nothing of the call is left: what it used, and whether it may have ended for no fault of its own.
+
+        What it used: see `kedge.executor.warm.states.Slot`.
+        """
         self._settled = True
         line = self._taken.line
         try:
@@ -214,9 +219,9 @@ class Forked:
         except OSError:
             found = None
         if found is None:  # the keeper was killed, and everything with it
-            return None
-        usage: tuple[int, ...] | None = found[0][1]
-        return usage
+            return None, True
+        _, usage, is_lost = found[0]
+        return usage, is_lost
 
 
 def _order(payload: Process, job: Job) -> bytes:

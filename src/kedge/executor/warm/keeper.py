@@ -68,12 +68,13 @@ class Keeper:
         self.boxes: dict[str, Box] = {}
         self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
         self.containers: list[KeptContainer] = []
+        self.crashes: dict[str, int] = {}  # key → boxes in a row that ended before a call had
         self.numbers = 0
         self.over = False
         self.selector = selectors.DefaultSelector()
         self.main = line
-        self._listen(line, partial(self._hear, line))
-        self._listen(owner, self._end)
+        self._listen(line, partial(self._hear, line), self._end)
+        self._listen(owner, self._end, self._end)
 
     def serve(self) -> None:
         """Do what is asked for until the process that asks has gone."""
@@ -82,7 +83,11 @@ class Keeper:
             while not self.over:
                 for key, _ in self.selector.select(LOOK_S):
                     if self.selector.get_map().get(key.fd) is key:  # else an earlier one closed it
-                        key.data()
+                        hear, give_up = key.data
+                        try:
+                            hear()
+                        except OSError:  # who is heard of was killed meanwhile
+                            give_up()
                 now = time.monotonic()
                 if now - looked >= LOOK_S:
                     looked = now
@@ -94,12 +99,13 @@ class Keeper:
                 self._done(line)
             for container in self.containers:
                 kept_containers.end(container, _kill)
+            _bury()
 
     def _end(self, *_: object) -> None:
         self.over = True
 
-    def _listen(self, place: Any, hear: Any) -> None:
-        self.selector.register(place, selectors.EVENT_READ, hear)
+    def _listen(self, place: Any, hear: Any, give_up: Any) -> None:
+        self.selector.register(place, selectors.EVENT_READ, (hear, give_up))
 
     def _leave(self, place: Any) -> None:
         with suppress(KeyError, ValueError):
@@ -118,7 +124,7 @@ class Keeper:
         (what, *words), descriptors = message
         if what == "line":
             new = socket.socket(fileno=descriptors[0])
-            self._listen(new, partial(self._hear, new))
+            self._listen(new, partial(self._hear, new), partial(self._hang_up, new))
         elif what == "open":
             self._open(line, *words)
         elif what == "call":
@@ -147,7 +153,9 @@ class Keeper:
             self.over = True
             return
         self._leave(line)
-        for box in self.boxes.values():
+        for box in list(self.boxes.values()):
+            if box.openers == [line]:  # nobody else waits for its import
+                self._remove(box, "")
             box.openers = [one for one in box.openers if one is not line]
             box.callers = [one for one in box.callers if one[0] is not line]
             for one in box.slots.values():
@@ -178,7 +186,7 @@ class Keeper:
                 said = f"{error.strerror or error}" + (
                     f": {error.filename}" if error.filename else ""
                 )
-                self._remove(box, f"the kernel refuses what that needs ({said})")
+                self._crashed(box, f"the kernel refuses what that needs ({said})")
         elif box.is_ready:
             self._answer(line, "ready", box.memory_mb)
         else:
@@ -205,8 +213,9 @@ class Keeper:
             program,
             network=wanted["network"],
         )
-        self._listen(started.line, partial(self._hear_zygote, box))
-        self._listen(started.ended, partial(self._remove, box, "its box ended"))
+        crashed = partial(self._crashed, box)
+        self._listen(started.line, partial(self._hear_zygote, box), crashed)
+        self._listen(started.ended, crashed, crashed)
 
     def _group(self, owner: Box | Slot, resources: Resources) -> cgroups.Group | None:
         """A control group, found by those who clean up should this process be killed."""
@@ -232,7 +241,7 @@ class Keeper:
         except OSError:
             said = []
         if not said:
-            self._remove(box, "the process that had imported its module ended")
+            self._crashed(box)
         elif said == [b"born"] and not box.zygote:
             box.zygote = sender
             if box.group is not None:
@@ -263,8 +272,20 @@ class Keeper:
             self._answer(line, "ready", box.memory_mb)
         self._fill(box)
 
-    def _remove(self, box: Box, reason: str) -> None:
-        """End a box and all in it; who waits for it is told the reason."""
+    def _crashed(self, box: Box, reason: str = "") -> None:
+        """A box that ended by itself, or was killed: there may be another, unless none of them lasts.
+
+        `reason` is why; "" stands for its end.
+        """
+        if not reason:
+            what = "that has imported" if box.is_ready else "that imports"
+            reason = f"the process {what} its module ends"
+        crashes = 0 if box.has_served else self.crashes.get(box.key, 0) + 1
+        self.crashes[box.key] = crashes
+        self._remove(box, None if crashes < FAILURES else reason)
+
+    def _remove(self, box: Box, reason: str | None) -> None:
+        """End a box and all in it; who waits for it is told the reason, or to ask again where there is none."""
         if box.is_gone:
             return
         box.is_gone = True
@@ -284,20 +305,21 @@ class Keeper:
         for one in list(box.slots.values()):
             if one.step == "empty":
                 self._kill(one)
-                self._answer(one.client, "ended", one.usage)
+                self._answer_end(one.client, one)
             elif one.step in ("called", "ended", "killed"):
                 self._kill(one)
             else:
                 self._drop(one)
         self._close_empty(box)
         for line in waiting:
-            self._answer(line, "cold", reason)
+            self._answer(line, *(("again",) if reason is None else ("cold", reason)))
 
     def _close_empty(self, box: Box) -> None:
         if box.is_gone and not box.slots:
             box.after.close()
 
     def _look_around(self, now: float) -> None:
+        _bury()
         for box in list(self.boxes.values()):
             if box.until is not None and now > box.until:
                 self._remove(box, "importing its module takes too long")
@@ -334,8 +356,8 @@ class Keeper:
         ):
             try:
                 self._grow(box)
-            except OSError as error:
-                self._remove(box, f"no slot can be made for its calls ({error.strerror})")
+            except OSError:
+                self._crashed(box)
 
     def _grow(self, box: Box) -> None:
         self.numbers += 1
@@ -347,7 +369,7 @@ class Keeper:
         with theirs:
             wanted = box.wanted["shown"], one.resources.memory_mb
             messages.send(box.started.control, wanted, (theirs.fileno(),))
-        self._listen(one.line, partial(self._hear_slot, one))
+        self._listen(one.line, partial(self._hear_slot, one), partial(self._failed, one))
         one.wait_for("up")
 
     def _hear_slot(self, one: Slot) -> None:
@@ -385,21 +407,23 @@ class Keeper:
         started = one.box.started
         assert started is not None
         names = ["pid", "ipc", "cgroup", *([] if one.box.wanted["network"] else ["net"]), "mnt"]
+        spaces: list[int] = []
+        writing: list[int] = []
         one.call, theirs = messages.pair(told_who=True)
-        out, err = os.pipe(), os.pipe()
-        spaces = [os.open(f"/proc/{one.first}/ns/{name}", os.O_RDONLY) for name in names]
-        given = [spaces[0], theirs.fileno(), out[1], err[1], *spaces[1:]]
         try:
+            for name in names:
+                spaces += [os.open(f"/proc/{one.first}/ns/{name}", os.O_RDONLY)]
+            for _ in ("stdout", "stderr"):
+                reading, other = os.pipe()
+                one.descriptors.append(reading)
+                writing.append(other)
+            given = [spaces[0], theirs.fileno(), *writing, *spaces[1:]]
             socket.send_fds(started.line, [str(one.number).encode()], given)
-        except OSError:
-            self._remove(one.box, "the process that had imported its module ended")
-            return
         finally:
             theirs.close()
-            for descriptor in (out[1], err[1], *spaces):
+            for descriptor in (*writing, *spaces):
                 os.close(descriptor)
-            one.descriptors = [out[0], err[0]]
-        self._listen(one.call, partial(self._hear_call, one))
+        self._listen(one.call, partial(self._hear_call, one), partial(self._failed, one))
         one.wait_for("born")
 
     def _hear_call(self, one: Slot) -> None:
@@ -439,14 +463,14 @@ class Keeper:
             is_asked = one.step == "empty"
             self._kill(one)
             if is_asked:
-                self._answer(one.client, "ended", one.usage)
+                self._answer_end(one.client, one)
             return
         client = one.client if one.step == "mounted" else None
         self._drop(one)
         one.box.failures += 1
-        self._answer(client, "cold", "its slot ended")
+        self._answer(client, "again")
         if one.box.failures >= FAILURES:
-            self._remove(one.box, "forks of the process that had imported its module fail")
+            self._crashed(one.box)
         elif not one.box.is_gone:
             self._fill(one.box)
 
@@ -563,7 +587,7 @@ class Keeper:
         """
         one = self.taken.get(line)
         if one is None or one.step == "killed" or one.line is None:
-            self._answer(line, "ended", one.usage if one is not None else None)
+            self._answer_end(line, one)
             return
         one.wait_for("empty")
         if processes.first_child(one.first) is None:
@@ -588,7 +612,15 @@ class Keeper:
         """Answer once a slot is empty and its fork was waited for."""
         if one.step == "empty" and one.is_empty and one.usage is not None:
             one.wait_for("ended", None)
-            self._answer(one.client, "ended", one.usage)
+            one.box.has_served = True
+            self._answer_end(one.client, one)
+
+    def _answer_end(self, line: socket.socket | None, one: Slot | None) -> None:
+        """Say what a call used, and whether the process that it was forked from is gone, and it with that."""
+        if one is None:
+            self._answer(line, "ended", None, False)
+        else:
+            self._answer(line, "ended", one.usage, one.box.is_gone)
 
     def _done(self, line: socket.socket) -> None:
         """The caller wants no more of its slot."""
@@ -597,8 +629,9 @@ class Keeper:
             return
         box, one.client = one.box, None
         if one.step == "ended" and not box.is_gone and len(box.slots) <= box.most + SPARES:
-            self._renew(one)
-            return
+            with suppress(OSError):  # it was killed: there will be another
+                self._renew(one)
+                return
         self._drop(one)
         if not box.is_gone:
             self._fill(box)
@@ -693,6 +726,13 @@ def _mount(path: str, *, writable: bool) -> int:
         found, attributes if writable else attributes | kernel.READ_ONLY, recursive=True
     )
     return found
+
+
+def _bury() -> None:
+    """Take leave of whoever has ended: of a box that was never made, nobody knows the first process."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
 
 
 def _kill(pidfd: int) -> None:

@@ -45,6 +45,9 @@ _SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
 _KERNEL: Final = (5, 12)  # mount_setattr(2)
 _START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
 _END_S: Final = 5.0  # for it to end, with all that it holds
+_ATTEMPTS: Final = (
+    4  # at a fork: to open what there is none of yet, and once more should that be killed
+)
 
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
 
@@ -117,11 +120,7 @@ class Pool:
             NotWarmError: it cannot be started.
         """
         with self._lock:
-            if self._keeper is not None and os.waitpid(self._keeper[0], os.WNOHANG)[0]:
-                self._keeper[1].close()
-                self._keeper = None
-            if self._keeper is None:
-                self._keeper = _start()
+            self._living_keeper()
 
     def kept(self) -> list[dict[str, Any]]:
         """What is warm now: `name`, `memory_mb`, `forks` that wait, `calls` that go on, `idle_s`."""
@@ -258,7 +257,7 @@ class Pool:
                 for file in workspace.files
             ],
         }
-        for _ in range(2):
+        for _ in range(_ATTEMPTS):
             what, *words, given = ask(line, job, "call", key, request)
             if what == "called":
                 return words[0], given
@@ -300,27 +299,38 @@ class Pool:
         with self._lock:
             if self._closed:
                 raise NotWarmError("")
+            keeper = self._living_keeper()
             if self._lines:
                 return self._lines.pop()
-            if self._keeper is None:
-                self._keeper = _start()
             mine, theirs = messages.pair()
             with theirs:
                 try:
-                    messages.send(self._keeper[1], ("line",), (theirs.fileno(),))
-                except OSError:  # it was killed: the next call starts another
+                    messages.send(keeper, ("line",), (theirs.fileno(),))
+                except OSError:  # it has just been killed: the next call starts another
                     mine.close()
-                    self._bury()
                     raise NotWarmError("") from None
             return mine
 
-    def _bury(self) -> None:
+    def _living_keeper(self) -> socket.socket:
+        """The main line to the keeper, started if there is none. The lock is held.
+
+        Raises:
+            NotWarmError: it cannot be started.
+        """
         if self._keeper is not None:
             process, main = self._keeper
-            main.close()
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(process, 0)
-            self._keeper = None
+            try:
+                is_gone = os.waitpid(process, os.WNOHANG)[0] != 0
+            except ChildProcessError:  # somebody else took leave of it, or this process is a fork
+                is_gone = True
+            if is_gone:
+                self._keeper = None
+                for line in (main, *self._lines):
+                    line.close()
+                self._lines = []
+        if self._keeper is None:
+            self._keeper = _start()
+        return self._keeper[1]
 
 
 def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:

@@ -85,7 +85,8 @@ class Box:
         self.slots: dict[int, Slot] = {}
         self.openers: list[socket.socket] = []
         self.callers: list[tuple[socket.socket, dict[str, Any]]] = []
-        self.failures = 0
+        self.failures = 0  # slots in a row that could not be made
+        self.has_served = False
 
     def at(self, *steps: str) -> list[Slot]:
         """Its slots that are at one of these steps."""
