@@ -62,9 +62,11 @@ class Package:
         self.ready = Ready(source, prepare(source))
         self.pool = pool
 
-    def warm(self, function: str | None = None, **values: Any) -> Called:
-        """A call in a fork, where that can be."""
-        return self.call(Request(function, values), self.pool)
+    def warm(
+        self, function: str | None = None, overrides: dict[str, Any] | None = None, **values: Any
+    ) -> Called:
+        """A call in a fork, where that can be; `overrides` as in a Request."""
+        return self.call(Request(function, values, overrides or {}), self.pool)
 
     def cold(self, function: str | None = None, **values: Any) -> Called:
         """The same call in a process of its own."""

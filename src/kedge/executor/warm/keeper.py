@@ -470,7 +470,7 @@ class Keeper:
         one.box.failures += 1
         self._answer(client, "again")
         if one.box.failures >= FAILURES:
-            self._crashed(one.box)
+            self._remove(one.box, "forks of the process that has imported its module fail")
         elif not one.box.is_gone:
             self._fill(one.box)
 
