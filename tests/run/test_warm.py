@@ -71,7 +71,7 @@ def test_a_call_leaves_nothing_for_the_next(
 def test_a_call_ends_as_it_does_cold(calls: Any, deed: str) -> None:
     warm, cold = (call("do", deed=deed).told() for call in (calls.warm, calls.cold))
     for told in (warm, cold):
-        told["outputs"] = sorted(told["outputs"])
+        told["outputs"] = sorted(told["outputs"])  # what it saw is compared below
         if told["failure"]:  # in some are amounts, which differ
             told["failure"] = {
                 name: told["failure"][name] for name in ("kind", "type", "traceback")

@@ -349,7 +349,10 @@ class Keeper:
     def _fill(self, box: Box) -> None:
         """See that forks wait, and give them to those who wait for one."""
         while box.callers and (spares := box.at("spare")):
-            self._give(spares[0], *box.callers.pop(0))
+            if processes.wait_readable(spares[0].descriptors[-1], 0):
+                self._drop(spares[0])  # killed while it waited
+            else:
+                self._give(spares[0], *box.callers.pop(0))
         box.most = max(box.most, len(box.at(*GIVEN)))
         while not box.is_gone and (
             len(box.slots) < box.most + SPARES or len(box.at(*COMING)) < len(box.callers)

@@ -82,6 +82,12 @@ def mount_processes(place: str) -> None:
     kernel.mount("proc", place, "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
 
 
+def mount_terminals(place: str) -> None:
+    """Pseudo terminals that are nobody else's."""
+    options = "newinstance,ptmxmode=0666,mode=620"
+    kernel.mount("devpts", place, "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC, options)
+
+
 def _make_place(place: str, source: str) -> None:
     if stat.S_ISDIR(os.stat(source).st_mode):
         os.makedirs(place, mode=0o755, exist_ok=True)
@@ -102,8 +108,5 @@ def _mount_devices(place: str) -> None:
         os.symlink(f"/proc/self/fd{target}", f"{place}/{name}")
     os.symlink("/proc/kcore", f"{place}/core")
     os.mkdir(f"{place}/pts")
-    kernel.mount(
-        *("devpts", f"{place}/pts", "devpts", kernel.MS_NOSUID | kernel.MS_NOEXEC),
-        "newinstance,ptmxmode=0666,mode=620",
-    )
+    mount_terminals(f"{place}/pts")
     os.symlink("pts/ptmx", f"{place}/ptmx")

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from kedge.executor.warm import kernel, messages, mounting
-from kedge.executor.warm.places import PLACES, SHARED_MEMORY
+from kedge.executor.warm.places import PLACES, SHARED_MEMORY, TERMINALS
 
 _SIOCSIFFLAGS, _IFF_UP, _IFF_RUNNING = 0x8914, 1, 64
 _COUNTED: Final = ("used", "inuse", "tw")  # of sockets and of closed connections, in this namespace
@@ -64,6 +64,7 @@ def serve(line: socket.socket, shown: tuple[str, ...], memory_mb: int, network: 
             begun = True
             hidden = [kernel.detached(path, recursive=True) for path in shown]
             mounting.mount_memory(SHARED_MEMORY, memory_mb)
+            mounting.mount_terminals(TERMINALS)
             line.send(b"fresh")
 
 
