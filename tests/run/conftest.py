@@ -94,10 +94,10 @@ class Package:
             on_ready()
 
         observer = Observer(notice=notices.append, output=note, progress=advance)
-        taken = len(TAKEN.by_this_thread)
+        taken = TAKEN.by_this_thread
         result = run(self.ready, request, observer, cancel, pool)
         log = {stream: data.decode(errors="replace") for stream, data in written.items()}
-        is_warm = len(TAKEN.by_this_thread) > taken
+        is_warm = taken < TAKEN.by_this_thread
         return Called(result, tuple(notices), log, tuple(events), is_warm)
 
 
@@ -127,10 +127,10 @@ def _content(entry: Any) -> Any:
 
 
 class Taken(threading.local):
-    """The forks that each thread was given."""
+    """How many forks each thread was given."""
 
     def __init__(self) -> None:
-        self.by_this_thread: list[Any] = []
+        self.by_this_thread = 0
 
 
 TAKEN = Taken()
@@ -142,7 +142,7 @@ def noted(pool: Pool) -> Pool:
 
     def noting(*arguments: Any) -> Any:
         found = take(*arguments)
-        TAKEN.by_this_thread.append(found)
+        TAKEN.by_this_thread += 1
         return found
 
     pool.take = noting

@@ -302,7 +302,8 @@ def test_many_calls_leave_nothing_that_grows(many: Any, left: Any) -> None:
     after = settled(used)
     print(before, after, sep="\n")
     for name, number in before.items():
-        slack = 2048 if name.startswith("KiB") else 0
+        # What the store keeps in memory of its file takes its time to be all there.
+        slack = 4096 if name.startswith("KiB") else 0
         assert after[name] <= number + slack, name
 
 

@@ -35,8 +35,8 @@ def patches_modules(_: object) -> None:
     sys.meta_path.clear()
     sys.excepthook = print
     sys.modules["collections"] = None
-    # The number 4 itself, which the interpreter has once for all.
-    ctypes.c_int.from_address(id(4) + (24 if sys.version_info >= (3, 12) else 24)).value = 5
+    # The number -5 itself, which the interpreter has once for all.
+    ctypes.c_int.from_address(id(-5) + 24).value = 6
 
 
 def patches_the_runner(_: object) -> None:

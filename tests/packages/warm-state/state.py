@@ -63,13 +63,13 @@ def state() -> dict:
         "host": os.uname().nodename,
         "mapping": OWN[:8].hex(),
         "collector": [gc.isenabled(), list(gc.get_threshold())],
-        "interpreter": [sys.getrecursionlimit(), sys.getswitchinterval(), sys.gettrace(), sys.path, sys.argv],
+        "interpreter": [sys.getrecursionlimit(), sys.getswitchinterval(), sys.gettrace(), list(sys.path), list(sys.argv)],
         "hooks": [sys.excepthook is sys.__excepthook__, [type(one).__name__ for one in sys.meta_path]],
         "streams": [[stream.fileno(), stream.errors, stream.line_buffering, stream.closed] for stream in (sys.stdin, sys.stdout, sys.stderr)],
         "locale": locale.setlocale(locale.LC_ALL),
         "decimal": decimal.getcontext().prec,
         "modules": sorted(sys.modules),
-        "patched": [math.pi, round(1.5), json.dumps([1]), 2 + 2, os.path.basename("a/b")],
+        "patched": [math.pi, round(1.5), json.dumps([1]), str(int("-5")), os.path.basename("a/b")],
     }
 
 
