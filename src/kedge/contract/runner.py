@@ -65,11 +65,11 @@ def main(argv: list[str]) -> int:
 
 def become_zygote(instructions: dict[str, Any]) -> int:
     """Hands this process to the program that imports once and forks a process for each call."""
-    path = instructions["program"]
+    path, loaded = instructions["program"], set(sys.modules)
     zygote: Any = type(sys)("kedge_zygote")
     with open(path, "rb") as file:
         exec(compile(file.read(), path, "exec"), vars(zygote))  # noqa: S102 - a file of Kedge's
-    return int(zygote.main(sys.modules["__main__"], instructions))
+    return int(zygote.main(sys.modules["__main__"], instructions, loaded))
 
 
 def prepare_process() -> None:
@@ -218,15 +218,19 @@ class Cancel:
             False  # the outcome is being written down: that is quick, and not interrupted
         )
         self.leaving = False  # the outcome is on disk; only threads are waited for
+        self.armed = False
         self.loop: Any = None
         self.task: Any = None
 
     def arm(self) -> None:
-        """Takes over SIGTERM in this process, and not in its forks: those end by it as any process does.
+        """Takes over SIGTERM in this process, once, and not in its forks: those end by it as any process does.
 
         Python forgets a signal that comes while a fork is being born, and whoever sent it, a pool of
         processes for one, would wait for ever. So it is held back until the fork has its own handler.
         """
+        if self.armed:  # before the module was imported of which this is a fork
+            return
+        self.armed = True
         _signal: Any = __import__("_signal")  # the C module: `signal` itself imports enum
         get_ident = __import__("_thread").get_ident
         number = _signal.SIGTERM

@@ -24,6 +24,12 @@ from kedge.executor.warm.places import LINE
 
 HOSTNAME: Final = "kedge"
 
+# By this interpreter and by the keeper, and a program would go on to.
+IGNORED: Final = (
+    *(signal.SIGPIPE, signal.SIGXFSZ),
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGTERM),
+)
+
 
 class Program(Data):
     """What becomes the zygote.
@@ -197,7 +203,7 @@ def _become_zygote(line: socket.socket, program: Program) -> None:
         os.dup2(os.memfd_create("output"), descriptor)
     os.dup2(line.fileno(), LINE)
     _close_all_but(LINE)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which this interpreter ignores
+    for number in IGNORED:
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
     kernel.no_new_privileges()

@@ -19,7 +19,7 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages
 from kedge.executor.warm.places import SHARED_MEMORY
-from kedge.executor.warm.pool import Pool, Taken
+from kedge.executor.warm.pool import LIKE_A_SHELL, Pool, Taken
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import Process
 
@@ -56,6 +56,7 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         limits.hold(taken.process, job, group)
         order = _order(payload, job)
         pool.wait_mounted(key, taken, job)
+        os.chmod(private_tmp, 0o700)  # now that something may be mounted in it
         return watch(Forked(taken, order), job, bounds)
 
 
@@ -221,7 +222,7 @@ class Forked:
 def _order(payload: Process, job: Job) -> bytes:
     """What a fork is told."""
     assert payload.forkable is not None
-    variables = program_variables(payload, job, plan.WORKSPACE)
+    variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
     threads = variables.get("OMP_NUM_THREADS", "1")
     order = {
         "env": variables,

@@ -240,6 +240,10 @@ class Keeper:
             started.line.send(b"go")
         elif said == [b"failed"] and not box.is_ready:
             self._remove(box, "")
+        elif said == [b"asked"] and not box.is_ready:
+            self._remove(
+                box, "importing its module asks for a variable that differs from run to run"
+            )
         elif said == [b"ready"] and not box.is_ready:
             self._imported(box, started.first)
         elif len(said) == 6:
@@ -247,7 +251,7 @@ class Keeper:
 
     def _imported(self, box: Box, first: int) -> None:
         init = processes.first_child(first)
-        reason = looks.left_by_import(box.zygote, init or 0)
+        reason = looks.left_by_import(box.zygote, init or 0, box.wanted["shown"])
         if reason:
             self._remove(box, reason)
             return

@@ -12,12 +12,13 @@ _SHOWN: Final = 3  # of things that import left, in a sentence
 _WRITTEN: Final = ("/tmp", "/workspace/scratch", "/dev/shm")
 
 
-def left_by_import(zygote: int, init: int) -> str:
+def left_by_import(zygote: int, init: int, shown: tuple[str, ...]) -> str:
     """Why a process cannot be forked, as what importing its module did; "" when it can.
 
     Args:
         zygote: its number.
         init: that of the first process of its box.
+        shown: what of the host is shown where it can write.
     """
     try:
         if len(os.listdir(f"/proc/{zygote}/task")) > 1:
@@ -29,18 +30,14 @@ def left_by_import(zygote: int, init: int) -> str:
             for name in sorted(os.listdir(f"/proc/{zygote}/fd"))
             if name not in _STANDARD
         ]
-        if opened:
+        libraries, shared = _mapped(zygote)
+        if opened := [path for path in opened if path not in libraries]:
             return f"importing its module leaves open: {_some(opened)}"
-        if shared := _shared_memory(zygote):
+        if shared:
             return f"importing its module maps memory that is shared: {_some(shared)}"
-        written = [
-            f"{place}/{name}"
-            for place in _WRITTEN
-            for name in os.listdir(f"/proc/{init}/root{place}")
-        ]
+        written = [path for place in _WRITTEN for path in _found(init, place, shown)]
     except OSError as error:
         return f"it cannot be looked at ({error.strerror})"
-    written = [name for name in written if os.path.isfile(f"/proc/{init}/root{name}")]
     return f"importing its module writes {_some(written)}" if written else ""
 
 
@@ -110,14 +107,34 @@ def _read(path: str) -> str:
     return said.decode(errors="replace")
 
 
-def _shared_memory(process: int) -> list[str]:
-    with open(f"/proc/{process}/maps") as file:
-        lines = [line.split(maxsplit=5) for line in file]
-    return sorted({
-        (line[5].strip() if len(line) > 5 else "memory")
-        for line in lines
-        if line[1][1] == "w" and line[1][3] == "s"
-    })  # fmt: skip
+def _mapped(process: int) -> tuple[set[str], list[str]]:
+    """The files of its code, which some libraries keep open, and what it could write to for others to see."""
+    libraries, shared = set(), set()
+    name = ""
+    with open(f"/proc/{process}/smaps") as file:
+        for line in file:
+            words = line.split(maxsplit=5)
+            if not words[0].endswith(":"):
+                name = words[5].strip() if len(words) > 5 else "memory"
+                if "x" in words[1]:
+                    libraries.add(name)
+            elif words[0] == "VmFlags:" and {"sh", "mw"} <= {
+                *line.split()
+            }:  # now, or once it is allowed to
+                shared.add(name)
+    return libraries, sorted(shared)
+
+
+def _found(init: int, place: str, shown: tuple[str, ...]) -> list[str]:
+    """What is in a folder that was empty but for what is shown there, as the box sees it."""
+    found = []
+    for name in sorted(os.listdir(f"/proc/{init}/root{place}")):
+        path = f"{place}/{name}"
+        if any(one.startswith(f"{path}/") for one in shown):
+            found += _found(init, path, shown)
+        elif path not in shown:
+            found.append(path)
+    return found
 
 
 def _some(names: list[str]) -> str:

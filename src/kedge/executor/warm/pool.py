@@ -46,6 +46,8 @@ _KERNEL: Final = (5, 12)  # mount_setattr(2)
 _START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
 _END_S: Final = 5.0  # for it to end, with all that it holds
 
+LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
+
 # Variables that differ from call to call: a module that asks for one while it is imported runs cold.
 _OF_A_CALL: Final = ("KEDGE_RUN_ID", "KEDGE_FUNCTION")
 
@@ -336,7 +338,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     forkable = payload.forkable
     assert forkable is not None
     found = program_variables(payload, job, plan.WORKSPACE)
-    variables = {name: str(value) for name, value in found.items()}
+    variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
     check_program(
         payload.argv, variables, mounts.folder, mounts.locate, by_others=identity.needed()
     )
@@ -348,6 +350,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "line": LINE,
         "module": forkable.module,
         "filter": seccomp.entered_filter().hex(),
+        "withheld": _OF_A_CALL,
     }
     return {
         "name": f"{job.package} {forkable.module}",

@@ -44,6 +44,7 @@ def serve(line: socket.socket, shown: tuple[str, ...], memory_mb: int, network: 
     mounting.mount_processes("/proc")
     pristine = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     hidden: list[int] = []  # what is shown, until the folders that it is shown in are mounted
+    _use_up_a_number()
     begun = False
     while (message := messages.receive(line)) is not None:
         (what, *words), descriptors = message
@@ -64,6 +65,17 @@ def serve(line: socket.socket, shown: tuple[str, ...], memory_mb: int, network: 
             hidden = [kernel.detached(path, recursive=True) for path in shown]
             mounting.mount_memory(SHARED_MEMORY, memory_mb)
             line.send(b"fresh")
+
+
+def _use_up_a_number() -> None:
+    """See that no call has the process number that the zygote has in its box, which is the first after this one's.
+
+    Libraries know by their number that they are in a fork, and need new random numbers: OpenSSL does.
+    """
+    process = os.fork()
+    if process == 0:
+        os._exit(0)
+    os.waitpid(process, 0)
 
 
 def _is_empty() -> bool:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import os
 import select
 import socket
 import struct
 import sys
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,29 +37,43 @@ DESCRIPTORS_LIMIT = 16  # in one message: namespaces, the call's line, its strea
 CHUNK = 1 << 16
 
 LIBC = ctypes.CDLL(None, use_errno=True)
+HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
+SIGTERM = 15
 
 
-def main(runner: ModuleType, instructions: dict[str, Any]) -> int:
+def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> int:
     """Imports, says so, and forks when it is told to; returns when the keeper has gone.
 
     `instructions` are `line`, the descriptor of the keeper's; `module`, what to import; `filter`, a call's own
-    system-call filter in hexadecimal.
+    system-call filter in hexadecimal; `withheld`, variables that only calls have. `loaded` are the modules
+    that any run has before it imports.
     """
     with socket.socket(fileno=instructions["line"]) as line:
         os.set_inheritable(line.fileno(), False)
         seeds = Seeds(runner)
         runner.standard("pathlib")  # which the runner wants for nearly every function with files
-        make_room(runner.WORKSPACE)
+        make_room(runner.WORKSPACE, loaded)
+        runner.CANCEL.arm()  # what is imported finds it, and may have its own way to end
+        os.chdir(runner.WORKSPACE)
         sys.path.insert(0, runner.WORKSPACE)
+        variables = Variables(instructions["withheld"])
         try:
             __import__(instructions["module"])
         except BaseException:
-            line.send(b"failed")  # a run of its own says why, in full
+            # A run of its own says why, in full.
+            line.send(b"asked" if variables.asked else b"failed")
             return 1
         finally:
             seeds.close()
+            variables.close()
+        if variables.asked:
+            line.send(b"asked")
+            return 1
         runner.flush_streams()
-        call = Call(runner, bytes.fromhex(instructions["filter"]), seeds.found())
+        LIBC.fflush(None)
+        gc.unfreeze()  # the module may have done that itself, and what is frozen is not found
+        rules = bytes.fromhex(instructions["filter"])
+        call = Call(runner, rules, line.fileno(), variables, seeds.found())
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -66,16 +82,14 @@ def main(runner: ModuleType, instructions: dict[str, Any]) -> int:
     return 0
 
 
-def make_room(workspace: str) -> None:
-    """Forgets modules of the standard library that were loaded here and stand in the package's way."""
-    for name in OWN_MODULES:
+def make_room(workspace: str, loaded: set[str]) -> None:
+    """Forgets modules that were loaded for this program and stand in the package's way."""
+    own = {name.partition(".")[0] for name in sys.modules} - loaded
+    for name in own:
         path = os.path.join(workspace, name)
         if os.path.exists(path + ".py") or os.path.isdir(path):
-            for loaded in [one for one in sys.modules if one == name or one.startswith(name + ".")]:
-                del sys.modules[loaded]
-
-
-OWN_MODULES = ("ctypes", "gc", "random", "secrets", "select", "socket", "struct")
+            for found in [one for one in sys.modules if one == name or one.startswith(name + ".")]:
+                del sys.modules[found]
 
 
 # ---- forking ------------------------------------------------------------------------------------------
@@ -165,10 +179,24 @@ def checked(returned: int) -> int:
 class Call:
     """What every call needs, made before any is forked."""
 
-    def __init__(self, runner: ModuleType, rules: bytes, reseed: list[Reseed]) -> None:
+    def __init__(
+        self,
+        runner: ModuleType,
+        rules: bytes,
+        own_line: int,
+        variables: Variables,
+        reseed: list[Reseed],
+    ) -> None:
         self.runner = runner
+        self.variables = variables
         self.reseed = reseed
         self.collects = gc.isenabled()
+        self.folder = os.getcwd()
+        # The streams, and what the keeper lets pass: libraries that their own code holds open.
+        self.kept = set(descriptors_open()) - {own_line}
+        self.signal: Any = __import__("_signal")
+        self.arrived = self.signal.getsignal(SIGTERM)
+        self.finalized = Finalized(len(self.kept))
         self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
         self.pools = thread_pools()
         self.code = ctypes.create_string_buffer(rules, len(rules))
@@ -193,16 +221,13 @@ class Call:
         os.setsid()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        for opened in map(int, os.listdir("/proc/self/fd")):
-            if opened > 2 and opened != line.fileno():
-                try:
-                    os.close(opened)
-                except OSError:  # the one that listed the folder
-                    pass
+        for opened in descriptors_open():
+            if opened not in self.kept and opened != line.fileno():
+                os.close(opened)
         line.send(b"ready")  # and is looked at
         order = self.order(line)
         line.close()
-        os._exit(self.made(order))
+        self.make(order)
 
     def give_up(self) -> None:
         """Every capability, and every way to get one or to go elsewhere."""
@@ -227,11 +252,13 @@ class Call:
         found: dict[str, Any] = self.runner.read_json(data.decode())
         return found
 
-    def made(self, order: dict[str, Any]) -> int:
-        """The call, and all that an interpreter does before it ends; the exit code."""
+    def make(self, order: dict[str, Any]) -> None:
+        """The call, and all that an interpreter does before it ends. Does not return."""
+        self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
         os.environ.clear()
         os.environ.update(order["env"])
-        os.chdir(self.runner.WORKSPACE)
+        self.variables.change()
+        os.chdir(self.folder)
         for descriptor, said in zip((1, 2), self.said):
             while said:
                 said = said[os.write(descriptor, said) :]
@@ -241,28 +268,136 @@ class Call:
             pool(order["threads"])
         if self.collects:
             gc.enable()
-        code: int = self.runner.run(order["instructions"])
-        end_interpreter(self.runner)
-        return code
+        code = 1
+        try:
+            code = self.runner.run(order["instructions"])
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            end_interpreter(self.runner, self.finalized, code)
 
 
-def end_interpreter(runner: ModuleType) -> None:
-    """Waits for threads, calls what is registered for the end, and writes out what is buffered."""
+class Variables:
+    """What the import of a module does to the environment, and asks of it that only calls have."""
+
+    def __init__(self, withheld: list[str]) -> None:
+        asked: list[str] = []
+        self.asked = asked
+        self.before = dict(os.environ)
+        self.changed: dict[str, str] = {}
+        self.removed: list[str] = []
+        kind: Any = type(os.environ)
+        self.kind = kind
+
+        class Watched(kind):  # type: ignore[misc]
+            """Notes who asks for what is withheld."""
+
+            def __getitem__(self, name: str) -> str:
+                if name in withheld:
+                    asked.append(name)
+                found: str = super().__getitem__(name)
+                return found
+
+        os.environ.__class__ = Watched
+
+    def close(self) -> None:
+        """Puts back what was there, and keeps what has changed."""
+        os.environ.__class__ = self.kind
+        now = dict(os.environ)
+        self.changed = {name: now[name] for name in now if self.before.get(name) != now[name]}
+        self.removed = [name for name in self.before if name not in now]
+
+    def change(self) -> None:
+        """Does the same to the environment of a call."""
+        os.environ.update(self.changed)
+        for name in self.removed:
+            os.environ.pop(name, None)
+
+
+def descriptors_open() -> list[int]:
+    """The numbers of all that is open."""
+    found = []
+    for number in map(int, os.listdir("/proc/self/fd")):
+        try:
+            os.fstat(number)
+        except OSError:  # the one that listed the folder
+            continue
+        found.append(number)
+    return found
+
+
+class Finalized:
+    """Objects made by the import that have something to do when they go: a `__del__`.
+
+    `opened` is how many descriptors a call finds open.
+    """
+
+    def __init__(self, opened: int) -> None:
+        self.opened = opened
+        reference = __import__("_weakref").ref
+        self.found = []
+        for one in gc.get_objects():
+            if not isinstance(one, io.IOBase) and has_finalizer(one):
+                try:
+                    self.found.append(reference(one))
+                except TypeError:  # its class has no room for that
+                    continue
+
+    def finalize(self) -> None:
+        """Has them do it, and what the call has made if it left anything open."""
+        found = [one() for one in self.found]
+        if len(descriptors_open()) > self.opened:
+            found += [one for one in gc.get_objects() if has_finalizer(one)]
+        for one in filter(is_plain_file, found):  # before any is closed that others write through
+            quietly(partial(type(one).flush, one))
+        # Plain files last, into which others write to the end: an archive its table of contents.
+        for one in sorted(found, key=is_plain_file):
+            if one is not None:
+                quietly(partial(type(one).__del__, one))
+
+
+def has_finalizer(one: object) -> bool:
+    """Whether an object is a file, or of a class that has a `__del__` in Python."""
+    kind = type(one)
+    try:
+        return issubclass(kind, io.IOBase) or type(getattr(kind, "__del__", None)) is FUNCTION
+    except Exception:  # a class of classes with answers of its own
+        return False
+
+
+FUNCTION = type(has_finalizer)
+
+
+def is_plain_file(one: object) -> bool:
+    """Whether an object is a file of one of the kinds that `open` makes."""
+    return type(one).__module__ == "_io"
+
+
+def quietly(do: Callable[[], object]) -> None:
+    """Does it, whatever comes of it."""
+    try:
+        do()
+    except BaseException:
+        return
+
+
+def end_interpreter(runner: ModuleType, finalized: Finalized, code: int) -> None:
+    """What an interpreter does before its process ends. Does not return.
+
+    It waits for threads, calls what is registered for the end, and closes files that were left open. It does
+    not take all modules apart, which takes longer than many a call.
+    """
     try:
         threading = sys.modules.get("threading")
         if threading is not None:
-            threading._shutdown()
-        __import__("atexit")._run_exitfuncs()
-    except BaseException:
-        runner.say(runner.standard("traceback").format_exc())
-    runner.flush_streams()
-    io = sys.modules["io"]
-    for one in gc.get_objects():  # those made since the fork: files that were left open
-        if isinstance(one, io.IOBase):
-            try:
-                one.flush()
-            except Exception:
-                continue
+            quietly(threading._shutdown)
+        quietly(__import__("atexit")._run_exitfuncs)
+        runner.flush_streams()
+        finalized.finalize()
+        runner.flush_streams()
+    finally:
+        # Not os._exit: libraries in C write out their buffers here. No thread may run Python meanwhile.
+        HELD.exit(code)
 
 
 def control(option: int, value: int) -> None:
@@ -300,7 +435,11 @@ POOL_SETTERS = [
     *(
         "{}openblas_set_num_threads{}".format(before, after)
         for before in ("", "scipy_")
-        for after in ("", "64_", "_64")
+        for after in (
+            "",
+            "64_",
+            "_64",
+        )  # those with one more underscore are Fortran's, and take addresses
     ),
     "MKL_Set_Num_Threads",
     "omp_set_num_threads",
@@ -318,69 +457,136 @@ class Seeds:
         self.random = random = runner.standard("random")
         self.secrets = secrets = runner.standard("secrets")
         self.own = {id(random._inst): False}  # generator → whether it was seeded deliberately
+        self.states: set[int] = set()  # that were asked of others, by their hashes
         self.drawn: set[int] = set()  # from the operating system, of which numpy makes seeds
-        self.before = (random.Random.seed, random.Random.setstate, secrets.randbits)
-        seed, setstate, randbits = self.before
+        self.is_over = False
+        kind = random.Random
+        self.before = kind.seed, kind.getstate, kind.setstate, secrets.randbits
+        seed, getstate, setstate, randbits = self.before
 
         def seed_seen(generator: Any, a: Any = None, version: int = 2) -> None:
             seed(generator, a, version)
             self.own[id(generator)] = a is not None
 
+        def getstate_seen(generator: Any) -> Any:
+            state = getstate(generator)
+            if not self.is_over and not self.own.get(id(generator)):
+                self.states.add(hash(state[1]))
+            return state
+
         def setstate_seen(generator: Any, state: Any) -> None:
             setstate(generator, state)
-            self.own[id(generator)] = True
+            # What is put back, or copied, is as good as it was.
+            self.own[id(generator)] = hash(state[1]) not in self.states
 
         def randbits_seen(bits: int) -> int:
             number: int = randbits(bits)
-            if self.random is not None:
+            if not self.is_over:
                 self.drawn.add(number)
             return number
 
-        random.Random.seed, random.Random.setstate = seed_seen, setstate_seen
-        secrets.randbits = randbits_seen
-        random.seed = random._inst.seed
-        random.setstate = random._inst.setstate
+        self.patch(seed_seen, getstate_seen, setstate_seen, randbits_seen)
+
+    def patch(self, seed: Any, getstate: Any, setstate: Any, randbits: Any) -> None:
+        """Has these called in place of what has their names."""
+        kind, own = self.random.Random, self.random._inst
+        kind.seed, kind.getstate, kind.setstate = seed, getstate, setstate
+        self.random.seed, self.random.getstate, self.random.setstate = (
+            own.seed,
+            own.getstate,
+            own.setstate,
+        )
+        self.secrets.randbits = randbits
 
     def close(self) -> None:
         """Puts back what was there."""
-        random, secrets = self.random, self.secrets
-        random.Random.seed, random.Random.setstate, secrets.randbits = self.before
-        random.seed = random._inst.seed
-        random.setstate = random._inst.setstate
+        self.is_over = True
+        self.patch(*self.before)
 
     def found(self) -> list[Reseed]:
         """What gives each generator that is there the state that it has in a process of its own."""
-        random, self.random = self.random, None
+        kind, own = self.random.Random, self.random._inst
         found: list[Reseed] = []
-        if self.own[id(random._inst)]:  # which Python itself reseeds in every fork
-            state = random._inst.getstate()
-            found.append(lambda: random._inst.setstate(state))
-        numpy_random = sys.modules.get("numpy.random")
-        for one in gc.get_objects():
-            try:
-                if isinstance(one, random.Random):
-                    if one is not random._inst and self.own.get(id(one)) is False:
-                        found.append(one.seed)
-                elif numpy_random is not None and isinstance(one, numpy_random.BitGenerator):
-                    again = self.numpy_reseed(one)
-                    if again is not None:
-                        found.append(again)
-            except Exception:  # an object whose class is an answer of its own: a weak proxy, a mock
-                continue
-        return found
+        if self.own[id(own)]:  # which Python itself reseeds in every fork
+            found.append(partial(own.setstate, own.getstate()))
+        objects = gc.get_objects()
+        made = [one for one in objects if issubclass(type(one), kind) and one is not own]
+        found += [one.seed for one in made if not self.own.get(id(one))]
+        module = sys.modules.get("numpy.random")
+        return found if module is None else found + Numpy(module, self.drawn).found(objects)
 
-    def numpy_reseed(self, generator: Any) -> Reseed | None:
-        """What seeds a generator of numpy anew, if it was seeded by the operating system."""
-        # The attribute had an underscore before numpy 1.25; there is no sequence after a legacy seed.
-        sequence = getattr(generator, "seed_seq", None) or getattr(generator, "_seed_seq", None)
+
+class Numpy:
+    """numpy's generators, of which each has a sequence that it was seeded by, and the sequences.
+
+    `drawn` are the numbers that came from the operating system.
+    """
+
+    def __init__(self, module: ModuleType, drawn: set[int]) -> None:
+        self.module: Any = module
+        self.drawn = drawn
+
+    def found(self, objects: list[Any]) -> list[Reseed]:
+        """What gives those that were not seeded deliberately a new state."""
+        module = self.module
+        sequences, states, gausses = [], [], []
+        for one in objects:
+            kind = type(one)
+            if issubclass(kind, module.SeedSequence) and self.is_drawn(one):
+                sequences.append(partial(renew_sequence, one))
+            elif issubclass(kind, module.BitGenerator) and self.is_unseeded(one):
+                states.append(partial(renew_state, one))
+            elif issubclass(kind, module.RandomState) and self.is_unseeded(one._bit_generator):
+                gausses.append(partial(forget_gauss, one))
+        return [*sequences, *states, *gausses]  # several generators may have one sequence
+
+    def is_drawn(self, sequence: Any) -> bool:
+        """Whether there is something of the operating system in a sequence."""
         entropy = getattr(sequence, "entropy", None)
-        if not isinstance(entropy, int) or entropy not in self.drawn:
-            return None
-        kind = type(generator)
-        renew: Any = vars(type(sequence))["__init__"]  # takes new entropy
+        numbers = entropy if isinstance(entropy, (list, tuple)) else [entropy]
+        return any(isinstance(one, int) and one in self.drawn for one in numbers)
 
-        def again() -> None:
-            renew(sequence)  # which may be asked for children
-            generator.state = kind(sequence).state
+    def is_unseeded(self, generator: Any) -> bool:
+        """Whether a generator has its state from the operating system, also if it has drawn numbers since."""
+        kind, sequence = type(generator), sequence_of(generator)
+        if self.is_drawn(sequence) and (
+            kind.__name__ not in LASTING or lasting(generator) == lasting(kind(sequence))
+        ):
+            return True
+        if kind.__name__ not in LASTING and sequence is not None:
+            return False  # of these nobody can tell whether another state was given to one
+        # It was seeded the old way, or its state was put back, or that of another was given to it.
+        others = (number for number in self.drawn if number >> 64)  # which no person thinks of
+        return any(lasting(generator) == lasting(kind(number)) for number in others)
 
-        return again
+
+# What drawing does not change in a generator's state; of the last one it is only so for the first 624 words.
+LASTING = {"PCG64": "inc", "PCG64DXSM": "inc", "Philox": "key"}
+
+
+def lasting(generator: Any) -> Any:
+    """That part, in a form that can be compared."""
+    found = generator.state["state"][LASTING.get(type(generator).__name__, "key")]
+    return found.tolist() if hasattr(found, "tolist") else found
+
+
+def sequence_of(generator: Any) -> Any:
+    """That which has seeded a generator; None after `numpy.random.seed`."""
+    # The attribute had an underscore before numpy 1.25.
+    return getattr(generator, "seed_seq", None) or getattr(generator, "_seed_seq", None)
+
+
+def renew_sequence(sequence: Any) -> None:
+    """Takes other entropy for a sequence, which may be asked for children."""
+    vars(type(sequence))["__init__"](sequence, pool_size=sequence.pool_size)
+
+
+def renew_state(generator: Any) -> None:
+    """Gives a generator the state that its sequence, or else new entropy, gives it."""
+    generator.state = type(generator)(sequence_of(generator)).state
+
+
+def forget_gauss(state: Any) -> None:
+    """Forgets the second of two numbers that were drawn together."""
+    known = state.get_state(legacy=False)
+    state.set_state({**known, "has_gauss": 0, "gauss": 0.0})
