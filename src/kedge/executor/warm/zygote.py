@@ -223,6 +223,7 @@ class Call:
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         close_others({*self.kept, line})
+        self.prepare()
         os.write(line, b"ready")  # and is looked at
         order = self.order(line)
         os.close(line)
@@ -251,16 +252,28 @@ class Call:
         found: dict[str, Any] = self.runner.read_json(data.decode())
         return found
 
+    def prepare(self) -> None:
+        """What a call needs and nobody has to have asked for: done before somebody waits for it."""
+        self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
+        for again in self.reseed:
+            again()
+        # To no effect but that the memory which a call begins and ends with is this process's own by then, and
+        # the kernel need not copy it while somebody waits.
+        runner = self.runner
+        self.variables.become(dict(os.environ))
+        runner.read_json(runner.write_json({"numbers": [0.5, 1], "text": "", "nothing": None}))
+        with open(os.devnull, encoding="utf-8") as file:
+            file.read()
+        with open(os.devnull, "wb") as file:
+            file.write(b"0")
+
     def make(self, order: dict[str, Any]) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
-        self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
         self.variables.become(order["env"])
         os.chdir(self.folder)
         for descriptor, said in zip((1, 2), self.said):
             while said:
                 said = said[os.write(descriptor, said) :]
-        for again in self.reseed:
-            again()
         if self.collects:
             gc.enable()
         code = 1
@@ -360,8 +373,8 @@ class Finalized:
                 except TypeError:  # its class has no room for that
                     continue
 
-    def finalize(self) -> None:
-        """Has them do it, and what the call has made if it left anything open."""
+    def finalize(self) -> bool:
+        """Has them do it, and what the call has made if it left anything open; whether that still is."""
         found = [one() for one in self.found]
         if len(descriptors_open()) > self.opened:
             found += [one for one in gc.get_objects() if has_finalizer(one)]
@@ -371,6 +384,7 @@ class Finalized:
         for one in sorted(found, key=is_plain_file):
             if one is not None:
                 quietly(partial(type(one).__del__, one))
+        return len(descriptors_open()) > self.opened
 
 
 def has_finalizer(one: object) -> bool:
@@ -402,19 +416,24 @@ def end_interpreter(runner: ModuleType, finalized: Finalized, code: int) -> None
     """What an interpreter does before its process ends. Does not return.
 
     It waits for threads, calls what is registered for the end, and closes files that were left open. It does
-    not take all modules apart, which takes longer than many a call.
+    not take all modules apart, which takes longer than many a call. Nor do libraries in C, unless one has a file
+    open that it may yet have to write to: those of numpy and scipy take 8 ms for it.
     """
+    is_open = True
     try:
         threading = sys.modules.get("threading")
         if threading is not None:
             quietly(threading._shutdown)
         quietly(atexit._run_exitfuncs)
         runner.flush_streams()
-        finalized.finalize()
+        is_open = finalized.finalize()
         runner.flush_streams()
     finally:
-        # Not os._exit: libraries in C write out their buffers here. No thread may run Python meanwhile.
-        HELD.exit(code)
+        # No thread may run Python meanwhile.
+        if is_open:
+            HELD.exit(code)
+        HELD.fflush(None)
+        os._exit(code)
 
 
 def control(option: int, value: int) -> None:
