@@ -222,7 +222,8 @@ def run(
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
         observer.lacking(text)
-    warm_up()
+    if pool is None:  # else the fork that waits is in its group already
+        warm_up()
     facts: dict[str, Any] = {
         "package": prepared.description.name,
         "package_version": prepared.description.version,
