@@ -222,6 +222,8 @@ def run(
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
         observer.lacking(text)
+    if not prepared.description.runtime.get("warm", True):
+        pool = None
     if pool is None:  # else the fork that waits is in its group already
         warm_up()
     facts: dict[str, Any] = {
@@ -247,8 +249,6 @@ def run(
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
-    if not prepared.description.runtime.get("warm", True):
-        pool = None
     execution = Execution(entry, task, function, observer, cancel, pool, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, waited)
 
