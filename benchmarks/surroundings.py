@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from figure import LeftOutError
 from programs import timed
 
+from kedge import home
 from kedge.contract.ownership import remove
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -85,7 +86,7 @@ def surroundings(quick: bool) -> Iterator[Surroundings]:
     """The surroundings for the length of a `with` block. This process's variables are cleaned for good."""
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="kedge-benchmark-"))
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="kedge-benchmark-", dir=_place()))
     try:
         os.chmod(folder, 0o755)  # an unprivileged account stands in it
         os.environ["KEDGE_HOME"] = os.path.join(folder, "home")
@@ -110,6 +111,15 @@ def program(name: str) -> str:
     if found is None:
         raise LeftOutError(f"there is no `{name}` on PATH")
     return found
+
+
+def _place() -> str | None:
+    """Where Kedge's home is by default, unless the caller names a place in TMPDIR.
+
+    Not /tmp: runs have one of their own, and what they are to see of Kedge's home there has to be put into it.
+    """
+    beside = os.path.dirname(home.home())
+    return None if "TMPDIR" in os.environ or not os.path.isdir(beside) else beside
 
 
 def _version(python: str) -> str:

@@ -4,14 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import kedge
 from kedge.client import Package
+from kedge.run import record
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 PATIENCE_S = 120.0
@@ -63,7 +66,7 @@ def spans(number: int) -> list[float]:
 MANIFEST = """
 name: sleeps
 runtime: {kind: python, version: "3.12"}
-resources: {cpu: 1, memory_mb: 256, grace: 2}
+resources: {cpu: 1, memory_mb: 256, grace: 20}
 functions:
   area: {handler: "sleeps:area"}
   waits: {handler: "sleeps:waits"}
@@ -99,6 +102,29 @@ def sleeping(tmp_path: Path) -> Path:
 def sleeps(load: Callable[..., Package], sleeping: Path) -> Package:
     """That package, loaded."""
     return load(sleeping)
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], Any]], None]:
+    """Waits until something is true."""
+
+    def waits(found: Callable[[], Any]) -> None:
+        until = time.monotonic() + PATIENCE_S
+        while not found():
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+    return waits
+
+
+@pytest.fixture
+def runs(sleeping: Path) -> Callable[[], list[record.Run]]:
+    """The runs of that package alone: others run on the same home."""
+
+    def found() -> list[record.Run]:
+        return [run for run in record.list_runs(10_000) if run.source == str(sleeping)]
+
+    return found
 
 
 class Program(subprocess.Popen[bytes]):

@@ -1,7 +1,6 @@
 """Runs awaited in asynchronous code."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -66,16 +65,16 @@ def test_to_cancel_the_task_cancels_the_run(sleeps: Package) -> None:
     assert record.get(run.id).status == "cancelled"
 
 
-def test_a_timeout_of_asyncio_cancels_the_run(sleeps: Package) -> None:
+def test_a_timeout_of_asyncio_cancels_the_run(
+    sleeps: Package, runs: Callable[[], list[record.Run]]
+) -> None:
     async def main() -> None:
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(3.0):
             await sleeps.waits.acall()
 
-    began = time.monotonic()
     with pytest.raises(TimeoutError):
         asyncio.run(main())
-    assert time.monotonic() - began < 30
-    assert record.list_runs(1, function="waits")[0].status in ("cancelled", "succeeded")
+    assert {run.status for run in runs()} <= {"cancelled"}
 
 
 def test_results_of_a_map_come_in_order_while_the_loop_goes_on(sleeps: Package) -> None:

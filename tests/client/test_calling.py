@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -284,7 +283,9 @@ def test_a_closed_package_runs_nothing(load: Load) -> None:
             attempt(1)
 
 
-def test_a_call_that_goes_on_is_cancelled_by_closing(load: Load, sleeping: Path) -> None:
+def test_a_call_that_goes_on_is_cancelled_by_closing(
+    load: Load, sleeping: Path, wait_for: Callable[[Callable[[], Any]], None]
+) -> None:
     package = load(sleeping)
     raised: list[BaseException] = []
 
@@ -408,14 +409,6 @@ def test_the_example_of_the_documentation_works(load: Load) -> None:
     examples = Path(__file__).parents[2] / "examples"
     found = load(examples / "bolt-sizing").sizing(diameter_mm=12, load_n=15000)
     assert found == {"stress_mpa": pytest.approx(132.6963906581741)}
-
-
-def wait_for(found: Callable[[], Any], seconds: float = 60.0) -> None:
-    """Wait until something is true."""
-    until = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def children_named(name: str, process: int) -> list[int]:

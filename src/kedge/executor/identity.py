@@ -11,6 +11,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from kedge import home
 from kedge.data import Data
@@ -71,7 +72,12 @@ def claimed() -> Iterator[Identity]:
 
 
 def _range() -> tuple[int, int] | None:
-    own = _FIRST + (zlib.crc32(os.fsencode(home.home())) % _HOMES) * _RUNS
+    return _range_of(home.home())
+
+
+@cache
+def _range_of(place: str) -> tuple[int, int] | None:
+    own = _FIRST + (zlib.crc32(os.fsencode(place)) % _HOMES) * _RUNS
     for first, count in ((own, _RUNS), (_SMALL_FIRST, _SMALL_RUNS)):
         if all(_mapped(f"/proc/self/{kind}_map", first, count) for kind in ("uid", "gid")):
             return first, count

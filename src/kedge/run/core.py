@@ -222,7 +222,10 @@ def run(
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
         observer.lacking(text)
-    warm_up()
+    if not prepared.description.runtime.get("warm", True):
+        pool = None
+    if pool is None:  # else the fork that waits is in its group already
+        warm_up()
     facts: dict[str, Any] = {
         "package": prepared.description.name,
         "package_version": prepared.description.version,
@@ -246,8 +249,6 @@ def run(
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
-    if not prepared.description.runtime.get("warm", True):
-        pool = None
     execution = Execution(entry, task, function, observer, cancel, pool, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, waited)
 

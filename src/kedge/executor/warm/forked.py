@@ -228,12 +228,7 @@ def _order(payload: Process, job: Job) -> bytes:
     """What a fork is told."""
     assert payload.forkable is not None
     variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
-    threads = variables.get("OMP_NUM_THREADS", "1")
-    order = {
-        "env": variables,
-        "threads": int(threads) if threads.isdecimal() else 1,
-        "instructions": payload.forkable.instructions,
-    }
+    order = {"env": variables, "instructions": payload.forkable.instructions}
     return json.dumps(order).encode()
 
 

@@ -319,12 +319,10 @@ class Pool:
         """
         if self._keeper is not None:
             process, main = self._keeper
-            try:
-                is_gone = os.waitpid(process, os.WNOHANG)[0] != 0
-            except ChildProcessError:  # somebody else took leave of it, or this process is a fork
-                is_gone = True
-            if is_gone:
+            if wait_readable(main.fileno(), 0):  # it says nothing there but its end
                 self._keeper = None
+                with contextlib.suppress(ChildProcessError):  # a fork's, which shares its parent's
+                    os.waitpid(process, os.WNOHANG)
                 for line in (main, *self._lines):
                     line.close()
                 self._lines = []
@@ -354,12 +352,14 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     )
     for name in _OF_A_CALL:
         del variables[name]
+    threads = variables.get("OMP_NUM_THREADS", "1")
     variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
     instructions = {
         "program": _ZYGOTE,
         "line": LINE,
         "module": forkable.module,
         "filter": seccomp.entered_filter().hex(),
+        "threads": int(threads) if threads.isdecimal() else 1,
         "withheld": _OF_A_CALL,
     }
     return {

@@ -9,6 +9,7 @@ Nothing said here is believed outside: the keeper looks at a call through /proc 
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
 import io
@@ -45,7 +46,8 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
     """Imports, says so, and forks when it is told to; returns when the keeper has gone.
 
     `instructions` are `line`, the descriptor of the keeper's; `module`, what to import; `filter`, a call's own
-    system-call filter in hexadecimal; `withheld`, variables that only calls have. `loaded` are the modules
+    system-call filter in hexadecimal; `threads`, how many its numerical libraries may have; `withheld`,
+    variables that only calls have. `loaded` are the modules
     that any run has before it imports.
     """
     with socket.socket(fileno=instructions["line"]) as line:
@@ -72,8 +74,10 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         runner.flush_streams()
         LIBC.fflush(None)
         gc.unfreeze()  # the module may have done that itself, and what is frozen is not found
+        libraries = Libraries()
+        libraries.use_threads(instructions["threads"])
         rules = bytes.fromhex(instructions["filter"])
-        call = Call(runner, rules, line.fileno(), variables, seeds.found())
+        call = Call(runner, rules, line.fileno(), variables, seeds.found(), libraries)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -193,6 +197,7 @@ class Call:
         own_line: int,
         variables: Variables,
         reseed: list[Reseed],
+        libraries: Libraries,
     ) -> None:
         self.runner = runner
         self.variables = variables
@@ -205,12 +210,11 @@ class Call:
         self.arrived = self.signal.getsignal(SIGTERM)
         self.finalized = Finalized(len(self.kept))
         self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
-        self.libraries = Libraries()
+        self.libraries = libraries
         self.code = ctypes.create_string_buffer(rules, len(rules))
         address = ctypes.addressof(self.code)
         self.rules = struct.pack("@HP", len(rules) // 8, address)  # struct sock_fprog
-        with open("/proc/sys/kernel/cap_last_cap") as file:
-            self.capabilities = range(int(file.read()) + 1)
+        self.capabilities = capabilities_left()
 
     def become(self, descriptors: list[int]) -> None:
         """In the fork: enters the call's namespaces, gives up everything, and makes the call when told to.
@@ -218,9 +222,9 @@ class Call:
         `descriptors` are the line to whoever makes the call, the two streams, and the namespaces with that
         of mounts as the last one. Does not return.
         """
-        line, stdout, stderr = socket.socket(fileno=descriptors[0]), *descriptors[1:3]
-        line.send(b"born")  # and is brought under the call's limits
-        if line.recv(16) != b"enter":
+        line, stdout, stderr = descriptors[:3]
+        os.write(line, b"born")  # and is brought under the call's limits
+        if os.read(line, 16) != b"enter":
             os._exit(0)
         for space in descriptors[3:]:
             checked(LIBC.setns(space, 0))
@@ -228,12 +232,11 @@ class Call:
         os.setsid()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        for opened in descriptors_open():
-            if opened not in self.kept and opened != line.fileno():
-                os.close(opened)
-        line.send(b"ready")  # and is looked at
+        close_others({*self.kept, line})
+        self.prepare()
+        os.write(line, b"ready")  # and is looked at
         order = self.order(line)
-        line.close()
+        os.close(line)
         self.make(order)
 
     def give_up(self) -> None:
@@ -246,32 +249,41 @@ class Call:
         checked(LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self.rules, 0, 0))
         control(PR_SET_DUMPABLE, 1)
 
-    def order(self, line: socket.socket) -> dict[str, Any]:
+    def order(self, line: int) -> dict[str, Any]:
         """What is to be done: its length, then JSON in as many packets as it takes."""
-        size, data = int(line.recv(32) or b"0"), b""
+        size, data = int(os.read(line, 32) or b"0"), b""
         if not size:
             os._exit(0)  # nobody wants this call any more
         while len(data) < size:
-            chunk = line.recv(CHUNK)
+            chunk = os.read(line, CHUNK)
             if not chunk:
                 os._exit(0)
             data += chunk
         found: dict[str, Any] = self.runner.read_json(data.decode())
         return found
 
+    def prepare(self) -> None:
+        """What a call needs and nobody has to have asked for: done before somebody waits for it."""
+        self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
+        for again in self.reseed:
+            again()
+        # To no effect but that the memory which a call begins and ends with is this process's own by then, and
+        # the kernel need not copy it while somebody waits.
+        runner = self.runner
+        self.variables.become(dict(os.environ))
+        runner.read_json(runner.write_json({"numbers": [0.5, 1], "text": "", "nothing": None}))
+        with open(os.devnull, encoding="utf-8") as file:
+            file.read()
+        with open(os.devnull, "wb") as file:
+            file.write(b"0")
+
     def make(self, order: dict[str, Any]) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
-        self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
-        os.environ.clear()
-        os.environ.update(order["env"])
-        self.variables.change()
+        self.variables.become(order["env"])
         os.chdir(self.folder)
         for descriptor, said in zip((1, 2), self.said):
             while said:
                 said = said[os.write(descriptor, said) :]
-        for again in self.reseed:
-            again()
-        self.libraries.use_threads(order["threads"])
         if self.collects:
             gc.enable()
         code = 1
@@ -292,7 +304,7 @@ class Call:
             threading = sys.modules.get("threading")
             if threading is not None:
                 quietly(threading._shutdown)
-            quietly(__import__("atexit")._run_exitfuncs)
+            quietly(atexit._run_exitfuncs)
             self.runner.flush_streams()
             self.finalized.finalize()
             self.runner.flush_streams()
@@ -330,11 +342,33 @@ class Variables:
         self.changed = {name: now[name] for name in now if self.before.get(name) != now[name]}
         self.removed = [name for name in self.before if name not in now]
 
-    def change(self) -> None:
-        """Does the same to the environment of a call."""
-        os.environ.update(self.changed)
+    def become(self, given: dict[str, str]) -> None:
+        """Makes the environment that of a call, changed as the import did; most of it is there already."""
+        wanted = {**given, **self.changed}
         for name in self.removed:
-            os.environ.pop(name, None)
+            wanted.pop(name, None)
+        for name in [name for name in os.environ if name not in wanted]:
+            del os.environ[name]
+        for name, value in wanted.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+
+def capabilities_left() -> list[int]:
+    """Those that this process, or what it executes, could still have."""
+    with open("/proc/self/status") as file:
+        bounding = next(int(line.split()[1], 16) for line in file if line.startswith("CapBnd:"))
+    return [number for number in range(bounding.bit_length()) if bounding >> number & 1]
+
+
+def close_others(kept: set[int]) -> None:
+    """Closes all that is open but these."""
+    first = 0
+    for one in sorted(kept):
+        if first < one:
+            checked(LIBC.syscall(436, first, one - 1, 0))  # close_range
+        first = one + 1
+    checked(LIBC.syscall(436, first, ctypes.c_uint(0xFFFFFFFF), 0))
 
 
 def descriptors_open() -> list[int]:
@@ -431,9 +465,20 @@ class Libraries:
         self.count = libraries_loaded()
 
     def use_threads(self, number: int) -> None:
-        """Lets them have so many."""
+        """Lets those that were loaded with one thread each have as many as calls may have.
+
+        OpenBLAS starts them at once. It ends them before a fork, and there starts them when there is work for
+        them: so this is done before the first call, with a fork for nothing, and not in each call, where they
+        would take milliseconds and then wait for work by spinning.
+        """
+        if number == 1:
+            return
         for pool in filter(None, self.pools):
             pool(number)
+        process = os.fork()
+        if process == 0:
+            os._exit(0)
+        os.waitpid(process, 0)
 
     def end(self, code: int) -> None:
         """Has them write out what they keep, and ends the process.
