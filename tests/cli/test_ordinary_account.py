@@ -309,4 +309,6 @@ def test_a_warm_call_finds_nothing_of_those_before_it(account: Account) -> None:
     assert not [(row["deed"], row["_error"]) for row in looked if row["_error"]]
     assert len({row["stamp"] for row in looked}) == 1  # by forks of one process
     for row in looked:
+        row["state"]["status"].pop("Cpus_allowed_list")  # which differ from run to run
+    for row in looked:
         assert row["state"] == looked[0]["state"], row["deed"]
