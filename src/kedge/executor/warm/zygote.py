@@ -260,7 +260,8 @@ class Call:
         # To no effect but that the memory which a call begins and ends with is this process's own by then, and
         # the kernel need not copy it while somebody waits.
         runner = self.runner
-        self.variables.become(dict(os.environ))
+        self.variables.look()
+        self.variables.become(self.variables.known)
         runner.read_json(runner.write_json({"numbers": [0.5, 1], "text": "", "nothing": None}))
         with open(os.devnull, encoding="utf-8") as file:
             file.read()
@@ -294,6 +295,7 @@ class Variables:
         self.before = dict(os.environ)
         self.changed: dict[str, str] = {}
         self.removed: list[str] = []
+        self.known: dict[str, str] = {}
         kind: Any = type(os.environ)
         self.kind = kind
 
@@ -315,15 +317,19 @@ class Variables:
         self.changed = {name: now[name] for name in now if self.before.get(name) != now[name]}
         self.removed = [name for name in self.before if name not in now]
 
+    def look(self) -> None:
+        """Notes what the environment is now: to ask it takes longer."""
+        self.known = dict(os.environ)
+
     def become(self, given: dict[str, str]) -> None:
         """Makes the environment that of a call, changed as the import did; most of it is there already."""
         wanted = {**given, **self.changed}
         for name in self.removed:
             wanted.pop(name, None)
-        for name in [name for name in os.environ if name not in wanted]:
+        for name in self.known.keys() - wanted.keys():
             del os.environ[name]
         for name, value in wanted.items():
-            if os.environ.get(name) != value:
+            if self.known.get(name) != value:
                 os.environ[name] = value
 
 
@@ -376,7 +382,8 @@ class Finalized:
     def finalize(self) -> bool:
         """Has them do it, and what the call has made if it left anything open; whether that still is."""
         found = [one() for one in self.found]
-        if len(descriptors_open()) > self.opened:
+        is_open = len(descriptors_open()) > self.opened
+        if is_open:
             found += [one for one in gc.get_objects() if has_finalizer(one)]
         for one in filter(is_plain_file, found):  # before any is closed that others write through
             quietly(partial(type(one).flush, one))
@@ -384,7 +391,7 @@ class Finalized:
         for one in sorted(found, key=is_plain_file):
             if one is not None:
                 quietly(partial(type(one).__del__, one))
-        return len(descriptors_open()) > self.opened
+        return is_open and len(descriptors_open()) > self.opened
 
 
 def has_finalizer(one: object) -> bool:
