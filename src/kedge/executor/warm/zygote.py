@@ -36,6 +36,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 SAID_LIMIT = 1 << 20  # bytes that importing the module wrote, and every call's log begins with
 DESCRIPTORS_LIMIT = 16  # in one message: namespaces, the call's line, its streams
 CHUNK = 1 << 16
+LARGE_PAGE, MADV_COLLAPSE = 1 << 21, 25
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
@@ -80,9 +81,29 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         gc.collect()
         gc.freeze()
         gc.disable()
+        use_large_pages()
         line.send(b"ready")
         serve(line, call)
     return 0
+
+
+def use_large_pages() -> None:
+    """Has the kernel keep what this process wrote in large pages, where it can (Linux 6.1).
+
+    Each fork has fewer of them to note when it begins and to let go when it ends: with numpy and scipy that is
+    half a millisecond at either end.
+    """
+    madvise = LIBC.madvise
+    madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
+    with open("/proc/self/maps") as file:
+        lines = [line.split() for line in file]
+    for line in lines:
+        if line[1] == "rw-p" and not line[-1].startswith("/"):
+            first, last = [int(one, 16) for one in line[0].split("-")]
+            for place in range(
+                -(-first // LARGE_PAGE) * LARGE_PAGE, last - LARGE_PAGE + 1, LARGE_PAGE
+            ):
+                madvise(place, LARGE_PAGE, MADV_COLLAPSE)
 
 
 def make_room(workspace: str, loaded: set[str]) -> None:
