@@ -1,5 +1,6 @@
 """`kedge agent`: commands that it supervises do what they do without one, and nothing of it is left."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -21,11 +22,20 @@ PATIENCE_S = 30.0
 
 
 @pytest.fixture
-def agent(kedge_alone: Any) -> Iterator[Any]:
-    """A command line whose agent is there."""
-    kedge_alone("agent", "start")
+def kedge(kedge_alone: Any) -> Iterator[Any]:
+    """A command line on a home whose agent, if there is one, ends with the test."""
     yield kedge_alone
-    kedge_alone("agent", "stop")
+    if (status := kedge_alone("agent", "status", "--json", code=None).json) is not None:
+        kedge_alone("agent", "stop", code=None)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(status["pid"], signal.SIGKILL)
+
+
+@pytest.fixture
+def agent(kedge: Any) -> Any:
+    """A command line whose agent is there."""
+    kedge("agent", "start")
+    return kedge
 
 
 def told(kedge: Any) -> Any:
@@ -90,18 +100,16 @@ def test_an_interrupted_run_is_cancelled(agent: Any) -> None:
 
 
 @pytest.mark.parametrize("victim", ["face", "supervisor", "agent"])
-def test_whoever_is_killed_nothing_is_left(kedge_alone: Any, victim: str) -> None:
-    kedge_alone("agent", "start")
+def test_whoever_is_killed_nothing_is_left(kedge: Any, victim: str) -> None:
+    kedge("agent", "start")
     seconds = f"5151.{os.getpid()}{int.from_bytes(os.urandom(2))}"
-    process = kedge_alone.start(
-        "run", PACKAGES / "stubborn", "vanishes", f'seconds="{seconds}"', "-v"
-    )
+    process = kedge.start("run", PACKAGES / "stubborn", "vanishes", f'seconds="{seconds}"', "-v")
     for line in process.stderr:
         if line.startswith(b"progress: "):
             break
     assert living(seconds)
-    run = kedge_alone("runs", "--json").json[0]
-    status = told(kedge_alone)
+    run = kedge("runs", "--json").json[0]
+    status = told(kedge)
     assert status["commands"] == 1
     if victim == "face":
         process.kill()
@@ -109,13 +117,12 @@ def test_whoever_is_killed_nothing_is_left(kedge_alone: Any, victim: str) -> Non
         os.kill(run["pid"] if victim == "supervisor" else status["pid"], signal.SIGKILL)
     process.communicate(timeout=PATIENCE_S)
     until(lambda: not living(seconds))
-    until(lambda: kedge_alone("show", run["id"], "--json").json["status"] == "failed")
+    until(lambda: kedge("show", run["id"], "--json").json["status"] == "failed")
     if victim == "agent":
-        assert kedge_alone("agent", "status", code=3).err == "there is no agent\n"
-        kedge_alone("run", BOLTS, *GIVEN)
-        kedge_alone("agent", "start")
-    kedge_alone("run", BOLTS, *GIVEN)
-    kedge_alone("agent", "stop")
+        assert kedge("agent", "status", code=3).err == "there is no agent\n"
+        kedge("run", BOLTS, *GIVEN)
+        kedge("agent", "start")
+    kedge("run", BOLTS, *GIVEN)
 
 
 def test_one_agent_is_enough_and_stopping_none_is_no_error(agent: Any) -> None:
@@ -126,14 +133,13 @@ def test_one_agent_is_enough_and_stopping_none_is_no_error(agent: Any) -> None:
 
 
 def test_a_home_may_have_a_path_longer_than_an_address(
-    kedge_alone: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kedge: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / ("long" * 30)
     monkeypatch.setenv("KEDGE_HOME", str(home))
-    kedge_alone("agent", "start")
-    kedge_alone("run", BOLTS, *GIVEN)
-    assert len(told(kedge_alone)["kept"]) == 1
-    kedge_alone("agent", "stop")
+    kedge("agent", "start")
+    kedge("run", BOLTS, *GIVEN)
+    assert len(told(kedge)["kept"]) == 1
 
 
 def test_an_agent_of_another_kedge_is_not_used(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:

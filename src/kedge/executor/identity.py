@@ -7,6 +7,7 @@ process that holds it.
 """
 
 import fcntl
+import functools
 import os
 import zlib
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def _range_of(place: str) -> tuple[int, int] | None:
     return None
 
 
+@functools.cache  # it can be written once
 def _mapped(table: str, first: int, count: int) -> bool:
     # Root of a container may have few numbers, or only 0; lines are: inside, outside, length.
     with open(table) as lines:

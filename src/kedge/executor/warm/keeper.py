@@ -521,6 +521,7 @@ class Keeper:
     def _give(self, one: Slot, line: socket.socket, request: dict[str, Any]) -> None:
         assert one.line is not None
         one.client, one.files = line, request["files"]
+        self._hand_over(one)
         opened: list[int] = []
         try:
             for name in FOLDERS:
@@ -530,15 +531,15 @@ class Keeper:
         except OSError as error:
             one.client = None
             self._answer(line, "failed", f"{error.filename}: {error.strerror}")
+            self._drop(one)
             return
         finally:
             for descriptor in opened:
                 os.close(descriptor)
         one.wait_for("mounted")
-        self._hand_over(one)
 
     def _hand_over(self, one: Slot) -> None:
-        """Tell the caller of its fork, so that it gets ready while the slot mounts."""
+        """Tell the caller of its fork, so that it gets ready while its folders are mounted."""
         told = {
             "process": one.process,
             "first": one.first,

@@ -36,6 +36,7 @@ CAPABILITY_VERSION_3 = 0x20080522
 SAID_LIMIT = 1 << 20  # bytes that importing the module wrote, and every call's log begins with
 DESCRIPTORS_LIMIT = 16  # in one message: namespaces, the call's line, its streams
 CHUNK = 1 << 16
+LARGE_PAGE, MADV_COLLAPSE = 1 << 21, 25
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
@@ -81,9 +82,29 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         gc.collect()
         gc.freeze()
         gc.disable()
+        use_large_pages()
         line.send(b"ready")
         serve(line, call)
     return 0
+
+
+def use_large_pages() -> None:
+    """Has the kernel keep what this process wrote in large pages, where it can (Linux 6.1).
+
+    Each fork has fewer of them to note when it begins and to let go when it ends: with numpy and scipy that is
+    half a millisecond at either end.
+    """
+    madvise = LIBC.madvise
+    madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
+    with open("/proc/self/maps") as file:
+        lines = [line.split() for line in file]
+    for line in lines:
+        if line[1] == "rw-p" and not line[-1].startswith("/"):
+            first, last = [int(one, 16) for one in line[0].split("-")]
+            for place in range(
+                -(-first // LARGE_PAGE) * LARGE_PAGE, last - LARGE_PAGE + 1, LARGE_PAGE
+            ):
+                madvise(place, LARGE_PAGE, MADV_COLLAPSE)
 
 
 def make_room(workspace: str, loaded: set[str]) -> None:
@@ -270,7 +291,8 @@ class Call:
         # To no effect but that the memory which a call begins and ends with is this process's own by then, and
         # the kernel need not copy it while somebody waits.
         runner = self.runner
-        self.variables.become(dict(os.environ))
+        self.variables.look()
+        self.variables.become(self.variables.known)
         runner.read_json(runner.write_json({"numbers": [0.5, 1], "text": "", "nothing": None}))
         with open(os.devnull, encoding="utf-8") as file:
             file.read()
@@ -321,6 +343,7 @@ class Variables:
         self.before = dict(os.environ)
         self.changed: dict[str, str] = {}
         self.removed: list[str] = []
+        self.known: dict[str, str] = {}
         kind: Any = type(os.environ)
         self.kind = kind
 
@@ -342,15 +365,19 @@ class Variables:
         self.changed = {name: now[name] for name in now if self.before.get(name) != now[name]}
         self.removed = [name for name in self.before if name not in now]
 
+    def look(self) -> None:
+        """Notes what the environment is now: to ask it takes longer."""
+        self.known = dict(os.environ)
+
     def become(self, given: dict[str, str]) -> None:
         """Makes the environment that of a call, changed as the import did; most of it is there already."""
         wanted = {**given, **self.changed}
         for name in self.removed:
             wanted.pop(name, None)
-        for name in [name for name in os.environ if name not in wanted]:
+        for name in self.known.keys() - wanted.keys():
             del os.environ[name]
         for name, value in wanted.items():
-            if os.environ.get(name) != value:
+            if self.known.get(name) != value:
                 os.environ[name] = value
 
 
@@ -403,7 +430,7 @@ class Finalized:
     def finalize(self) -> None:
         """Has them do it, and what the call has made if it left anything open."""
         found = [one() for one in self.found]
-        if len(os.listdir("/proc/self/fd")) > self.opened + 1:  # that which lists them
+        if len(descriptors_open()) > self.opened:
             found += [one for one in gc.get_objects() if has_finalizer(one)]
         for one in filter(is_plain_file, found):  # before any is closed that others write through
             quietly(partial(type(one).flush, one))
