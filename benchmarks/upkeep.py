@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -10,7 +11,7 @@ from surroundings import Surroundings
 from warm import IMPORTING, NEEDED, NOTHING_DONE
 from warmed import Warmed, warmed
 
-from kedge.executor import cgroups, processes
+from kedge.executor import cgroup_folders, cgroup_hierarchies, processes
 
 _CALLS, _QUICK_CALLS = 10_000, 40
 _FIRST = 0.05  # of them, before the state is looked at: what is made once is made by then
@@ -85,22 +86,44 @@ def _at_rest(place: Surroundings) -> _State:
 
 
 def _counts(state: _State) -> tuple[int, ...]:
-    return state.descriptors, state.processes, state.mounts, state.files
+    return state.descriptors, state.processes, state.control_groups, state.mounts, state.files
 
 
 def _state(place: Surroundings) -> _State:
     family = [os.getpid(), *processes.descendants(os.getpid())]
-    spaces = {os.readlink(f"/proc/{one}/ns/mnt"): one for one in family}
     entries = [os.stat(path, follow_symlinks=False) for path in _below(place.folder)]
     return _State(
-        memory_mib=round(sum(map(_proportional, family)), 1),
+        memory_mib=round(sum(_rolled_up(one, b"Pss_Anon:") for one in family), 1),
         descriptors=sum(len(os.listdir(f"/proc/{one}/fd")) for one in family),
         processes=len(family),
-        control_groups=len(cgroups.named()),
-        mounts=sum(_read(f"/proc/{one}/mountinfo").count(b"\n") for one in spaces.values()),
+        control_groups=_groups(set(family)),
+        mounts=_mounts(family),
         files=len(entries),
         disk_kib=sum(entry.st_blocks for entry in entries) // 2,
     )
+
+
+def _groups(family: set[int]) -> int:
+    """Control groups of runs, but for those that hold processes of other people's runs."""
+    found = cgroup_folders.found(one.top for one in cgroup_hierarchies.hierarchies())
+    held = [set(cgroup_folders.processes(folders)) for folders in found.values()]
+    return sum(members <= family for members in held)
+
+
+def _mounts(family: list[int]) -> int:
+    """Mounts in all of their namespaces, but for those that this machine has anyway."""
+    machine = _mount_points(os.getpid())
+    spaces = {os.readlink(f"/proc/{one}/ns/mnt"): one for one in family}
+    seen = 0
+    for one in spaces.values():
+        points = _mount_points(one)
+        is_inside = not os.path.samestat(os.stat(f"/proc/{one}/root"), os.stat("/"))
+        seen += (points if is_inside else points - machine).total()
+    return seen
+
+
+def _mount_points(process: int) -> Counter[bytes]:
+    return Counter(line.split()[4] for line in _read(f"/proc/{process}/mountinfo").splitlines())
 
 
 def _held(place: Surroundings, name: str, warm: Warmed) -> Figure:
