@@ -98,6 +98,7 @@ class Pool:
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
+        self._mounting: set[socket.socket] = set()  # on which `mounted` is still to come
         self.cold: dict[str, str] = {}  # what was tried and is not kept warm, and why
         self._plans: dict[str, plan.MountPlan] = {}
         self._closed = False
@@ -194,6 +195,7 @@ class Pool:
             line.close()
             self._note(key, error)
             raise
+        self._mounting.add(line)
         stdout, stderr, ended, first_ended = given[1:]
         group, before = pickle.loads(answer["group"])
         return Taken(
@@ -215,11 +217,8 @@ class Pool:
         Raises:
             NotWarmError: they cannot be, or nobody waits for them any more.
         """
-        try:
-            what, *words, _ = _awaited(taken.line, job)
-        except BaseException:
-            taken.line.close()  # on which an answer may come that nobody reads
-            raise
+        what, *words, _ = _awaited(taken.line, job)
+        self._mounting.discard(taken.line)
         if what != "mounted":
             error = NotWarmError(words[0] if what == "cold" else "")
             self._note(key, error)
@@ -230,6 +229,10 @@ class Pool:
         taken.call.close()
         for descriptor in (taken.stdout, taken.stderr, taken.ended, taken.first_ended):
             os.close(descriptor)
+        if taken.line in self._mounting:  # there is an answer that nobody will read
+            self._mounting.discard(taken.line)
+            taken.line.close()
+            return
         try:
             messages.send(taken.line, ("done",))
         except OSError:
