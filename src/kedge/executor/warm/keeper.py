@@ -455,7 +455,14 @@ class Keeper:
             self._remove(one.box, f"importing its module changes what a fork does: {wrong}")
             return
         self._leave(one.call)
-        one.before = None if one.group is None else one.group.usage()
+        before = None if one.group is None else one.group.usage()
+        one.told = {
+            "process": one.process,
+            "first": one.first,
+            "account": one.box.account,
+            "memory_mb": one.box.memory_mb,
+            "group": pickle.dumps((one.group, before)),
+        }
         one.wait_for("spare", None)
         one.box.failures = 0
         self._fill(one.box)
@@ -540,16 +547,9 @@ class Keeper:
 
     def _hand_over(self, one: Slot) -> None:
         """Tell the caller of its fork, so that it gets ready while its folders are mounted."""
-        told = {
-            "process": one.process,
-            "first": one.first,
-            "account": one.box.account,
-            "memory_mb": one.box.memory_mb,
-            "group": pickle.dumps((one.group, one.before)),
-        }
         assert one.call is not None
         give = (one.call.fileno(), *one.descriptors, one.ended)
-        self._answer(one.client, "called", told, give=give)
+        self._answer(one.client, "called", one.told, give=give)
         one.let_go()
 
     def _mount_more(self, one: Slot) -> None:

@@ -33,7 +33,7 @@ class Slot:
         self.step = ""
         self.until: float | None = None
         self.group: cgroups.Group | None = None
-        self.before: cgroups.Usage | None = None  # of its group, when its fork began to wait
+        self.told: dict[str, Any] = {}  # to whoever gets its fork
         self.limits: dict[int, tuple[int, int]] = {}
         self.line: socket.socket | None = None  # to its first process
         self.first = 0
