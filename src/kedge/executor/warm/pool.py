@@ -352,14 +352,14 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     )
     for name in _OF_A_CALL:
         del variables[name]
-    threads = variables.get("OMP_NUM_THREADS", "1")
+    threads = {name: variables[name] for name in THREAD_POOLS}
     variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
     instructions = {
         "program": _ZYGOTE,
         "line": LINE,
         "module": forkable.module,
         "filter": seccomp.entered_filter().hex(),
-        "threads": int(threads) if threads.isdecimal() else 1,
+        "threads": threads,
         "withheld": _OF_A_CALL,
     }
     return {
