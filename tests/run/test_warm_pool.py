@@ -307,7 +307,7 @@ def test_many_calls_leave_nothing_that_grows(many: Any, left: Any) -> None:
         assert after[name] <= number + slack, name
 
 
-CALLS = int(os.environ.get("KEDGE_TEST_WARM_CALLS", "200"))
+CALLS = int(os.environ.get("KEDGE_TEST_WARM_CALLS", "150"))
 
 
 def resident(process: str) -> int:
