@@ -146,8 +146,13 @@ class Pool:
         if keeper is None:
             return
         process, main = keeper
-        ended = os.pidfd_open(process)
         main.close()
+        try:
+            if os.waitpid(process, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:  # it is another's: this process is a fork, which shared it
+            return
+        ended = os.pidfd_open(process)
         if not wait_readable(ended, _END_S):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(ended, signal.SIGKILL)
