@@ -67,6 +67,13 @@ def test_a_call_leaves_nothing_for_the_next(
         assert found.outputs["state"] == reference["state"]
 
 
+@pytest.mark.parametrize("deed", ["nothing", "leaves_files", "talks_to_itself", "leaves_system_v"])
+def test_what_a_call_has_left_empty_is_used_again(calls: Any, deed: str) -> None:
+    """Else the tests above would only see that a new slot is new."""
+    done = {calls.warm("do", deed=deed).outputs["slot"] for _ in range(6)}
+    assert done & {calls.warm("look").outputs["slot"] for _ in range(6)}
+
+
 @pytest.mark.parametrize("deed", DEEDS)
 def test_a_call_ends_as_it_does_cold(calls: Any, deed: str) -> None:
     warm, cold = (call("do", deed=deed).told() for call in (calls.warm, calls.cold))

@@ -153,4 +153,6 @@ def test_a_call_outlives_its_timeout_the_same_way(package: Callable[[str], Any])
 def test_arrays_go_in_and_come_out(package: Callable[[str], Any]) -> None:
     calls = package("warm-numpy")
     same(calls, "make")
-    same(calls, "double", given=calls.warm("make").outputs["found"])
+    made = calls.warm("make").outputs["found"]
+    same(calls, "double", given=made)
+    assert same(calls, "alone", given=made)["outputs"]["threads"] == 1

@@ -266,6 +266,30 @@ def test_a_closed_pool_leaves_nothing(many: Any, left: Any) -> None:
     assert many.warm("other").kind is None  # cold
 
 
+def test_a_fork_of_the_holder_does_not_end_what_is_its_parents(many: Any) -> None:
+    assert many.warm("other").is_warm
+    keeper = many.pool._keeper[0]
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            many.pool.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert many.warm("other").is_warm
+    assert many.pool._keeper[0] == keeper
+
+
+@pytest.mark.parametrize("mask", [0o077, 0], ids=["closed", "open"])
+def test_what_files_are_to_be_is_the_callers_choice(many: Any, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        called = many.warm("mask")
+    finally:
+        os.umask(before)
+    assert called.is_warm
+    assert called.outputs == {"result": mask}
+
+
 def test_a_secret_stays_with_the_function_that_has_it(many: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("KEDGE_SECRET_WARM_TOKEN", "a-word-that-nobody-says")
     knowing, other, again = (many.warm(name) for name in ("secret", "other", "secret"))
@@ -307,7 +331,7 @@ def test_many_calls_leave_nothing_that_grows(many: Any, left: Any) -> None:
         assert after[name] <= number + slack, name
 
 
-CALLS = int(os.environ.get("KEDGE_TEST_WARM_CALLS", "200"))
+CALLS = int(os.environ.get("KEDGE_TEST_WARM_CALLS", "150"))
 
 
 def resident(process: str) -> int:

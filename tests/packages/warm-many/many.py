@@ -62,3 +62,7 @@ def finds() -> dict:
         except OSError:
             continue
     return {"found": sorted(found), "stamp": STAMP}
+
+
+def mask() -> int:
+    return os.umask(0)

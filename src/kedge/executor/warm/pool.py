@@ -147,8 +147,13 @@ class Pool:
         if keeper is None:
             return
         process, main = keeper
-        ended = os.pidfd_open(process)
         main.close()
+        try:
+            if os.waitpid(process, os.WNOHANG)[0]:
+                return
+        except ChildProcessError:  # it is another's: this process is a fork, which shared it
+            return
+        ended = os.pidfd_open(process)
         if not wait_readable(ended, _END_S):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(ended, signal.SIGKILL)
@@ -355,14 +360,14 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     )
     for name in _OF_A_CALL:
         del variables[name]
-    threads = variables.get("OMP_NUM_THREADS", "1")
+    threads = {name: variables[name] for name in THREAD_POOLS}
     variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
     instructions = {
         "program": _ZYGOTE,
         "line": LINE,
         "module": forkable.module,
         "filter": seccomp.entered_filter().hex(),
-        "threads": int(threads) if threads.isdecimal() else 1,
+        "threads": threads,
         "withheld": _OF_A_CALL,
     }
     return {

@@ -47,9 +47,8 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
     """Imports, says so, and forks when it is told to; returns when the keeper has gone.
 
     `instructions` are `line`, the descriptor of the keeper's; `module`, what to import; `filter`, a call's own
-    system-call filter in hexadecimal; `threads`, how many its numerical libraries may have; `withheld`,
-    variables that only calls have. `loaded` are the modules
-    that any run has before it imports.
+    system-call filter in hexadecimal; `threads`, variables that say how many its numerical libraries may have;
+    `withheld`, variables that only calls have. `loaded` are the modules that any run has before it imports.
     """
     with socket.socket(fileno=instructions["line"]) as line:
         os.set_inheritable(line.fileno(), False)
@@ -76,7 +75,7 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         LIBC.fflush(None)
         gc.unfreeze()  # the module may have done that itself, and what is frozen is not found
         libraries = Libraries()
-        libraries.use_threads(instructions["threads"])
+        libraries.use_threads({**instructions["threads"], **variables.changed})
         rules = bytes.fromhex(instructions["filter"])
         call = Call(runner, rules, line.fileno(), variables, seeds.found(), libraries)
         gc.collect()
@@ -339,7 +338,8 @@ class Variables:
 
     def __init__(self, withheld: list[str]) -> None:
         asked: list[str] = []
-        self.asked = asked
+        given: set[str] = set()
+        self.asked, self.given = asked, given
         self.before = dict(os.environ)
         self.changed: dict[str, str] = {}
         self.removed: list[str] = []
@@ -348,7 +348,7 @@ class Variables:
         self.kind = kind
 
         class Watched(kind):  # type: ignore[misc]
-            """Notes who asks for what is withheld."""
+            """Notes who asks for what is withheld, and what is set, if only to what it was."""
 
             def __getitem__(self, name: str) -> str:
                 if name in withheld:
@@ -356,13 +356,17 @@ class Variables:
                 found: str = super().__getitem__(name)
                 return found
 
+            def __setitem__(self, name: str, value: str) -> None:
+                super().__setitem__(name, value)
+                given.add(name)
+
         os.environ.__class__ = Watched
 
     def close(self) -> None:
         """Puts back what was there, and keeps what has changed."""
         os.environ.__class__ = self.kind
         now = dict(os.environ)
-        self.changed = {name: now[name] for name in now if self.before.get(name) != now[name]}
+        self.changed = {name: now[name] for name in now if name in self.given}
         self.removed = [name for name in self.before if name not in now]
 
     def look(self) -> None:
@@ -479,10 +483,13 @@ class Libraries:
 
     def __init__(self) -> None:
         paths = mapped_files()
-        self.pools = [  # what sets the number of threads of those that were loaded with one thread each
-            function(path, name)
+        # What sets the number of threads of those that were loaded with one thread each, by the variable
+        # that says so.
+        self.pools = [
+            (variable, function(path, name))
             for path in paths
-            if any(known in os.path.basename(path) for known in WITH_POOLS)
+            for known, variable in WITH_POOLS.items()
+            if known in os.path.basename(path)
             for name in POOL_SETTERS
         ]
         self.flushes = [
@@ -491,17 +498,21 @@ class Libraries:
         self.are_quiet = all(map(is_quiet, paths))
         self.count = libraries_loaded()
 
-    def use_threads(self, number: int) -> None:
+    def use_threads(self, variables: dict[str, str]) -> None:
         """Lets those that were loaded with one thread each have as many as calls may have.
 
         OpenBLAS starts them at once. It ends them before a fork, and there starts them when there is work for
         them: so this is done before the first call, with a fork for nothing, and not in each call, where they
         would take milliseconds and then wait for work by spinning.
         """
-        if number == 1:
+        begun = False
+        for variable, pool in self.pools:
+            number = variables[variable]
+            if pool is not None and number.isdecimal() and int(number) > 1:
+                pool(int(number))
+                begun = True
+        if not begun:
             return
-        for pool in filter(None, self.pools):
-            pool(number)
         process = os.fork()
         if process == 0:
             os._exit(0)
@@ -521,7 +532,11 @@ class Libraries:
         os._exit(code)
 
 
-WITH_POOLS = ("openblas", "mkl_rt", "gomp", "iomp", "libomp")
+WITH_POOLS = {
+    "openblas": "OPENBLAS_NUM_THREADS",
+    "mkl_rt": "MKL_NUM_THREADS",
+    **dict.fromkeys(("gomp", "iomp", "libomp"), "OMP_NUM_THREADS"),
+}
 
 # OpenBLAS under the names by which it is built into the wheels of numpy and scipy, MKL, OpenMP. The names
 # with one more underscore are Fortran's: they take addresses.
