@@ -120,6 +120,27 @@ def test_a_failure_has_its_kind_and_traceback(run: Any, engine: Engine, package:
     assert 'counted.py", line 2' in error["traceback"]
 
 
+def test_what_has_no_wheel_is_built_in_the_image(
+    run: Any, kedge_alone: Any, any_engine: Engine, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(package, requirements="[six, docopt==0.6.2]")
+    (package / "helper.py").write_text("import docopt\n" + HELPER)
+    with monkeypatch.context() as allowed:
+        allowed.setenv("KEDGE_ENVIRONMENT_ALLOW_BUILDS", "true")  # which locking it takes
+        kedge_alone("lock", package)
+    assert run(any_engine.kind).json["said"] == "abab"
+    assert "`docopt` has no wheel" in run("sandbox", code=3).json["error"]["message"]
+    lock = package / "kedge.lock"
+    head, hashed, rest = lock.read_text().partition("docopt==0.6.2 \\\n    --hash=sha256:")
+    assert hashed
+    lock.write_text(head + hashed + "0" * 64 + rest[64:])
+    error = run(any_engine.kind, code=3).json["error"]
+    assert error["message"].startswith(
+        "`docopt`: there is no wheel, and the image cannot build one:"
+    )
+    assert "HASHES" in error["message"] and "runtime.system" in error["hint"]
+
+
 @pytest.mark.parametrize("version", ["3.9", "3.13", "3.14"])
 def test_it_runs_on_the_python_of_its_base(
     run: Any, any_engine: Engine, package: Path, version: str

@@ -1,7 +1,8 @@
 """Python environments in images: a base image with a Python, Debian packages, and what a lock names.
 
 The packages are chosen and installed by uv on this machine, for the platform and the Python of the base, and
-laid in as a layer: no installer runs in the image. A package's own code is no part of it.
+laid in as a layer. Only what has no wheel for it is built in the image, by its own pip: there a build can do this
+machine no harm, and finds the Debian packages. A package's own code is no part of it.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kedge import digest, home
-from kedge.data import Data
+from kedge.data import Data, replace
 from kedge.engine.look import Engine
 from kedge.engine.programs import call
 from kedge.environment import bytecode, folders, images, interpreters, kept_images, python, runner
@@ -19,6 +20,7 @@ from kedge.environment.building import build
 from kedge.environment.image import Image
 from kedge.environment.interpreters import Interpreter
 from kedge.environment.lock import Lock
+from kedge.environment.lockfile import Entry
 from kedge.errors import EnvironmentFailed, Where
 
 FOLDER: Final = "/opt/kedge/environment"  # of the environment, in the image
@@ -76,6 +78,16 @@ RUN apt-get update && apt-get install -y --no-install-recommends {packages} && r
 _ENVIRONMENT: Final = f"""\
 COPY environment {FOLDER}
 ENV PATH={FOLDER}/bin:$PATH
+"""
+_SOURCES: Final = "sources.txt"
+_FROM_SOURCE: Final = f"""\
+USER root
+COPY {_SOURCES} /opt/kedge/{_SOURCES}
+RUN {{python}} -m pip install --no-deps --require-hashes --no-cache-dir --disable-pip-version-check \\
+    --target {{site}} -r /opt/kedge/{_SOURCES} \\
+    && if [ -d {{site}}/bin ]; then \\
+        sed -i '1s|^#!.*|#!{FOLDER}/bin/python|' {{site}}/bin/* && mv {{site}}/bin/* {FOLDER}/bin/; \\
+    fi
 """
 _COMPILED_INSIDE: Final = """\
 USER root
@@ -144,20 +156,25 @@ def ensure(
             f"building an image with Python {inside.version} and {number}"
             f" package{'' if number == 1 else 's'}"
         )
-        text = _dockerfile(base, system, inside, compiled_before=helper is not None)
-        try:
-            build(
-                engine,
-                wanted,
-                text.encode(),
-                lambda place: _fill(place, inside, libc, lock, helper, notify, timeout),
-                shown="Dockerfile that Kedge wrote",
-                notify=notify,
-                detail=detail,
-                timeout=timeout,
+        with folders.temporary(home.folder(folders.BUILDING)) as place:
+            context = os.path.join(place, "context")
+            sources = _fill(context, inside, libc, lock, helper, notify, timeout)
+            text = _dockerfile(
+                base, system, inside, sources=sources, compiled_before=helper is not None
             )
-        except EnvironmentFailed as error:
-            raise _of_debian(error, system) from error
+            try:
+                build(
+                    engine,
+                    wanted,
+                    text.encode(),
+                    lambda path: os.rename(context, path),
+                    shown="Dockerfile that Kedge wrote",
+                    notify=notify,
+                    detail=detail,
+                    timeout=timeout,
+                )
+            except EnvironmentFailed as error:
+                raise _in_their_terms(error, system, sources) from error
 
     image, created = kept_images.made_once(engine, wanted, make, notify, timeout)
     return PythonImage(image, f"{FOLDER}/bin/python", inside.version, compiled, helper, created)
@@ -183,12 +200,19 @@ def _wanted(
 
 
 def _dockerfile(
-    base: str, system: tuple[str, ...], inside: Interpreter, *, compiled_before: bool
+    base: str,
+    system: tuple[str, ...],
+    inside: Interpreter,
+    *,
+    sources: tuple[str, ...],
+    compiled_before: bool,
 ) -> str:
     lines = f"FROM {base}\n"
     if system:
         lines += _DEBIAN.format(packages=" ".join(sorted(set(system))))
     lines += _ENVIRONMENT
+    if sources:
+        lines += _FROM_SOURCE.format(python=inside.path, site=f"{FOLDER}/{inside.purelib}")
     if not compiled_before:
         lines += _COMPILED_INSIDE.format(folder=FOLDER, purelib=inside.purelib)
     return lines
@@ -202,16 +226,17 @@ def _fill(
     helper: Interpreter | None,
     notify: Notify,
     timeout: float,
-) -> None:
-    """Lay out the environment as it is to be in the image."""
+) -> tuple[str, ...]:
+    """Lay out the environment as it is to be in the image; the packages that must be built there."""
     made = os.path.join(place, "environment")
     site = os.path.join(made, inside.purelib)
     folders.make_folder(site)
+    sources: tuple[Entry, ...] = ()
     if not lock.is_empty:
         options = ["--target", site, "--python", (helper or _own()).path]
         options += ["--python-version", inside.version]
         options += ["--python-platform", _platform(inside, libc)]
-        python.install(lock, place, options, inside.version, notify, timeout)
+        sources = _install(lock, place, options, inside.version, notify, timeout)
     scripts = os.path.join(made, "bin")
     if os.path.isdir(os.path.join(site, "bin")):
         os.rename(os.path.join(site, "bin"), scripts)
@@ -224,6 +249,38 @@ def _fill(
     for name in ("requirements.txt", "uv.toml"):
         if os.path.exists(os.path.join(place, name)):
             os.unlink(os.path.join(place, name))
+    if sources:
+        folders.write_file(os.path.join(place, _SOURCES), _lines(sources))
+    return tuple(entry.name for entry in sources)
+
+
+def _install(
+    lock: Lock, place: str, options: list[str], version: str, notify: Notify, timeout: float
+) -> tuple[Entry, ...]:
+    """Install what has a wheel; the rest."""
+    wheels, sources = lock.entries(), tuple[Entry, ...]()
+    while wheels:
+        rest = replace(lock, text=_lines(wheels)) if sources else lock
+        try:
+            python.install(rest, place, options, version, notify, timeout)
+        except EnvironmentFailed as error:
+            evidence = error.evidence or {}
+            without = [one for one in wheels if one.name == evidence.get("package")]
+            if evidence.get("reason") != "no-wheel" or not without:
+                raise
+            sources += tuple(without)
+            wheels = tuple(one for one in wheels if one not in without)
+        else:
+            break
+    return sources
+
+
+def _lines(entries: tuple[Entry, ...]) -> str:
+    """Entries as a requirements file has them."""
+    return "".join(
+        " \\\n    ".join([entry.requirement, *(f"--hash={one}" for one in entry.hashes)]) + "\n"
+        for entry in entries
+    )
 
 
 def _own() -> Interpreter:
@@ -361,15 +418,29 @@ def _platform(inside: Interpreter, libc: tuple[str, str]) -> str:
     return f"{machine}-manylinux_2_{fitting[-1] if fitting else _GLIBC[0]}"
 
 
-def _of_debian(error: EnvironmentFailed, system: tuple[str, ...]) -> EnvironmentFailed:
+def _in_their_terms(
+    error: EnvironmentFailed, system: tuple[str, ...], sources: tuple[str, ...]
+) -> EnvironmentFailed:
     """The error of a build that failed, in terms of what the manifest says."""
-    said: Mapping[str, Any] = error.evidence or {}
-    lines = [line for line in said.get("said", ()) if line.startswith("E: ")]
-    if not system or not lines:
-        return error
-    return EnvironmentFailed(
-        f"the Debian packages {', '.join(system)} cannot be installed: {lines[0][3:]}",
-        where=Where(path="runtime.system"),
-        hint="check their names in the release that the base image is of (`images.base` in kedge.toml)",
-        evidence=dict(said),
-    )
+    evidence: Mapping[str, Any] = error.evidence or {}
+    said = [str(line) for line in evidence.get("said", ())]
+    debian = [line for line in said if line.startswith("E: ")]
+    if system and debian:
+        return EnvironmentFailed(
+            f"the Debian packages {', '.join(system)} cannot be installed: {debian[0][3:]}",
+            where=Where(path="runtime.system"),
+            hint="check their names in the release that the base image is of (`images.base` in kedge.toml)",
+            evidence=dict(evidence),
+        )
+    if sources and "pip install" in error.message:
+        spoken = [line.strip() for line in said if line.strip().lower().startswith("error: ")]
+        of_compiler = [line for line in spoken if line.startswith("error: ")]  # pip shouts
+        why = (*of_compiler, *spoken, *said[-1:], "")[0]
+        return EnvironmentFailed(
+            f"{', '.join(f'`{name}`' for name in sources)}: there is no wheel, and the image cannot build"
+            f" one: {why}",
+            hint="name what that build needs in `runtime.system` (gcc, libc6-dev, python3-dev); -v shows all it"
+            " says",
+            evidence=dict(evidence),
+        )
+    return error

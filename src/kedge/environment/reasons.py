@@ -145,7 +145,7 @@ def failed(stderr: str, doing: str, where: Where | None = None) -> EnvironmentFa
         f"{doing}: {reason.sentence.format(name=name)} {_shortened(text)}".rstrip(),
         where=where,
         hint=reason.hint.format(name=name),
-        evidence={"reason": reason.kind, "resolver": text},
+        evidence={"reason": reason.kind, "package": name, "resolver": text},
     )
 
 
