@@ -68,8 +68,13 @@ def called(
     return taken
 
 
-def mounts(made: workspace.Workspace) -> tuple[str, ...]:
-    """Options by which bubblewrap shows what a run sees, but for the generated files in /etc."""
+def mounts(
+    made: workspace.Workspace, visible: tuple[str, ...] = (sys.base_prefix,)
+) -> tuple[str, ...]:
+    """Options by which bubblewrap shows what a run sees, but for the generated files in /etc.
+
+    `visible` are the paths that its Python needs besides the system's.
+    """
     system = []
     for name in ("bin", "sbin", "lib", "lib64"):
         if os.path.islink(f"/{name}"):
@@ -81,7 +86,8 @@ def mounts(made: workspace.Workspace) -> tuple[str, ...]:
     return (
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net", "--die-with-parent"),
         *("--ro-bind", "/usr", "/usr", *system, "--proc", "/proc", "--dev", "/dev"),
-        *("--tmpfs", "/dev/shm", "--tmpfs", "/tmp", "--ro-bind", sys.base_prefix, sys.base_prefix),
+        *("--tmpfs", "/dev/shm", "--tmpfs", "/tmp"),
+        *(word for path in visible for word in ("--ro-bind", path, path)),
         *("--ro-bind", made.package or "/", "/workspace"),
         *("--ro-bind", f"{made.folder}/in", "/workspace/in"),
         *("--bind", f"{made.folder}/out", "/workspace/out"),

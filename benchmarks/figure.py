@@ -7,22 +7,23 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What was measured of one of them: all samples in seconds, in the order in which they came."""
+    """What was measured of one of them: all samples, in the order in which they came, and their unit."""
 
     what: str
-    seconds: tuple[float, ...]
+    samples: tuple[float, ...]
+    unit: Literal["seconds", "MiB"] = "seconds"
 
     @property
     def median(self) -> float:
-        """The median in seconds."""
-        return statistics.median(self.seconds)
+        """The median, in its unit."""
+        return statistics.median(self.samples)
 
     @property
     def quartiles(self) -> tuple[float, float]:
-        """The first and the third quartile in seconds; of a single sample, that sample twice."""
-        if len(self.seconds) == 1:
-            return self.seconds[0], self.seconds[0]
-        low, _, high = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        """The first and the third quartile, in its unit; of a single sample, that sample twice."""
+        if len(self.samples) == 1:
+            return self.samples[0], self.samples[0]
+        low, _, high = statistics.quantiles(self.samples, n=4, method="inclusive")
         return low, high
 
 

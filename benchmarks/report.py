@@ -6,6 +6,7 @@ from typing import Any
 from figure import Figure, Side
 
 _UNIT = {"times": "×", "above": " ms above", "in all": " ms"}
+_SHOWN_IN = {"seconds": ("ms", 1000), "MiB": ("MiB", 1)}
 
 
 def head(machine: dict[str, Any]) -> Iterator[str]:
@@ -74,22 +75,17 @@ def data(figure: Figure) -> dict[str, Any]:
 
 
 def _cells(side: Side) -> tuple[str, ...]:
-    low, high = side.quartiles
-    return (
-        side.what,
-        f"{_ms(side.median)} ms",
-        f"{_ms(low)}–{_ms(high)}",
-        str(len(side.seconds)),
-    )
+    unit, scale = _SHOWN_IN[side.unit]
+    median, low, high = (_number(value * scale) for value in (side.median, *side.quartiles))
+    return (side.what, f"{median} {unit}", f"{low}–{high}", str(len(side.samples)))
 
 
-def _ms(seconds: float) -> str:
-    value = seconds * 1000
+def _number(value: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _side(side: Side) -> dict[str, Any]:
-    return {"what": side.what, "median": side.median, "seconds": list(side.seconds)}
+    return {"what": side.what, "median": side.median, side.unit: list(side.samples)}
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

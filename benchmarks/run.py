@@ -23,6 +23,8 @@ import machine
 import progress
 import report
 import starts
+import upkeep
+import warm
 from figure import Figure, LeftOutError
 from programs import ProgramFailedError
 from surroundings import Surroundings, surroundings
@@ -43,6 +45,11 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "sandbox": boxes.cold,
     "container": containers.cold,
     "change": changes.line,
+    "warm": warm.nothing,
+    "warm-numpy": warm.importing,
+    "warm-throughput": warm.throughput,
+    "warm-memory": upkeep.memory,
+    "warm-many": upkeep.many,
     "package": looks.unchanged,
 }
 

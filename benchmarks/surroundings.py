@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from figure import LeftOutError
 from programs import timed
 
+from kedge import home
 from kedge.contract.ownership import remove
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -57,19 +58,21 @@ class Surroundings:
         os.chmod(path, 0o755)
         return path
 
-    def package(self, name: str, code: str, function: str = "") -> str:
+    def package(self, name: str, code: str, function: str = "", requirements: str = "false") -> str:
         """A package with one function `main`, for the Python that Kedge itself runs on.
 
         Args:
             name: its name.
             code: its module's text.
             function: what its manifest says of the function besides its handler, one YAML line each.
+            requirements: what its manifest says of them.
         """
         path = self.new_folder(name)
         version = ".".join(self.version.split(".")[:2])
         lines = "".join(f"    {line}\n" for line in function.splitlines())
         manifest = (
-            f'name: {name}\nruntime: {{kind: python, version: "{version}", requirements: false}}\n'
+            f'name: {name}\nruntime: {{kind: python, version: "{version}", '
+            f"requirements: {requirements}}}\n"
             f"functions:\n  main:\n    handler: code_of_it:main\n{lines}"
         )
         for file, text in (("kedge.yml", manifest), ("code_of_it.py", code)):
@@ -83,7 +86,7 @@ def surroundings(quick: bool) -> Iterator[Surroundings]:
     """The surroundings for the length of a `with` block. This process's variables are cleaned for good."""
     for name in [name for name in os.environ if name.startswith(_FOREIGN)]:
         del os.environ[name]
-    folder = os.path.realpath(tempfile.mkdtemp(prefix="kedge-benchmark-"))
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="kedge-benchmark-", dir=_place()))
     try:
         os.chmod(folder, 0o755)  # an unprivileged account stands in it
         os.environ["KEDGE_HOME"] = os.path.join(folder, "home")
@@ -108,6 +111,15 @@ def program(name: str) -> str:
     if found is None:
         raise LeftOutError(f"there is no `{name}` on PATH")
     return found
+
+
+def _place() -> str | None:
+    """Where Kedge's home is by default, unless the caller names a place in TMPDIR.
+
+    Not /tmp: runs have one of their own, and what they are to see of Kedge's home there has to be put into it.
+    """
+    beside = os.path.dirname(home.home())
+    return None if "TMPDIR" in os.environ or not os.path.isdir(beside) else beside
 
 
 def _version(python: str) -> str:

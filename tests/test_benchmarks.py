@@ -94,6 +94,29 @@ def test_cancelling_and_progress_are_measured_on_real_runs(tmp_path: Path) -> No
     assert all(len(figure["ours"]["seconds"]) == QUICK_ROUNDS for figure in found.values())
 
 
+def test_warm_calls_are_measured_beside_what_they_replace(tmp_path: Path) -> None:
+    found = measured(tmp_path, "warm", "warm-throughput")
+    for name in ("warm", "warm pauses"):
+        peers = [peer["what"] for peer in found[name]["peers"]]
+        assert "python -I -c 'pass'" in peers
+        assert all(len(peer["seconds"]) == QUICK_ROUNDS for peer in found[name]["peers"])
+        assert found[name]["goal"]["limit"] == 0.005
+    assert {f"warm-throughput {callers}" for callers in (1, 2, 8)} <= found.keys()
+
+
+def test_nothing_grows_with_the_number_of_warm_calls(tmp_path: Path) -> None:
+    figure = measured(tmp_path, "warm-many")["warm-many"]
+    assert len(figure["checks"]) == 7
+    assert [check["text"] for check in figure["checks"] if not check["holds"]] == []
+
+
+def test_memory_is_told_in_its_own_unit(parts: SimpleNamespace) -> None:
+    side = parts.figure.Side("a fork", (2.5, 3.5), "MiB")
+    figure = parts.figure.Figure("x", side)
+    assert next(parts.report.rows(figure))[1:4] == ("a fork", "3.00 MiB", "2.75–3.25")
+    assert parts.report.data(figure)["ours"]["MiB"] == [2.5, 3.5]
+
+
 def test_nothing_is_left_behind_and_no_home_is_touched(tmp_path: Path, kedge_home: Path) -> None:
     benchmark(tmp_path, "--quick", "package")
     assert not kedge_home.exists()
@@ -156,5 +179,5 @@ def test_rounds_alternate_and_the_first_ones_are_thrown_away(parts: SimpleNamesp
 
 
 def test_the_reference_names_every_figure(parts: SimpleNamespace) -> None:
-    named = re.findall(r"^\| `(\w+)` \|", REFERENCE.read_text("utf-8"), re.MULTILINE)
+    named = re.findall(r"^\| `(\w[\w-]*)` \|", REFERENCE.read_text("utf-8"), re.MULTILINE)
     assert named == list(parts.run.FIGURES)

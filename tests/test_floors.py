@@ -22,6 +22,7 @@ FLOORS = {
     "runtime": 3, "executor": 3,
     "target": 4,
     "run": 5,
+    "client": 7,
     "cli": 8,
     "__init__": 9, "__main__": 9,
 }  # fmt: skip
@@ -33,7 +34,11 @@ NEIGHBOURS = {("package", "task"), ("contract", "task")}
 APART = {"primer": {"errors"}}
 
 # Programs that run where nothing is installed: one file, standard library, Python 3.8.
-ALONE = [SOURCE / "contract" / "runner.py", ROOT / "primer" / "proto.py"]
+ALONE = [
+    SOURCE / "contract" / "runner.py",
+    SOURCE / "executor" / "warm" / "zygote.py",
+    ROOT / "primer" / "proto.py",
+]
 
 # In the standard library of today, and not yet of Python 3.8.
 LATER_THAN_3_8 = {"annotationlib", "compression", "graphlib", "string.templatelib", "tomllib", "zoneinfo"}  # fmt: skip

@@ -1,7 +1,8 @@
 """Kedge runs any function in the runtime it needs.
 
 What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`, `function`) is
-the same here as inside a run, so its code also runs alone. Errors are here by their names
+the same here as inside a run, so its code also runs alone. `load` gives a package whose functions can be
+called. Errors are here by their names
 (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they are first used.
 """
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kedge.version import __version__
 
 if TYPE_CHECKING:
+    from kedge.client import load
     from kedge.contract.runner import Cancelled, File, Folder, Unit, function, out_path, progress
     from kedge.errors import (
         ContractError,
@@ -47,11 +49,13 @@ __all__ = [
     "Unit",
     "__version__",
     "function",
+    "load",
     "out_path",
     "progress",
 ]
 
 _AUTHORS = ("Cancelled", "File", "Folder", "Unit", "function", "out_path", "progress")
+_HOMES = {"load": "kedge.client"} | dict.fromkeys(_AUTHORS, "kedge.contract.runner")
 
 
 def __getattr__(name: str) -> Any:
@@ -59,7 +63,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'kedge' has no attribute {name!r}")
     from importlib import import_module
 
-    home = "kedge.contract.runner" if name in _AUTHORS else "kedge.errors"
+    home = _HOMES.get(name, "kedge.errors")
     found = getattr(import_module(home), name)
     globals()[name] = found
     return found

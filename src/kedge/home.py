@@ -19,6 +19,11 @@ def home() -> str:
     return platformdirs.user_data_dir("kedge", appauthor=False)
 
 
+def agent_socket() -> str:
+    """Where an agent that goes on listens."""
+    return os.path.join(home(), "agent")
+
+
 def folder(*parts: str) -> str:
     """The folder `parts` inside Kedge's own, made if it is not there (0700: others read nothing)."""
     path = os.path.join(home(), *parts)

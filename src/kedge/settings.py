@@ -49,6 +49,9 @@ KEYS: dict[str, Key] = {
         ),
         Key("environment.build_timeout", 3600.0, "seconds that preparing an environment may take"),
         Key(
+            "warm", True, "whether processes that have imported a module are kept for the next runs"
+        ),
+        Key(
             "images.base",
             "python:{version}-slim",
             "the image that Python packages in containers stand on; {version} is the Python version",

@@ -282,3 +282,33 @@ def children(process: int) -> list[int]:
     return [
         int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
     ]
+
+
+# A call looks at everything, and then does one of these; the next one finds nothing of it.
+DEEDS = (
+    *("nothing", "patches_modules", "changes_its_surroundings", "changes_signals"),
+    *("closes_descriptors", "fills_memory", "leaves_shared_memory", "dies_of_a_fault"),
+    *("leaves_children", "forks_without_end", "leaves_files", "signals_everybody"),
+    *("writes_to_what_it_inherited", "talks_to_itself", "leaves_a_listener", "leaves_system_v"),
+    *("leaves_a_terminal", "asks_for_more", "nothing", "nothing"),
+)
+FAILING = {"fills_memory": "memory limit", "dies_of_a_fault": "SIGSEGV"}
+
+
+def test_a_warm_call_finds_nothing_of_those_before_it(account: Account) -> None:
+    package = account.copy(PACKAGES / "warm-state")
+    cases, results = account.base / "deeds.csv", account.base / "found.jsonl"
+    cases.write_text("deed\n" + "".join(f"{deed}\n" for deed in DEEDS))
+    words = ["--inputs", cases, "--out", results, "--jobs", "1", "--keep-going"]
+    account.kedge("map", package, "do", *words, code=None)
+    found = [json.loads(line) for line in results.read_text().splitlines()]
+    assert [row["deed"] for row in found] == list(DEEDS)
+    looked = [row for row in found if row["deed"] not in FAILING]
+    for row in found:
+        assert FAILING.get(row["deed"], "") in (row["_error"] or ""), row["deed"]
+    assert not [(row["deed"], row["_error"]) for row in looked if row["_error"]]
+    assert len({row["stamp"] for row in looked}) == 1  # by forks of one process
+    for row in looked:
+        row["state"]["status"].pop("Cpus_allowed_list")  # which differ from run to run
+    for row in looked:
+        assert row["state"] == looked[0]["state"], row["deed"]

@@ -31,10 +31,13 @@ class Person:
         self.name = name
         self.base = base
         self.is_root = name == "root"
+        self.warm = False
 
     def run(self, *argv: str, **request: Any) -> dict[str, Any]:
         """What came of executing `argv`; see `performing.perform`."""
-        whole = {"base": str(self.base), "argv": argv, **request}
+        whole = {"base": str(self.base), "argv": argv, "warm": self.warm, **request}
+        if request.get("kind") == "warm":
+            whole |= {"kind": "sandbox", "warm": True}
         if self.name != "user":
             answer: dict[str, Any] = runpy.run_path(str(PERFORMING))["perform"](whole)
             return answer
@@ -115,6 +118,13 @@ def make_person(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Per
 def person(request: pytest.FixtureRequest, make_person: Callable[[str], Person]) -> Person:
     """Each of the people in turn."""
     return make_person(request.param)
+
+
+@pytest.fixture(params=["cold", "warm"])
+def anyhow(request: pytest.FixtureRequest, person: Person) -> Person:
+    """Each of them, with a program of its own and with a fork of a warm one."""
+    person.warm = request.param == "warm"
+    return person
 
 
 @pytest.fixture

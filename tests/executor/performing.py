@@ -15,12 +15,28 @@ import sys
 import tempfile
 from typing import Any
 
+from kedge.contract import runner
 from kedge.contract.workspace import StagedFile, Workspace
-from kedge.data import asdict
+from kedge.data import asdict, replace
 from kedge.errors import KedgeError
 from kedge.executor import Cancel, Job, choose, limits
+from kedge.executor.warm import forked
+from kedge.executor.warm.pool import Pool
 from kedge.middleware import drive
-from kedge.task import HostRoot, Process, PythonRoot, Resources
+from kedge.task import Forkable, HostRoot, Process, PythonRoot, Resources
+
+# What a warm request's argv is executed by: a handler, in a fork of the process that has imported it.
+CALLED = "kedge_test_called"
+HANDLER = """
+import os
+import signal
+
+def call(argv):
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and exec would pass on
+        signal.signal(number, signal.SIG_DFL)
+    os.execvp(argv[0], argv)
+"""
+PYTHON = ("/usr/bin/python3", "-I", "-B", runner.__file__)
 
 
 def perform(request: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +45,10 @@ def perform(request: dict[str, Any]) -> dict[str, Any]:
     folder = tempfile.mkdtemp(prefix="run-", dir=base)
     os.chmod(folder, 0o755)
     files = tuple(StagedFile(source, name) for source, name in request.get("files", ()))
-    workspace = Workspace(_lay_out(folder, files), _snapshot(folder, request.get("package")), files)
+    package = request.get("package")
+    if request.get("warm"):
+        package = {**(package or {}), f"{CALLED}.py": HANDLER}
+    workspace = Workspace(_lay_out(folder, files), _snapshot(folder, package), files)
     # Lives until it is killed, or until this process is: its standard input ends then.
     neighbour = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
@@ -106,13 +125,30 @@ def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         executor = choose(request.get("kind", "sandbox")).executor
-        answer["ended"] = asdict(drive(executor.execute(payload, job)))
+        if request.get("warm"):
+            with Pool() as pool:
+                answer["ended"] = asdict(forked.execute(pool, _warm(payload, workspace), job))
+        else:
+            answer["ended"] = asdict(drive(executor.execute(payload, job)))
     except (KedgeError, ZeroDivisionError) as error:
         answer["error"] = [type(error).__name__, str(error), getattr(error, "hint", None)]
     answer["grown_kib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     answer["counted"] = counted
     answer |= {stream: data.decode(errors="replace") for stream, data in kept.items()}
     return answer
+
+
+def _warm(payload: Process, workspace: Workspace) -> Process:
+    """The same program, executed by a handler that is called warm."""
+    with open(os.path.join(workspace.folder, "in", "data.json"), "w") as file:
+        json.dump({"argv": payload.argv}, file)
+    visible = payload.root.visible if isinstance(payload.root, PythonRoot) else ()
+    instructions = {"handler": f"{CALLED}:call", "outputs": {}, "open": True}
+    return replace(
+        payload,
+        root=PythonRoot((*visible, runner.__file__)),
+        forkable=Forkable(PYTHON, CALLED, instructions),
+    )
 
 
 def _lay_out(folder: str, files: tuple[StagedFile, ...]) -> str:

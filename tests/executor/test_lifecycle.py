@@ -11,11 +11,17 @@ import pytest
 
 from kedge.executor import cgroups, clear
 
-KINDS = ("sandbox", "process")
+COLD = ("sandbox", "process")
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=(*COLD, "warm"))
 def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=COLD)
+def cold(request: pytest.FixtureRequest) -> str:
+    """What starts the program itself; in a fork, a handler does."""
     return request.param
 
 
@@ -52,8 +58,8 @@ def test_what_was_used_is_measured(person, kind) -> None:
     assert ended["wall_s"] >= 0.2
 
 
-def test_a_program_that_is_not_there_is_said_so(person, kind) -> None:
-    answer = person.run("no-such-program", kind=kind)
+def test_a_program_that_is_not_there_is_said_so(person, cold) -> None:
+    answer = person.run("no-such-program", cold=cold)
     assert answer["error"][0] == "StartFailed"
     assert "'no-such-program' was not found" in answer["error"][1]
     assert answer["left_beside"] == ["in", "out", "scratch"]
@@ -73,12 +79,12 @@ FOREIGN = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, 8, 1) + byt
         (FOREIGN, 0o755, "is for MIPS"),
     ],
 )
-def test_a_program_that_cannot_start_is_explained(somebody, kind, content, mode, reason) -> None:
+def test_a_program_that_cannot_start_is_explained(somebody, cold, content, mode, reason) -> None:
     tools = somebody.base / "tools"
     tools.mkdir()
     (tools / "program").write_bytes(content)
     (tools / "program").chmod(mode)
-    error = somebody.run(str(tools / "program"), visible=[str(tools)], kind=kind)["error"]
+    error = somebody.run(str(tools / "program"), visible=[str(tools)], cold=cold)["error"]
     assert error[0] == "StartFailed"
     assert reason in error[1]
     assert error[2]
@@ -87,8 +93,8 @@ def test_a_program_that_cannot_start_is_explained(somebody, kind, content, mode,
 @pytest.mark.parametrize(
     "argv", [["a\0b"], ["echo", "\udcff\ud800"], [""], ["/usr"], ["echo", "x" * 200_000]]
 )
-def test_arguments_that_no_program_can_get_are_refused(somebody, kind, argv) -> None:
-    assert somebody.run(*argv, kind=kind)["error"][0] == "StartFailed"
+def test_arguments_that_no_program_can_get_are_refused(somebody, cold, argv) -> None:
+    assert somebody.run(*argv, cold=cold)["error"][0] == "StartFailed"
 
 
 def test_an_option_cannot_be_smuggled_in_through_a_variable(somebody, kind) -> None:
@@ -224,7 +230,8 @@ def test_a_killed_caller_takes_its_run_along(person, kind, marker) -> None:
     request = {
         "base": str(person.base),
         "argv": ["/usr/bin/python3", "-I", "-S", "-c", STUBBORN % (seconds, "")],
-        "kind": kind,
+        "kind": "sandbox" if kind == "warm" else kind,
+        "warm": kind == "warm",
         "announce": True,
         "run_id": (run_id := os.urandom(6).hex()),
     }

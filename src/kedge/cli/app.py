@@ -26,6 +26,7 @@ COMMANDS = {
     "lock": "Write or refresh a package's lock.",
     "map": "Run a function on every row of a table.",
     "debug": "Open a shell where a function runs.",
+    "agent": "Keep processes warm between commands.",
     "runs": "List runs.",
     "show": "Show one run's record.",
     "logs": "Print what a run wrote.",

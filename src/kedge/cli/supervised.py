@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from kedge.cli.refusal import refusal
 from kedge.errors import KedgeError, Lost, RunFailed
+from kedge.home import agent_socket
 
 if TYPE_CHECKING:
     from kedge.executor import Cancel
@@ -43,11 +44,25 @@ _READY_MADE: Final = ("kedge.run.core", "kedge.executor.sandbox", "kedge.executo
 _begun: "_Face | None" = None
 
 
+def make_ready() -> None:
+    """Load what a supervisor needs for nearly every run."""
+    for module in _READY_MADE:
+        import_module(module)
+
+
 def begin() -> None:
     """Fork the supervisor of this process, which then makes itself ready for `supervised`."""
     global _begun
     wishes, wishing = os.pipe()
     told, telling = os.pipe()
+    if os.path.exists(agent_socket()):
+        from kedge.cli.agent import supervisor_of_agent
+
+        if (lent := supervisor_of_agent(wishes, telling)) is not None:
+            os.close(wishes)
+            os.close(telling)
+            _begun = _Face(told, wishing, *lent)
+            return
     # Nothing that was written and not yet flushed may be written twice.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -56,7 +71,7 @@ def begin() -> None:
     if supervisor == 0:
         os.close(wishing)
         os.close(told)
-        _supervise(_Mouth(wishes, telling), before)
+        supervise(wishes, telling, before)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(wishes)
     os.close(telling)
@@ -86,12 +101,16 @@ def supervised(command: str, given: Mapping[str, Any], show: Show) -> Mapping[st
 
 
 class _Face:
-    """The side that people see: reads from `told`, and wishes into `wishing`."""
+    """The side that people see: reads from `told`, and wishes into `wishing`.
 
-    def __init__(self, told: int, wishing: int, supervisor: int) -> None:
+    `ended` is a descriptor that is readable once the supervisor has ended; -1 where that is a child.
+    """
+
+    def __init__(self, told: int, wishing: int, supervisor: int, ended: int = -1) -> None:
         self._told = told
         self._wishing = wishing
         self._supervisor = supervisor
+        self._ended = ended
         self._asked = 0
         self._run: str | None = None
 
@@ -117,6 +136,18 @@ class _Face:
         """Let go of the supervisor."""
         os.close(self._told)
         os.close(self._wishing)
+        if self._ended >= 0:
+            os.close(self._ended)
+
+    def _wait(self) -> int | None:
+        """Wait for the supervisor's end; its wait status, None where that cannot be known."""
+        if self._ended < 0:
+            return os.waitpid(self._supervisor, 0)[1]
+        from kedge.executor.processes import exit_status, wait_readable
+
+        while not wait_readable(self._ended, 1.0):
+            continue
+        return exit_status(self._ended)
 
     def _attend(self, show: Show) -> Mapping[str, Any]:
         waiting = bytearray()
@@ -125,14 +156,14 @@ class _Face:
             while (message := _taken(waiting)) is not None:
                 name, payload = message
                 if name == "answer":
-                    os.waitpid(self._supervisor, 0)
+                    self._wait()
                     answer: Mapping[str, Any] = payload
                     return answer
                 if name == "error":
-                    os.waitpid(self._supervisor, 0)
+                    self._wait()
                     raise KedgeError.from_json(payload)
                 if name == "broken":
-                    os.waitpid(self._supervisor, 0)
+                    self._wait()
                     raise RuntimeError(f"in the supervisor:\n{payload}")
                 if name == "started":
                     self._run = payload["id"]
@@ -150,8 +181,9 @@ class _Face:
 
     def _lost(self) -> RunFailed:
         """The supervisor went away: settle what it left, as any later command would."""
-        _, status = os.waitpid(self._supervisor, 0)
-        how = f"by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "without a word"
+        status = self._wait()
+        signalled = status is not None and os.WIFSIGNALED(status)
+        how = f"by signal {os.WTERMSIG(status or 0)}" if signalled else "without a word"
         from kedge.run import core, record
 
         core.settle()
@@ -195,9 +227,10 @@ def _taken(waiting: bytearray) -> tuple[str, Any] | None:
     return message
 
 
-def _supervise(mouth: "_Mouth", signals: set[signal.Signals | int]) -> NoReturn:
-    """The supervisor's whole life."""
+def supervise(wishes: int, telling: int, signals: set[signal.Signals | int]) -> NoReturn:
+    """The supervisor's whole life: it hears from `wishes`, tells to `telling`, takes these `signals`."""
     code = 1
+    mouth = _Mouth(wishes, telling)
     try:
         os.setsid()
         for number in _STOPPING:
@@ -205,8 +238,7 @@ def _supervise(mouth: "_Mouth", signals: set[signal.Signals | int]) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         _let_go_of_the_terminal()
         try:
-            for module in _READY_MADE:
-                import_module(module)
+            make_ready()
             order = mouth.order()
             if order is not None:
                 mouth.tell("answer", _done(mouth, *order))

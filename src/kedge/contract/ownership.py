@@ -137,6 +137,8 @@ def remove(name: str, folder: int | None = None) -> None:
             raise
     else:
         return
+    if _removed_empty(name, folder):
+        return
     token = os.urandom(8).hex()  # no name that is there already, on purpose or not
     top = _entered(name, folder)
     try:
@@ -144,6 +146,8 @@ def remove(name: str, folder: int | None = None) -> None:
         number = 0
         while waiting:
             inner = waiting.pop()
+            if _removed_empty(inner, top):
+                continue
             below = _entered(inner, top)
             try:
                 for child in _without_files(below):
@@ -156,6 +160,15 @@ def remove(name: str, folder: int | None = None) -> None:
     finally:
         os.close(top)
     os.rmdir(name, dir_fd=folder)
+
+
+def _removed_empty(name: str, folder: int | None) -> bool:
+    """Remove a folder in which there is nothing, as most are that runs leave; whether it was one."""
+    try:
+        os.rmdir(name, dir_fd=folder)
+    except OSError:
+        return False
+    return True
 
 
 def _entered(name: str, folder: int | None) -> int:

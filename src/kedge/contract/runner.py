@@ -14,7 +14,7 @@ One self-contained file: standard library only, nothing of Kedge, Python 3.8 and
     describe     a function → its ports; docstrings
     source       the same from source text alone (`describe_static`)
 
-Started as `python -I -B runner.pyc run|describe INSTRUCTIONS` with the workspace as working directory.
+Started as `python -I -B runner.pyc run|describe|zygote INSTRUCTIONS` with the workspace as working directory.
 It starts once for every run, so modules that are not always needed are imported where they are, and by
 `standard()` once the package's own folder is on `sys.path`: a package may hold a `traceback.py`.
 """
@@ -53,13 +53,23 @@ MAX_INT = 10**4300  # Python refuses to read longer integers from text (CVE-2020
 
 def main(argv: list[str]) -> int:
     """Runs or describes; returns the exit code."""
-    if len(argv) != 3 or argv[1] not in ("run", "describe"):
-        print("usage: runner.py run|describe INSTRUCTIONS (a JSON object)", file=sys.stderr)
+    commands = {"run": run, "describe": describe_all, "zygote": become_zygote}
+    if len(argv) != 3 or argv[1] not in commands:
+        print("usage: runner.py run|describe|zygote INSTRUCTIONS (a JSON object)", file=sys.stderr)
         return 2
     prepare_process()
-    command, instructions = argv[1], read_json(argv[2])
+    command, instructions = commands[argv[1]], read_json(argv[2])
     del argv[1:]  # the handler's own argparse must not meet Kedge's arguments
-    return run(instructions) if command == "run" else describe_all(instructions)
+    return command(instructions)
+
+
+def become_zygote(instructions: dict[str, Any]) -> int:
+    """Hands this process to the program that imports once and forks a process for each call."""
+    path, loaded = instructions["program"], set(sys.modules)
+    zygote: Any = type(sys)("kedge_zygote")
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec"), vars(zygote))  # noqa: S102 - a file of Kedge's
+    return int(zygote.main(sys.modules["__main__"], instructions, loaded))
 
 
 def prepare_process() -> None:
@@ -208,15 +218,19 @@ class Cancel:
             False  # the outcome is being written down: that is quick, and not interrupted
         )
         self.leaving = False  # the outcome is on disk; only threads are waited for
+        self.armed = False
         self.loop: Any = None
         self.task: Any = None
 
     def arm(self) -> None:
-        """Takes over SIGTERM in this process, and not in its forks: those end by it as any process does.
+        """Takes over SIGTERM in this process, once, and not in its forks: those end by it as any process does.
 
         Python forgets a signal that comes while a fork is being born, and whoever sent it, a pool of
         processes for one, would wait for ever. So it is held back until the fork has its own handler.
         """
+        if self.armed:  # before the module was imported of which this is a fork
+            return
+        self.armed = True
         _signal: Any = __import__("_signal")  # the C module: `signal` itself imports enum
         get_ident = __import__("_thread").get_ident
         number = _signal.SIGTERM
@@ -270,8 +284,9 @@ def run(instructions: dict[str, Any]) -> int:
             needed = ["pathlib"] if instructions.get("inputs") else []
             needed += DESCRIBING if instructions.get("convert") else []
             for name in needed:
-                __import__(name)
-            sys.path.insert(0, WORKSPACE)
+                standard(name)
+            if WORKSPACE not in sys.path:  # it is, in a fork of what has imported the module
+                sys.path.insert(0, WORKSPACE)
             stage = "import"
             function = find_function(instructions["handler"])
             stage = "call"

@@ -16,6 +16,8 @@ from kedge.errors import KedgeError, StoreError
 
 POLL = 0.02  # seconds between two looks at a lock that another process holds
 TEMPORARY = "tmp-"  # what the names of unfinished folders start with
+TEMPORARIES = "tmp"  # the folder in Kedge's home for what goes on and is no run
+EXECUTOR = "executor"  # in such a folder: the kind of the executor, for whoever finds it left over
 BUILDING = (
     "building"  # the folder in Kedge's home for what a build or pull of an image needs meanwhile
 )
@@ -119,6 +121,11 @@ def temporary(parent: str) -> Iterator[str]:
     finally:
         remove(path)
         os.close(descriptor)
+
+
+def name_of(place: str) -> str:
+    """What the one in a temporary folder is called, in the form of a run's id, which control groups want."""
+    return os.path.basename(place)[-12:]
 
 
 def sweep(parent: str, clear: Callable[[str], None] = lambda _: None) -> int:

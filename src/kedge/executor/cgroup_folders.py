@@ -94,8 +94,8 @@ def number(path: str) -> int | None:
 
 def numbers(path: str) -> dict[str, int]:
     """The lines `name number` of a file."""
-    words = (line.split() for line in read(path).splitlines())
-    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdigit()}
+    pairs = (line.split(" ", 1) for line in read(path).splitlines() if " " in line)
+    return {name: int(value) for name, value in pairs if value.isdigit()}
 
 
 def inside(folder: str) -> Iterator[str]:

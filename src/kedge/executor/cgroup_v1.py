@@ -100,6 +100,11 @@ class GroupV1:
         for entrance in self.entrances:
             folders.write(entrance, str(pid))
 
+    def limit_memory(self, memory_mb: int) -> None:
+        """Set the limit of memory anew, so that kills at it are told from others."""
+        if (memory := self._made.get("memory")) is not None:
+            _limit_memory(memory, memory_mb)
+
     def processes(self) -> list[int]:
         """Those that are in any of the hierarchies."""
         return folders.processes(self._folders)

@@ -20,9 +20,11 @@ __all__ = [
     "Usage",
     "available",
     "create",
+    "found_here",
     "look",
     "named",
     "remove_named",
+    "take_over",
     "warm_up",
 ]
 
@@ -35,6 +37,21 @@ _looking = threading.Lock()
 def available() -> Available:
     """What this process could have, and why not more."""
     return _parent().available
+
+
+def found_here() -> bytes:
+    """What this process found, for a process of its own that is to make groups as well."""
+    import pickle
+
+    return pickle.dumps(_parent())
+
+
+def take_over(found: bytes) -> None:
+    """Make groups where the process that started this one found that they can be made."""
+    import pickle
+
+    global _remembered
+    _remembered = pickle.loads(found)
 
 
 def create(name: str, resources: Resources, own_processes: int = 0) -> Group | None:

@@ -69,6 +69,15 @@ class ContainerExecutor(Executor):
         if found.engine is None:
             raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
         remove_noted(self.kind)
+        if job.pool is not None and job.on_changed is None:
+            from kedge.executor.warm import executed, pool
+
+            if executed.suits(found.engine, payload.root):
+                try:
+                    return executed.execute(job.pool, found.engine, payload, payload.root, job)
+                except pool.NotWarmError as why:
+                    if str(why):
+                        job.on_notice(f"each call has a container of its own: {why}")
         heard = _Heard(job)
         with ExitStack() as after:
             group = ContainerGroup(found.engine.limits)

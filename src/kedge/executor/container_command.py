@@ -5,6 +5,7 @@ import resource
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from kedge.data import replace
 from kedge.engine.look import Engine
 from kedge.engine.programs import variables
 from kedge.errors import InputError, Where
@@ -86,20 +87,13 @@ def command(
     Raises:
         InputError: an input cannot be had, or a secret has a name that means something to the engine.
     """
-    own, named = _told(engine, payload, root, job)
+    own, named = told(engine, payload, root, job)
     by_others = account is not None or root.as_its_user
     words = [
         "run",
-        *("--name", name_of(job.run_id), "--cidfile", os.path.join(folder, ID_FILE)),
-        *("--label", f"{LABEL_HOME}={home()}", "--label", f"{LABEL_RUN}={job.run_id}"),
-        *("--pull", "never", "--init", "--log-driver", "none"),
-        *("--network", "host" if job.network else "none"),
-        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-        *("--security-opt", f"seccomp={written(folder)}"),
+        *("--cidfile", os.path.join(folder, ID_FILE)),
         *_found_by(engine, folder),
-        *_held(job.resources, engine),
-        *_root(engine, root),
-        *_identity(engine, account, as_its_user=root.as_its_user),
+        *_shut_in(engine, root, job, job.run_id, account, folder),
         *_mounts(root, readable(job, _MOST_BINDS, by_others=by_others), job.paths),
         *(word for name in named for word in ("--env", name)),
         *("--workdir", root.folder, "--entrypoint", payload.argv[0]),
@@ -107,6 +101,52 @@ def command(
         *payload.argv[1:],
     ]
     return words, own
+
+
+def waiting_command(
+    engine: Engine,
+    root: ImageRoot,
+    job: "Job",
+    name: str,
+    account: Identity | None,
+    folder: str,
+    program: tuple[str, ...],
+) -> list[str]:
+    """The arguments of the engine's program for a container that waits for calls.
+
+    Args:
+        engine, root: which engine, and the image.
+        job: the first call's surroundings; of its own, nothing is shown.
+        name: in the place of a run's id.
+        account: who `program` is, None for whom the engine takes for this account.
+        folder: where the engine's program works, with empty `in`, `out`, `scratch` and `tmp`.
+        program: what waits.
+    """
+    return [
+        *("run", "--detach", "--rm"),
+        *_shut_in(engine, root, job, name, account, folder),
+        *_mounts(root, replace(job.workspace, folder=folder, files=()), job.paths),
+        *("--workdir", "/", "--entrypoint", program[0], root.image, *program[1:]),
+    ]
+
+
+def _shut_in(
+    engine: Engine,
+    root: ImageRoot,
+    job: "Job",
+    name: str,
+    account: Identity | None,
+    folder: str,
+) -> Iterator[str]:
+    yield from ("--name", name_of(name))
+    yield from ("--label", f"{LABEL_HOME}={home()}", "--label", f"{LABEL_RUN}={name}")
+    yield from ("--pull", "never", "--init", "--log-driver", "none")
+    yield from ("--network", "host" if job.network else "none")
+    yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+    yield from ("--security-opt", f"seccomp={written(folder)}")
+    yield from _held(job.resources, engine)
+    yield from _root(engine, root)
+    yield from _identity(engine, account, as_its_user=root.as_its_user)
 
 
 def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:
@@ -202,7 +242,7 @@ def _csv(field: str) -> str:
     return field
 
 
-def _told(
+def told(
     engine: Engine, payload: Process, root: ImageRoot, job: "Job"
 ) -> tuple[Mapping[str, str], list[str]]:
     """The environment of the engine's program, and the words of `--env`.

@@ -43,6 +43,21 @@ class ContainerGroup:
         self._group: GroupV1 | GroupV2 | None = None
         self._seen = Usage(None, None, None, at_limit=False)
 
+    def know(self, container: str, first: int) -> None:
+        """Take what somebody found earlier: the container's id and the number of its first process."""
+        self.container, self.first = container, first
+        with suppress(OSError):
+            self._group = _group_of(first, container)
+
+    def count_kills(self, memory_mb: int) -> None:
+        """Have the kernel count what it kills at the memory limit, for as long as the container is there.
+
+        The engine only knows that something was killed. Version 1 tells that from other kills if swap has
+        a limit of its own, which engines give it no room for; only root may.
+        """
+        if isinstance(self._group, GroupV1):
+            self._group.limit_memory(memory_mb)
+
     def join(self, pid: int) -> None:
         """Nobody joins: the engine starts what is in it."""
 

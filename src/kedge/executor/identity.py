@@ -7,10 +7,12 @@ process that holds it.
 """
 
 import fcntl
+import functools
 import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from kedge import home
 from kedge.data import Data
@@ -71,13 +73,19 @@ def claimed() -> Iterator[Identity]:
 
 
 def _range() -> tuple[int, int] | None:
-    own = _FIRST + (zlib.crc32(os.fsencode(home.home())) % _HOMES) * _RUNS
+    return _range_of(home.home())
+
+
+@cache
+def _range_of(place: str) -> tuple[int, int] | None:
+    own = _FIRST + (zlib.crc32(os.fsencode(place)) % _HOMES) * _RUNS
     for first, count in ((own, _RUNS), (_SMALL_FIRST, _SMALL_RUNS)):
         if all(_mapped(f"/proc/self/{kind}_map", first, count) for kind in ("uid", "gid")):
             return first, count
     return None
 
 
+@functools.cache  # it can be written once
 def _mapped(table: str, first: int, count: int) -> bool:
     # Root of a container may have few numbers, or only 0; lines are: inside, outside, length.
     with open(table) as lines:

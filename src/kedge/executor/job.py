@@ -9,6 +9,7 @@ from kedge.task.resources import Resources
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
+    from kedge.executor.warm.pool import Pool
 
 Stream = Literal["stdout", "stderr"]
 Reason = Literal["exited", "timeout", "cancelled", "abandoned", "out_of_memory", "out_of_disk"]
@@ -35,6 +36,7 @@ class Job(Data):
         on_changed: called after its end with what it changed of an image that it may write to, as the
             engine lists it (`A /path`); None when nobody asks.
         cancel: the request to stop.
+        pool: what is kept warm, for executors that can make use of it; None: everything starts cold.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class Job(Data):
     on_notice: Callable[[str], None] = _ignore
     on_processes: Callable[[list[int]], None] | None = None
     on_changed: Callable[[list[str]], None] | None = None
+    pool: "Pool | None" = None
 
 
 class Ended(Data):

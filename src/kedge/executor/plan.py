@@ -7,7 +7,7 @@ by other means reads the same entries, in order.
 import os
 import posixpath
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from kedge.data import Data
 from kedge.errors import Unavailable, UsageError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
 
 WORKSPACE = "/workspace"
+
+_BOX_MB = 64  # for what importing a module writes, which is not kept
 
 
 class Folder(Data):
@@ -89,6 +91,14 @@ class MountPlan(Data):
     folder: str
     network: bool
 
+    def below(self, *folders: str) -> tuple[str, ...]:
+        """Where something of the host is shown in one of these folders."""
+        return tuple(
+            entry.path
+            for entry in self.entries
+            if isinstance(entry, Bind) and any(_below(entry.path, one) for one in folders)
+        )
+
     def locate(self, path: str) -> str | None:
         """The host path of what the program sees at `path`; None when that is not from the host.
 
@@ -156,19 +166,40 @@ def make_plan(
         UsageError: a path that cannot be shown.
         Unavailable: a path that is not there.
     """
-    visible = root.visible if isinstance(root, PythonRoot) else ()
     entries: list[Entry] = [
-        *_system(),
-        *_accounts(uid, gid),
-        *_names(network),
-        Folder("/var"),
-        Link("/var/tmp", "/tmp"),
-        Processes("/proc"),
-        Devices("/dev"),
+        *_machine(uid, gid, network=network),
         Memory("/dev/shm", memory_mb),
         Bind(private_tmp, "/tmp", writable=True),
-        *_shown(visible, paths),
-        *_workspace(workspace),
+        *_shown(_visible(root), paths),
+        *_package(workspace.package),
+        *_run(workspace),
+        Seal("/dev"),
+        Seal("/"),
+    ]
+    return MountPlan(tuple(dict.fromkeys(entries)), WORKSPACE, network)
+
+
+def make_box(
+    root: Root,
+    package: str | None,
+    *,
+    uid: int,
+    gid: int,
+    network: bool = False,
+    paths: tuple[str, ...] = (),
+) -> MountPlan:
+    """The mounts for a process that is to be forked for many runs: the same, without those of any run.
+
+    What `make_plan` shows of a run is mounted over these later; until then scratch and /tmp are empty, in
+    memory, and go with the box.
+    """
+    entries: list[Entry] = [
+        *_machine(uid, gid, network=network),
+        Memory("/dev/shm", _BOX_MB),
+        Memory("/tmp", _BOX_MB),
+        *_shown(_visible(root), paths),
+        *_package(package),
+        Memory(f"{WORKSPACE}/scratch", _BOX_MB),
         Seal("/dev"),
         Seal("/"),
     ]
@@ -180,9 +211,36 @@ def bare_plan() -> MountPlan:
     return MountPlan((*_system(), Processes("/proc"), Devices("/dev"), Seal("/")), "/", False)
 
 
+def as_data(entries: tuple[Entry, ...]) -> list[tuple[Any, ...]]:
+    """Entries as plain data, for a message to another process."""
+    return [
+        (type(one).__name__, *(getattr(one, name) for name in one.__fields__)) for one in entries
+    ]
+
+
+def from_data(data: list[tuple[Any, ...]]) -> list[Entry]:
+    """The entries from `as_data`."""
+    kinds = {kind.__name__: kind for kind in get_args(Entry)}
+    return [kinds[name](*fields) for name, *fields in data]
+
+
 def system_paths() -> tuple[str, ...]:
     """The host's own files and folders that programs need, shown in every run; some may not be there."""
     return ("/usr", *(f"/{name}" for name in _SYSTEM_ALIASES), *_SYSTEM_SETTINGS)
+
+
+def _machine(uid: int, gid: int, *, network: bool) -> Iterator[Entry]:
+    yield from _system()
+    yield from _accounts(uid, gid)
+    yield from _names(network)
+    yield Folder("/var")
+    yield Link("/var/tmp", "/tmp")
+    yield Processes("/proc")
+    yield Devices("/dev")
+
+
+def _visible(root: Root) -> tuple[str, ...]:
+    return root.visible if isinstance(root, PythonRoot) else ()
 
 
 def _system() -> Iterator[Entry]:
@@ -262,12 +320,15 @@ def _shown(visible: Iterable[str], paths: Iterable[str]) -> Iterator[Entry]:
         yield Bind(os.path.realpath(path), path)
 
 
-def _workspace(workspace: "Workspace") -> Iterator[Entry]:
+def _package(package: str | None) -> Iterator[Entry]:
     yield Folder(WORKSPACE)
-    if workspace.package is None:
+    if package is None:
         yield from (Folder(f"{WORKSPACE}/{name}") for name in ("in", "out", "scratch"))
     else:
-        yield Bind(workspace.package, WORKSPACE)
+        yield Bind(package, WORKSPACE)
+
+
+def _run(workspace: "Workspace") -> Iterator[Entry]:
     yield Bind(os.path.join(workspace.folder, "in"), f"{WORKSPACE}/in")
     for name in ("out", "scratch"):
         yield Bind(os.path.join(workspace.folder, name), f"{WORKSPACE}/{name}", writable=True)

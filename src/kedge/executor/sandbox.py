@@ -50,6 +50,14 @@ class SandboxExecutor(Executor):
         return limits.missing(resources, own_account=identity.needed(), own_namespace=True)
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
+        if job.pool is not None and payload.forkable is not None:
+            from kedge.executor.warm import forked, pool
+
+            try:
+                return forked.execute(job.pool, payload, job)
+            except pool.NotWarmError as why:
+                if str(why):
+                    job.on_notice(f"`{payload.forkable.module}` runs cold: {why}")
         with ExitStack() as after:
             bounds = after.enter_context(bounded(job, writable(job), OWN_PROCESSES))
             program = start(payload, job, bounds, after)

@@ -24,6 +24,7 @@ class _Machine(NamedTuple):
     ioctl: int
     setrlimit: int
     prlimit64: int
+    setns: int
     system_v: tuple[int, ...]  # shmget, semget, msgget
     denied: tuple[int, ...]
 
@@ -124,6 +125,7 @@ _MACHINES = {
         ioctl=16,
         setrlimit=160,
         prlimit64=302,
+        setns=_X86_64["setns"],
         system_v=(29, 64, 68),
         denied=(*_X86_64.values(), *_SINCE_COMMON.values()),
     ),
@@ -136,6 +138,7 @@ _MACHINES = {
         ioctl=29,
         setrlimit=164,
         prlimit64=261,
+        setns=_AARCH64["setns"],
         system_v=(194, 190, 186),
         denied=(*_AARCH64.values(), *_SINCE_COMMON.values()),
     ),
@@ -144,6 +147,8 @@ _MACHINES = {
 # CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET. NEWTIME exists only for unshare
 # and clone3: in clone that bit belongs to the exit signal.
 NEW_NAMESPACES = 0x7E020000
+
+_CLONE_PARENT = 0x8000
 
 # ioctl requests that type into a terminal on behalf of its owner.
 TERMINAL_REQUESTS = TIOCSTI, TIOCLINUX = 0x5412, 0x541C
@@ -204,6 +209,37 @@ def guarded_filter(machine: str | None = None, *, network: bool) -> bytes:
         for call in (known.socket, known.socketpair):
             more += _unless(call, _FIRST_ARGUMENT, [(_EQUAL, 1, 0, _AF_UNIX), _REFUSE])
     return _packed(_instructions(known, more))
+
+
+def zygote_filter(machine: str | None = None) -> bytes:
+    """The sandbox's filter but for `setns`, by which a fork enters its call's namespaces.
+
+    Raises:
+        Unavailable: there is no filter for this processor.
+    """
+    known = _known(machine)
+    denied = tuple(call for call in known.denied if call != known.setns)
+    return _packed(_instructions(known._replace(denied=denied)))
+
+
+def entered_filter(machine: str | None = None) -> bytes:
+    """What is added for a fork that has entered them: no `setns` either, and no process but below itself.
+
+    What it made as a child of the zygote would be in its namespaces and not be found there.
+
+    Raises:
+        Unavailable: there is no filter for this processor.
+    """
+    known = _known(machine)
+    return _packed(
+        [
+            (_LOAD, 0, 0, _NUMBER),
+            (_EQUAL, 0, 1, known.setns),
+            _REFUSE,
+            *_unless(known.clone, _FIRST_ARGUMENT, [(_ANY_BIT, 0, 1, _CLONE_PARENT), _REFUSE]),
+            (_RETURN, 0, 0, _ALLOW),
+        ]
+    )
 
 
 def _known(machine: str | None) -> _Machine:

@@ -105,7 +105,7 @@ class _Watch:
         self.bounds = bounds
         self.breach = ""
         self.started = time.monotonic()
-        self.next_tick = self.started
+        self.next_tick = self.started + TICK_S  # there is nothing to be seen of it yet
         self.reason: Reason = "exited"
         self.asked: float | None = None  # when the program was asked to end
         self.asked_all = False

@@ -325,6 +325,9 @@ class _RuntimeBlock(Block):
     host_paths: list[Annotated[str, _text(_absolute)]] = Field(
         default_factory=list, description="Folders of the host that the code asks to read."
     )
+    warm: bool = Field(
+        True, description="false: every run begins by itself, none is a fork of what is kept warm."
+    )
     build_timeout: float | None = Field(
         None,
         gt=0,

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kedge import settings
 from kedge.contract import workspace
@@ -28,6 +28,9 @@ from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
 from kedge.target import LocalTarget
 from kedge.task import ImageRoot, Resources, Task
+
+if TYPE_CHECKING:
+    from kedge.executor.warm.pool import Pool
 
 __all__ = [
     "Observer",
@@ -173,6 +176,7 @@ def run(
     request: Request,
     observer: Observer | None = None,
     cancel: Cancel | None = None,
+    pool: "Pool | None" = None,
 ) -> Result:
     """Run one function once.
 
@@ -181,6 +185,7 @@ def run(
         request: what is asked for.
         observer: told what happens, in this thread.
         cancel: the request to stop, which may come at any moment.
+        pool: what is kept warm; None: the run has a process of its own from its start on.
 
     Raises:
         UnknownName, ManifestError: no function that can be run.
@@ -217,7 +222,10 @@ def run(
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
         observer.lacking(text)
-    warm_up()
+    if not prepared.description.runtime.get("warm", True):
+        pool = None
+    if pool is None:  # else the fork that waits is in its group already
+        warm_up()
     facts: dict[str, Any] = {
         "package": prepared.description.name,
         "package_version": prepared.description.version,
@@ -241,7 +249,7 @@ def run(
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
-    execution = Execution(entry, task, function, observer, cancel, keep=request.keep)
+    execution = Execution(entry, task, function, observer, cancel, pool, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, waited)
 
 

@@ -144,7 +144,7 @@ def debug(
         host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
         extra = (commands, debugger.folder) if debugger else (commands,)
         job = Job(
-            run_id=unrecorded.name(place),
+            run_id=folders.name_of(place),
             package=prepared.description.name,
             function=function.name,
             workspace=made,

@@ -4,7 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kedge.contract import failure, progress, workspace
 from kedge.data import Data
@@ -25,6 +25,9 @@ from kedge.run.description import Function
 from kedge.run.log import LogWriter, Stream
 from kedge.run.outcome import STDERR_LINES, add_refused_forks, failure_of, last_lines, warnings_of
 from kedge.task import Task
+
+if TYPE_CHECKING:
+    from kedge.executor.warm.pool import Pool
 
 # What a machine says that has no more descriptors, processes, memory or disk to give.
 _SCARCE: Final = (
@@ -89,6 +92,7 @@ class Execution:
         function: whose ports its values are checked against.
         observer: told what happens, in this thread.
         cancel: the request to stop.
+        pool: what is kept warm, None for a process of its own.
         keep: whether its workspace stays as the code left it.
     """
 
@@ -99,6 +103,7 @@ class Execution:
         function: Function,
         observer: Observer,
         cancel: Cancel,
+        pool: "Pool | None",
         *,
         keep: bool,
     ) -> None:
@@ -107,6 +112,7 @@ class Execution:
         self.function = function
         self.observer = observer
         self.cancel = cancel
+        self.pool = pool
         self.keep = keep
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
@@ -244,6 +250,7 @@ class Execution:
             on_notice=self.observer.notice,
             on_processes=self.observer.processes,
             on_changed=self.observer.changed,
+            pool=self.pool,
         )
         self.entry = record.update(self.entry, status="running")
         self.events.add("started")

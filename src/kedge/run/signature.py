@@ -11,6 +11,7 @@ from typing import Any, Final
 from kedge import settings
 from kedge.contract import workspace
 from kedge.contract.hostile import RefusedError, open_folder, parse_object, read_file
+from kedge.environment import folders
 from kedge.errors import StartFailed
 from kedge.executor import Job, choose
 from kedge.middleware import drive
@@ -72,7 +73,7 @@ def read(
             os.path.join(place, "workspace"), snapshot, Ports(), Ports(open={}), {}
         )
         job = Job(
-            run_id=unrecorded.name(place),
+            run_id=folders.name_of(place),
             package="",
             function="",
             workspace=made,

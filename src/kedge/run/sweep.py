@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, final
 
 from kedge import digest
@@ -15,13 +15,17 @@ from kedge.run.execution import file_facts
 from kedge.task import Resources
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
 _ID_LINE: Final = 64  # bytes, more than a run's id and its newline
 
 
 def at_once[Case, Outcome](
-    work: Callable[[Case], Outcome], cases: Iterable[Case], jobs: int, cancel: Cancel
+    work: Callable[[Case], Outcome],
+    cases: Iterable[Case],
+    jobs: int,
+    cancel: Cancel,
+    threads: "Executor | None" = None,
 ) -> "Generator[tuple[Case, Future[Outcome]]]":
     """Do `work` on each case in threads, never more than `jobs` at once; each case as it ends.
 
@@ -33,12 +37,13 @@ def at_once[Case, Outcome](
         cases: what is to be worked on.
         jobs: how many at once.
         cancel: the request to stop; `work` gives it on to what it runs.
+        threads: whose threads do it; None: new ones.
     """
     from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
     waiting = iter(cases)
     going: dict[Future[Outcome], Case] = {}
-    with ThreadPoolExecutor(jobs) as pool:
+    with nullcontext(threads) if threads is not None else ThreadPoolExecutor(jobs) as pool:
         try:
             while True:
                 while len(going) < jobs and not cancel.requested:
@@ -53,6 +58,7 @@ def at_once[Case, Outcome](
                     yield going.pop(future), future
         except BaseException:
             cancel.request()
+            wait(going)
             raise
 
 

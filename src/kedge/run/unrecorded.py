@@ -7,14 +7,10 @@ group are named after that folder, so whoever finds one that nobody holds knows 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 from kedge.environment import folders
 from kedge.executor import clear
 from kedge.home import folder, home
-
-_PARENT: Final = "tmp"
-_EXECUTOR: Final = "executor"  # names the kind of executor, for whoever finds a left-over folder
 
 
 @contextmanager
@@ -24,19 +20,14 @@ def workplace(executor: str) -> Iterator[str]:
     `executor` is the kind of the one that runs its code.
     """
     sweep()
-    with folders.temporary(folder(_PARENT)) as made:
-        folders.write_file(os.path.join(made, _EXECUTOR), executor)
+    with folders.temporary(folder(folders.TEMPORARIES)) as made:
+        folders.write_file(os.path.join(made, folders.EXECUTOR), executor)
         yield made
-
-
-def name(place: str) -> str:
-    """What the one in this folder is called, in the form of a run's id, which control groups want."""
-    return os.path.basename(place)[-12:]
 
 
 def sweep() -> None:
     """Kill and remove what those have left whose process is gone, and builds of images that were killed."""
-    folders.sweep(os.path.join(home(), _PARENT), _clear)
+    folders.sweep(os.path.join(home(), folders.TEMPORARIES), _clear)
     folders.sweep(os.path.join(home(), folders.BUILDING), _clear_build)
 
 
@@ -48,7 +39,7 @@ def _clear_build(place: str) -> None:
 
 def _clear(place: str) -> None:
     kind = None
-    with suppress(OSError), open(os.path.join(place, _EXECUTOR)) as file:
+    with suppress(OSError), open(os.path.join(place, folders.EXECUTOR)) as file:
         kind = file.read()
     with suppress(ValueError):  # a folder that somebody else made, after which nothing is named
-        clear(name(place), kind)
+        clear(folders.name_of(place), kind)

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from kedge.data import Data, field
+from kedge.data import Data, field, replace
 from kedge.runtime.base import Runtime
-from kedge.task.payload import ImageRoot, Process, PythonRoot
+from kedge.task.payload import Forkable, ImageRoot, Process, PythonRoot
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -57,7 +57,11 @@ class PythonRuntime(Data, Runtime[Process]):
         }
 
     async def _setup_runtime(self, task: "Task") -> Process:  # noqa: ARG002 - bound when it was made
-        return _process(self.python, self.root, self.runner, "run", self.instructions(), self.env)
+        instructions = self.instructions()
+        made = _process(self.python, self.root, self.runner, "run", instructions, self.env)
+        command = (self.python, *_FLAGS, self.runner)
+        module = self.handler.partition(":")[0]
+        return replace(made, forkable=Forkable(command, module, instructions))
 
 
 def describe_process(

@@ -1,6 +1,7 @@
 """Payloads: what a runtime hands to an executor."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from kedge.data import Data, field
 
@@ -49,13 +50,29 @@ class ImageRoot(Data):
 type Root = HostRoot | PythonRoot | ImageRoot
 
 
+class Forkable(Data):
+    """How a program is had more quickly: as a fork of one that has imported the function's module.
+
+    Args:
+        runner: the interpreter, its options and the runner.
+        module: the module's name.
+        instructions: what the runner is told for this call, a JSON object.
+    """
+
+    runner: tuple[str, ...]
+    module: str
+    instructions: Mapping[str, Any]
+
+
 class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
     `env` are the package's own variables, added to the executor's and the contract's; the values of
-    secrets are `Secret`. The working directory is the workspace, in an image the image's own.
+    secrets are `Secret`. The working directory is the workspace, in an image the image's own. `forkable`
+    says how an executor may do the same warm, None when it may not.
     """
 
     argv: tuple[str, ...]
     root: Root = field(default_factory=HostRoot)
     env: Mapping[str, str] = field(default_factory=dict)
+    forkable: Forkable | None = None

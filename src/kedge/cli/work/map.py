@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kedge.cli.table_cases import Case, CaseTable, Contents, recorded_key
 from kedge.cli.table_results import ResultTable, earlier_runs
@@ -21,6 +21,10 @@ from kedge.ports.masking import MASK
 from kedge.ports.shapes import holds_secret
 from kedge.run import core, record, sweep
 from kedge.run.execution import Observer, Result
+from kedge.run.warmth import kept_warm
+
+if TYPE_CHECKING:
+    from kedge.executor.warm.pool import Pool
 
 _NOTICES: Final = 20  # different sentences of runs that are passed on
 _SHOWN_FAILURES: Final = 5  # failed rows that are named at the end: the table has them all
@@ -154,10 +158,13 @@ class _Sweep:
         """Run what is not done, and give each row its place in the table as it ends."""
 
         def run(case: Case) -> Result:
-            return self._run(case, journal)
+            return self._run(case, journal, pool)
 
         waiting = (case for case in self.table.cases(self.contents) if case.number not in done)
-        with closing(sweep.at_once(run, waiting, jobs, self.group)) as ended:
+        with (
+            kept_warm(self.count.total - len(done)) as pool,
+            closing(sweep.at_once(run, waiting, jobs, self.group)) as ended,
+        ):
             for case, future in ended:
                 try:
                     result = future.result()
@@ -224,11 +231,11 @@ class _Sweep:
                 if case.number in done:
                     yield case.number, self._row(case, record.get(done[case.number]), None)
 
-    def _run(self, case: Case, journal: sweep.Journal) -> Result:
+    def _run(self, case: Case, journal: sweep.Journal, pool: "Pool | None") -> Result:
         """One row, in a thread of its own."""
         observer = Observer(started=journal.add, notice=self._notice, lacking=self._lacking)
         request = replace(self.request, values=case.inputs)  # asked for with all others
-        return core.run(self.ready, request, observer, Cancel(self.group))
+        return core.run(self.ready, request, observer, Cancel(self.group), pool)
 
     def _notice(self, text: str) -> None:
         """Keep what a run says, in its thread; the same sentence of many runs is told once."""

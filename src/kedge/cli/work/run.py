@@ -11,6 +11,7 @@ from kedge.package.source import open_package
 from kedge.ports import Ports
 from kedge.ports.shapes import holds_secret
 from kedge.run import core, record
+from kedge.run.warmth import kept_warm
 
 
 def work(
@@ -54,7 +55,8 @@ def work(
             network=network,
             keep=keep,
         )
-        result = core.run(ready, request, observer, cancel)
+        with kept_warm(1) as pool:
+            result = core.run(ready, request, observer, cancel, pool)
     if result.failure is not None and cancel.requested:
         raise result.failure
     try:

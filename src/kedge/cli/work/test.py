@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kedge.cli.text import table
 from kedge.cli.values import named
@@ -15,6 +15,10 @@ from kedge.package.source import open_package
 from kedge.package.testcases import TestCase, load_cases
 from kedge.run import core
 from kedge.run.sweep import at_once
+from kedge.run.warmth import kept_warm
+
+if TYPE_CHECKING:
+    from kedge.executor.warm.pool import Pool
 
 # Of those above the space, what XML 1.0 and UTF-8 have no place for.
 _NOT_XML = frozenset(map(chr, (*range(0xD800, 0xE000), 0xFFFE, 0xFFFF)))
@@ -84,21 +88,27 @@ def _run_all(
 
     def one(numbered: tuple[int, TestCase]) -> None:
         number, case = numbered
-        found[number] = _run_one(ready, case, executor, cancel, asked)
+        found[number] = _run_one(ready, case, executor, cancel, asked, pool)
 
-    for _, ended in at_once(one, enumerate(cases), min(jobs, len(cases)), cancel):
-        ended.result()
+    with kept_warm(len(cases)) as pool:
+        for _, ended in at_once(one, enumerate(cases), min(jobs, len(cases)), cancel):
+            ended.result()
     return [found[number] for number in sorted(found)]
 
 
 def _run_one(
-    ready: core.Ready, case: TestCase, executor: str | None, cancel: Cancel, asked: float
+    ready: core.Ready,
+    case: TestCase,
+    executor: str | None,
+    cancel: Cancel,
+    asked: float,
+    pool: "Pool | None",
 ) -> Outcome:
     function = ready.prepared.description.functions[case.function]
     inputs = case.staged(function.input_ports)
     request = core.Request(case.function, inputs, executor=executor, asked=asked)
     try:
-        result = core.run(ready, request, cancel=Cancel(cancel))
+        result = core.run(ready, request, cancel=Cancel(cancel), pool=pool)
     except KedgeError as error:
         return Outcome(case, _unexpected(case, error, None), 0.0, None)
     wall = result.run.measured.get("wall_s") or 0.0

@@ -1,0 +1,44 @@
+"""Waiting in asynchronous code for what is done in threads. asyncio is loaded by whoever runs a loop."""
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from concurrent.futures import Executor, Future
+from typing import Any, Final
+
+_END: Final = object()
+
+
+async def ended[Result](future: "Future[Result]", stop: Callable[[], Any]) -> Result:
+    """What comes of `future`.
+
+    When the task that waits is cancelled, `stop` is called, and the task ends once `future` has.
+    """
+    import asyncio
+
+    waiting = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        stop()
+        await asyncio.wait([waiting])
+        raise
+
+
+async def each[Value](
+    values: Generator[Value], stop: Callable[[], Any], threads: Executor
+) -> AsyncGenerator[Value]:
+    """The values of a generator that blocks, each taken in a thread.
+
+    Args:
+        values: closed in the end.
+        stop: makes the generator give its next value, or end, at once.
+        threads: where it is waited for.
+    """
+    try:
+        while (value := await ended(threads.submit(_next, values), stop)) is not _END:
+            yield value
+    finally:
+        await ended(threads.submit(values.close), stop)
+
+
+def _next(values: Generator[Any]) -> Any:
+    return next(values, _END)

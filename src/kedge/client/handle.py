@@ -1,0 +1,183 @@
+"""A run that was submitted: its result when it is wanted, and a look at it before."""
+
+import os
+import threading
+from collections.abc import Generator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from typing import Any, final
+
+from kedge.client import awaiting
+from kedge.client.opened import Opened
+from kedge.client.values import returned
+from kedge.errors import KedgeError, RunCancelled
+from kedge.executor import Cancel
+from kedge.ports import Ports
+from kedge.run import core, events
+from kedge.run import record as records
+from kedge.run.log import read_log
+
+
+@final
+class Run:
+    """One run of a function, made by `submit`. It goes on whether anybody waits for it or not.
+
+    `await run` is `run.result()` in asynchronous code; to cancel the task that waits cancels the run.
+
+    >>> run = package.mesh.submit(size=0.1)
+    >>> run.status
+    'running'
+    >>> run.result(timeout=60)
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        ready: core.Ready,
+        request: core.Request,
+        outputs: Ports,
+        after: ExitStack,
+    ) -> None:
+        self._opened = opened
+        self._ready: core.Ready | None = ready
+        self._request: core.Request | None = request
+        self._name = f"{ready.prepared.description.name}#{request.function}"
+        self._outputs = outputs
+        self._after = after
+        self._lock = threading.Lock()
+        self._cancel: Cancel | None = None  # it has descriptors: only while the run goes on
+        self._recorded: records.Run | None = None
+        self._future: Future[core.Result] = Future()
+
+    @property
+    def id(self) -> str | None:
+        """The run's id, as `kedge show` takes it; None before it has begun."""
+        return self._recorded.id if self._recorded is not None else None
+
+    @property
+    def status(self) -> str:
+        """`created` while it waits for its turn, `running`, then `succeeded`, `failed` or `cancelled`."""
+        if self._future.done():
+            error = self._future.exception()
+            if error is not None:
+                return "cancelled" if isinstance(error, RunCancelled) else "failed"
+            return self._future.result().run.status
+        return "created" if self._recorded is None else records.get(self._recorded.id).status
+
+    def done(self) -> bool:
+        """Whether it has ended, however it did."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the function gives, once it has ended: as a call of the function would have returned it.
+
+        Args:
+            timeout: seconds to wait at most; None: until it ends.
+
+        Raises:
+            TimeoutError: it has not ended by then, and goes on.
+            RunFailed: it failed; the subclass says how.
+            KedgeError: it could not be begun.
+        """
+        try:
+            ended = self._future.result(timeout)
+        except TimeoutError:
+            if self._future.done():  # then it is the run's own
+                raise
+            raise TimeoutError(f"{self!r} has not ended within {timeout:g} s") from None
+        except KedgeError as error:
+            # Where it came from in another thread says nothing.
+            raise error.with_traceback(None) from None
+        return returned(self._outputs, ended)
+
+    def cancel(self, force: bool = False) -> None:
+        """Ask it to stop; nothing if it has ended. Who waits for its result gets `kedge.RunCancelled`.
+
+        Args:
+            force: without the grace period in which it may tidy up.
+        """
+        with self._lock:
+            if self._cancel is not None:
+                self._cancel.request(force=force)
+                return
+            if self._request is None:  # it has ended
+                return
+            self._end()
+        self._future.set_exception(_never_begun())
+
+    def logs(self) -> str:
+        """What it has written so far, standard output and standard error in the order they came."""
+        if self._recorded is None:
+            return ""
+        path = os.path.join(self._recorded.folder, "log")
+        if not os.path.exists(path):
+            return ""
+        return b"".join(data for _, _, data in read_log(path)).decode("utf-8", "replace")
+
+    def progress(self) -> list[Mapping[str, Any]]:
+        """The events of its progress so far, the newest last."""
+        if self._recorded is None:
+            return []
+        found = events.events(self._recorded.id)
+        return [event.data for event in found if event.type == events.PROGRESS]
+
+    def record(self) -> Mapping[str, Any] | None:
+        """All that is on record: inputs, outputs, artifacts, what was measured; None before it has begun."""
+        return None if self._recorded is None else records.get(self._recorded.id).to_json()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Any:
+        await awaiting.ended(self._future, self.cancel)
+        return self.result()
+
+    def __repr__(self) -> str:
+        return f"<kedge run {self.id or ''} of {self._name}: {self.status}>".replace("  ", " ")
+
+    def wait_or_cancel(self) -> Any:
+        """Its result; whatever interrupts the wait (Ctrl-C) cancels it, and a second time at once."""
+        try:
+            self._future.exception()
+        except BaseException:
+            try:
+                self.cancel()
+                self._future.exception()
+            except BaseException:
+                self.cancel(force=True)
+                self._future.exception()
+                raise
+            raise
+        return self.result()
+
+    def execute(self) -> None:
+        """Run it, in this thread, unless it was cancelled before."""
+        with self._lock:
+            ready, request = self._ready, self._request
+            if ready is None or request is None:
+                return
+            self._cancel = Cancel()
+        try:
+            ended = self._opened.run(ready, request, self._cancel, self._begun)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the result is told
+            self._over()
+            self._future.set_exception(error)
+        else:
+            self._over()
+            self._future.set_result(ended)
+
+    def _begun(self, run: records.Run) -> None:
+        self._recorded = run
+
+    def _over(self) -> None:
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        """Let go of all that only a run that goes on needs."""
+        self._ready = self._request = self._cancel = None
+        self._after.close()
+
+
+def _never_begun() -> RunCancelled:
+    return RunCancelled("cancelled before it was its turn to run", hint="submit it again")

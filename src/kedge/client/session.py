@@ -1,0 +1,111 @@
+"""What an open package holds: threads, what is kept warm, the runs that go on."""
+
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, final
+
+from kedge import settings
+from kedge.client.threads import Threads, closed
+from kedge.executor import Cancel
+from kedge.package.machine import this_machine
+
+if TYPE_CHECKING:
+    from kedge.executor.warm.pool import Pool
+
+# As many as Python's own ThreadPoolExecutor has: who submits a thousand runs wants them all, not all at once.
+_MORE_THAN_CPUS: Final = 4
+_MOST_IN_BACKGROUND: Final = 32
+
+
+@final
+class Session:
+    """Everything of an open package that has to end; it must not refer to what refers to it.
+
+    After a fork the child has one that is empty: threads, keeper and runs are its parent's.
+    """
+
+    def __init__(self) -> None:
+        self._warm: bool = settings.get("warm")
+        self.renew()
+        _open.add(self)
+
+    def renew(self) -> None:
+        """Begin anew, and leave what was there to whom it belongs."""
+        self.preparing = threading.Lock()
+        self._changed = threading.Condition()
+        self._going: set[Cancel] = set()
+        self._closed = False
+        self.calls = Threads()  # each has a thread of the caller's that waits for it
+        cpus = int(this_machine().cpu)
+        self.background = Threads(min(_MOST_IN_BACKGROUND, cpus + _MORE_THAN_CPUS))
+        self._pool = _pool() if self._warm else None
+
+    def check_open(self) -> None:
+        """Refuse to begin anything after the end.
+
+        Raises:
+            UsageError: it was closed.
+        """
+        if self._closed:
+            raise closed()
+
+    @contextmanager
+    def during(self, cancel: Cancel) -> Iterator["Pool | None"]:
+        """A block that runs something which `cancel` can stop: gives what is kept warm for it.
+
+        Raises:
+            UsageError: it was closed.
+        """
+        with self._changed:
+            self.check_open()
+            self._going.add(cancel)
+        try:
+            yield self._pool
+        finally:
+            with self._changed:
+                self._going.discard(cancel)
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Stop the runs that go on, with their grace periods, and end all that was kept.
+
+        An interruption meanwhile (Ctrl-C) stops them at once.
+        """
+        self._closed = True
+        try:
+            try:
+                self._stop(force=False)
+            except BaseException:
+                self._stop(force=True)
+                raise
+        finally:
+            self.calls.shutdown()
+            self.background.shutdown()
+            if self._pool is not None:
+                self._pool.close()
+
+    def _stop(self, *, force: bool) -> None:
+        with self._changed:
+            for cancel in self._going:
+                cancel.request(force=force)
+            self._changed.wait_for(lambda: not self._going)
+
+
+def _pool() -> "Pool":
+    from kedge.executor.warm.pool import Pool
+
+    return Pool()
+
+
+_open: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for session in _open:
+        session.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)

@@ -1,0 +1,240 @@
+"""One call in a fork, as the loop that all executors share sees it."""
+
+import json
+import os
+import signal
+import time
+from contextlib import ExitStack, suppress
+from typing import Final, final
+
+from kedge.contract.ownership import remove
+from kedge.data import replace
+from kedge.environment.folders import make_folder
+from kedge.errors import Lost, StartFailed
+from kedge.executor import cgroups, identity, limits, plan, processes
+from kedge.executor.bounds import Bounds
+from kedge.executor.cgroup import Usage
+from kedge.executor.job import Ended, Job
+from kedge.executor.lending import TMP, lend, readable, writable
+from kedge.executor.variables import program_variables
+from kedge.executor.warm import messages
+from kedge.executor.warm.places import SHARED_MEMORY
+from kedge.executor.warm.pool import LIKE_A_SHELL, Pool, Taken
+from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
+from kedge.task.payload import Process
+
+_LEAVE_S: Final = 0.02  # as a program in a sandbox of its own gets, to be buried with what it used
+_PACKET: Final = 1 << 16
+_MOST_FILES: Final = 1000  # mounted; more are copied
+
+
+def execute(pool: Pool, payload: Process, job: Job) -> Ended:
+    """Make one call in a fork of a process of `pool`.
+
+    Raises:
+        NotWarmError: it has to run cold; nothing was changed.
+        StartFailed, InputError: an input cannot be had.
+        Lost: it cannot be killed.
+    """
+    with ExitStack() as after:
+        key, mounts = pool.plan_of(payload, job)
+        private_tmp = os.path.join(job.workspace.folder, TMP)
+        make_folder(private_tmp)
+        after.callback(remove, private_tmp)
+        _make_places(mounts, private_tmp)
+        has_account = identity.needed()
+        found = readable(job, _MOST_FILES, by_others=has_account)
+        taken = pool.take(key, payload, job, found)
+        after.callback(pool.give_back, taken)
+        if has_account:
+            lend(job, identity.Identity(*taken.account), after)
+        group = None
+        if taken.group is not None and taken.before is not None:
+            group = Shared(taken.group, taken.before)
+        bounds = Bounds(job, group, writable(job))
+        after.callback(bounds.close)
+        limits.hold(taken.process, job, group)
+        order = _order(payload, job)
+        pool.wait_mounted(key, taken, job)
+        os.chmod(private_tmp, 0o700)  # nothing more is mounted in it
+        return watch(Forked(taken, order), job, bounds)
+
+
+def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
+    """Where something of the host that is shown below /tmp will be mounted."""
+    for path in mounts.below("/tmp"):
+        place = private_tmp + path.removeprefix("/tmp")
+        if os.path.isdir(path):
+            make_folder(place)
+        else:
+            make_folder(os.path.dirname(place))
+            with open(place, "x"):
+                pass
+
+
+@final
+class Shared:
+    """A slot's control group as that of one call: what earlier calls used is not counted."""
+
+    def __init__(self, group: cgroups.Group, before: Usage) -> None:
+        self.enforces = group.enforces
+        self.entrances = group.entrances
+        self._group = group
+        self._before = before
+
+    def join(self, pid: int) -> None:
+        """It is in there already."""
+
+    def processes(self) -> list[int]:
+        """Those that are in it now, with the slot's own."""
+        return self._group.processes()
+
+    def usage(self) -> Usage:
+        """What this call's processes use."""
+        now, before = self._group.usage(), self._before
+        return replace(
+            now,
+            cpu_s=_since(now.cpu_s, before.cpu_s),
+            oom_kills=_since(now.oom_kills, before.oom_kills),
+            forks_refused=_since(now.forks_refused, before.forks_refused),
+        )
+
+    def kill(self) -> None:
+        """Kill all that is in it."""
+        self._group.kill()
+
+    def remove(self) -> None:
+        """It is the slot's, and stays."""
+
+
+def _since[Number: (int, float)](now: Number | None, before: Number | None) -> Number | None:
+    return None if now is None else now - (before or 0)
+
+
+@final
+class Forked:
+    """A fork at work: a `kedge.executor.watch.Program`."""
+
+    def __init__(self, taken: Taken, order: bytes) -> None:
+        self.stdout = taken.stdout
+        self.stderr = taken.stderr
+        self.ended = taken.ended
+        self.eager_s = EAGER_WAIT_S
+        self._taken = taken
+        self._killed = False
+        self._settled = False
+        self.began: float | None = time.monotonic()
+        _tell(taken, order)
+
+    def found(self) -> bool:
+        """All is known from the beginning."""
+        return True
+
+    def ask(self) -> None:
+        """SIGTERM to its process group."""
+        processes.ask_to_end(self._taken.process)
+
+    def ask_all(self) -> None:
+        """SIGTERM to all of its processes."""
+        for process in self.processes():
+            processes.send(process, signal.SIGTERM)
+            processes.send(process, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL to everything it started: with the slot's first process, the kernel kills all in it."""
+        self._killed = True
+        for process in self.processes():
+            processes.send(process, signal.SIGKILL)
+        if not processes.wait_readable(self.ended, _LEAVE_S):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._taken.first_ended, signal.SIGKILL)
+
+    def processes(self) -> list[int]:
+        """The host's numbers of its living processes."""
+        taken = self._taken
+        if taken.group is not None:
+            return [one for one in taken.group.processes() if one != taken.first]
+        found = [taken.process, *processes.descendants(taken.process)]
+        return [*found, *processes.descendants(taken.first)]
+
+    def shared_memory(self) -> str | None:
+        """Its /dev/shm as seen from here."""
+        return f"/proc/{self._taken.first}/root{SHARED_MEMORY}"
+
+    def refused(self, said: bytes) -> StartFailed:
+        """The error when it ended before its call began."""
+        lines = said.decode(errors="replace").strip().splitlines()
+        return StartFailed(
+            f"the warm process could not make the call{': ' + lines[-1] if lines else ''}",
+            hint="run it again; with --no-warm each run has a process of its own",
+        )
+
+    def settle(self) -> Outcome:
+        """Have its slot emptied, and say how it ended."""
+        usage, is_lost = self._end()
+        status = processes.exit_status(self.ended)
+        if status is None and usage is not None:
+            status = usage[0]
+        if is_lost and not self._killed and status in (None, signal.SIGKILL):
+            raise Lost("the process that the call was forked from ended", hint="run it again")
+        code: int | None = None
+        number: int | None = int(signal.SIGKILL)
+        if status is not None and os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+        elif status is not None:
+            code, number = os.WEXITSTATUS(status), None
+        return Outcome(
+            started=True,
+            exit_code=code,
+            signal=number,
+            cpu_s=usage[1] / 1e6 if usage is not None else None,
+            peak_memory_mb=usage[2] / 1024 if usage is not None else None,
+            read_bytes=usage[3] if usage is not None else None,
+            written_bytes=usage[4] if usage is not None else None,
+        )
+
+    def close(self) -> None:
+        """Kill what still runs."""
+        if not self._settled:
+            self.kill()
+            processes.wait_readable(self.ended, KILL_PATIENCE_S)
+            with suppress(Lost):
+                self._end()
+
+    def _end(self) -> tuple[tuple[int, ...] | None, bool]:
+        """Until nothing of the call is left: what it used, and whether it may have ended for no fault of its own.
+
+        What it used: see `kedge.executor.warm.states.Slot`.
+        """
+        self._settled = True
+        line = self._taken.line
+        try:
+            messages.send(line, ("end",))
+            if not processes.wait_readable(line.fileno(), 2 * KILL_PATIENCE_S):
+                raise Lost(
+                    "a process of the run could not be killed",
+                    hint="it waits in the kernel, for a disk or network that does not answer",
+                )
+            found = messages.receive(line)
+        except OSError:
+            found = None
+        if found is None:  # the keeper was killed, and everything with it
+            return None, True
+        _, usage, is_lost = found[0]
+        return usage, is_lost
+
+
+def _order(payload: Process, job: Job) -> bytes:
+    """What a fork is told."""
+    assert payload.forkable is not None
+    variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
+    order = {"env": variables, "instructions": payload.forkable.instructions}
+    return json.dumps(order).encode()
+
+
+def _tell(taken: Taken, data: bytes) -> None:
+    """Let the fork make its call."""
+    with suppress(OSError):  # it has ended, which will be seen
+        taken.call.send(str(len(data)).encode())
+        for start in range(0, len(data), _PACKET):
+            taken.call.send(data[start : start + _PACKET])

@@ -1,0 +1,779 @@
+"""The keeper: holds boxes and slots for the Kedge process that started it, and ends with that.
+
+    python -I -S keeper.py FOLDER LINE OWNER       FOLDER is the one that holds the package kedge
+
+It is light, has one thread, and knows nothing of any call's values. The process that makes calls talks to it
+over lines, one for each call that goes on at the same time (`kedge.executor.warm.messages`):
+
+    open    a box for a key, unless there is one: answered once its module is imported
+    call    a fork that waits, in a slot: answered with its descriptors, then again once the call's folders are
+            mounted
+    end     the fork has ended: answered once nothing of it is left
+    done    the slot may be used again
+    status  what is kept
+
+and of containers:
+
+    borrow  one that waits, or what a new one needs
+    started a new one goes on
+    show    a call's folders and files in it
+    back    the call has ended
+    forget  the box of a key
+
+Every step waits in one loop: while one box imports, others serve calls.
+"""
+
+import os
+import pickle
+import resource
+import selectors
+import signal
+import socket
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final, final
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv[1])
+
+from kedge import home
+from kedge.environment import folders
+from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
+from kedge.executor.warm import box as boxes
+from kedge.executor.warm import kept_containers, kernel, looks, messages
+from kedge.executor.warm.kept_containers import KeptContainer
+from kedge.executor.warm.places import FOLDERS, PLACES
+from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
+from kedge.executor.watch import KILL_PATIENCE_S
+from kedge.task.resources import Resources
+
+SPARES: Final = 2  # forks that wait before a call comes: else a call after a pause waits for one
+IDLE_S: Final = 300.0  # a box that nobody used for so long goes
+CALM_S: Final = 10.0  # after which as many slots are kept as one call at a time needs
+PRESSURE: Final = 0.1  # of the machine's memory: with less available, boxes without a call go
+FAILURES: Final = 3  # slots in a row that could not be made, after which a box is given up
+LOOK_S: Final = 1.0  # between two looks at the idle ones
+FILES_AT_ONCE: Final = 32
+OWN_PROCESSES: Final = 1  # of a slot's group: its first process
+
+
+@final
+class Keeper:
+    """All boxes of one Kedge process. `place` is an empty folder, to mount at."""
+
+    def __init__(self, line: socket.socket, owner: int, place: str) -> None:
+        self.place = place
+        self.boxes: dict[str, Box] = {}
+        self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
+        self.containers: list[KeptContainer] = []
+        self.crashes: dict[str, int] = {}  # key → boxes in a row that ended before a call had
+        self.numbers = 0
+        self.over = False
+        self.selector = selectors.DefaultSelector()
+        self.main = line
+        self._listen(line, partial(self._hear, line), self._end)
+        self._listen(owner, self._end, self._end)
+
+    def serve(self) -> None:
+        """Do what is asked for until the process that asks has gone."""
+        looked = time.monotonic()
+        try:
+            while not self.over:
+                for key, _ in self.selector.select(LOOK_S):
+                    if self.selector.get_map().get(key.fd) is key:  # else an earlier one closed it
+                        hear, give_up = key.data
+                        try:
+                            hear()
+                        except OSError:  # who is heard of was killed meanwhile
+                            give_up()
+                now = time.monotonic()
+                if now - looked >= LOOK_S:
+                    looked = now
+                    self._look_around(now)
+        finally:
+            for box in list(self.boxes.values()):
+                self._remove(box, "the keeper ends")
+            for line in list(self.taken):
+                self._done(line)
+            for container in self.containers:
+                kept_containers.end(container, _kill)
+            _bury()
+
+    def _end(self, *_: object) -> None:
+        self.over = True
+
+    def _listen(self, place: Any, hear: Any, give_up: Any) -> None:
+        self.selector.register(place, selectors.EVENT_READ, (hear, give_up))
+
+    def _leave(self, place: Any) -> None:
+        with suppress(KeyError, ValueError):
+            self.selector.unregister(place)
+
+    # ---- those who make calls
+
+    def _hear(self, line: socket.socket) -> None:
+        try:
+            message = messages.receive(line)
+        except OSError:
+            message = None
+        if message is None:
+            self._hang_up(line)
+            return
+        (what, *words), descriptors = message
+        if what == "line":
+            new = socket.socket(fileno=descriptors[0])
+            self._listen(new, partial(self._hear, new), partial(self._hang_up, new))
+        elif what == "open":
+            self._open(line, *words)
+        elif what == "call":
+            self._call(line, *words)
+        elif what == "end":
+            self._look(line)
+        elif what == "done":
+            self._done(line)
+        elif what == "borrow":
+            self._borrow(line, *words)
+        elif what == "started":
+            self._started(line, words[0], words[1], descriptors[0])
+        elif what == "show":
+            self._show(line, *words)
+        elif what == "back":
+            self._take_back(line, clean=words[0])
+        elif what == "status":
+            kept = [_told_of(box) for box in self.boxes.values()]
+            self._answer(line, "status", [*kept, *map(kept_containers.told_of, self.containers)])
+        elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
+            self._remove(box, "it was asked for")
+
+    def _hang_up(self, line: socket.socket) -> None:
+        """Whoever was at the other end has no more interest."""
+        if line is self.main:
+            self.over = True
+            return
+        self._leave(line)
+        for box in list(self.boxes.values()):
+            if box.openers == [line]:  # nobody else waits for its import
+                self._remove(box, "")
+            box.openers = [one for one in box.openers if one is not line]
+            box.callers = [one for one in box.callers if one[0] is not line]
+            for one in box.slots.values():
+                if one.client is line and line not in self.taken:
+                    one.client = None
+        if line in self.taken:
+            self._done(line)
+        self._take_back(line, clean=False)
+        line.close()
+
+    def _answer(
+        self, line: socket.socket | None, *message: Any, give: tuple[int, ...] = ()
+    ) -> None:
+        if line is not None:
+            with suppress(OSError):  # it hung up, which will be heard
+                messages.send(line, message, give)
+
+    # ---- boxes
+
+    def _open(self, line: socket.socket, key: str, wanted: dict[str, Any]) -> None:
+        box = self.boxes.get(key)
+        if box is None:
+            box = self.boxes[key] = Box(key, wanted)
+            box.openers.append(line)
+            try:
+                self._start(box)
+            except OSError as error:
+                said = f"{error.strerror or error}" + (
+                    f": {error.filename}" if error.filename else ""
+                )
+                self._crashed(box, f"the kernel refuses what that needs ({said})")
+        elif box.is_ready:
+            self._answer(line, "ready", box.memory_mb)
+        else:
+            box.openers.append(line)
+
+    def _start(self, box: Box) -> None:
+        wanted = box.wanted
+        box.group = self._group(box, box.resources)
+        box.account = os.geteuid(), os.getegid()
+        if identity.needed():
+            claimed = box.after.enter_context(identity.claimed())
+            box.account = claimed.uid, claimed.gid
+        program = boxes.Program(
+            argv=tuple(wanted["argv"]),
+            variables=wanted["variables"],
+            limits=self._limits(box.resources, box.group),
+            rules=seccomp.zygote_filter(),
+        )
+        box.started = started = boxes.start(
+            self.place,
+            plan.from_data(wanted["entries"]),
+            wanted["uid"],
+            box.account,
+            program,
+            network=wanted["network"],
+        )
+        crashed = partial(self._crashed, box)
+        self._listen(started.line, partial(self._hear_zygote, box), crashed)
+        self._listen(started.ended, crashed, crashed)
+
+    def _group(self, owner: Box | Slot, resources: Resources) -> cgroups.Group | None:
+        """A control group, found by those who clean up should this process be killed."""
+        folder = owner.after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
+        group = cgroups.create(folders.name_of(folder), resources, OWN_PROCESSES)
+        if group is not None:
+            owner.after.callback(group.remove)
+        return group
+
+    def _limits(
+        self, resources: Resources, group: cgroups.Group | None
+    ) -> dict[int, tuple[int, int]]:
+        held = group.enforces if group is not None else frozenset[str]()
+        return limits.process_limits(
+            resources, held, own_account=identity.needed(), own_namespace=True
+        )
+
+    def _hear_zygote(self, box: Box) -> None:
+        started = box.started
+        assert started is not None
+        try:
+            said, sender = messages.words(started.line)
+        except OSError:
+            said = []
+        if not said:
+            self._crashed(box)
+        elif said == [b"born"] and not box.zygote:
+            box.zygote = sender
+            if box.group is not None:
+                box.group.join(sender)
+            started.line.send(b"go")
+        elif said == [b"failed"] and not box.is_ready:
+            self._remove(box, "")
+        elif said == [b"asked"] and not box.is_ready:
+            self._remove(
+                box, "importing its module asks for a variable that differs from run to run"
+            )
+        elif said == [b"ready"] and not box.is_ready:
+            self._imported(box, started.first)
+        elif len(said) == 6:
+            self._note_end(box, said)
+
+    def _imported(self, box: Box, first: int) -> None:
+        init = processes.first_child(first)
+        reason = looks.left_by_import(box.zygote, init or 0, box.wanted["shown"])
+        if reason:
+            self._remove(box, reason)
+            return
+        box.is_ready, box.until, box.used = True, None, time.monotonic()
+        box.memory_mb = looks.resident_mb(box.zygote)
+        box.filters = int(looks.status_of(box.zygote).get("Seccomp_filters", 1)) + 1
+        openers, box.openers = box.openers, []
+        for line in openers:
+            self._answer(line, "ready", box.memory_mb)
+        self._fill(box)
+
+    def _crashed(self, box: Box, reason: str = "") -> None:
+        """A box that ended by itself, or was killed: there may be another, unless none of them lasts.
+
+        `reason` is why; "" stands for its end.
+        """
+        if not reason:
+            what = "that has imported" if box.is_ready else "that imports"
+            reason = f"the process {what} its module ends"
+        crashes = 0 if box.has_served else self.crashes.get(box.key, 0) + 1
+        self.crashes[box.key] = crashes
+        self._remove(box, None if crashes < FAILURES else reason)
+
+    def _remove(self, box: Box, reason: str | None) -> None:
+        """End a box and all in it; who waits for it is told the reason, or to ask again where there is none."""
+        if box.is_gone:
+            return
+        box.is_gone = True
+        self.boxes.pop(box.key, None)
+        waiting = [*box.openers, *(line for line, _ in box.callers)]
+        waiting += [one.client for one in box.at("mounted") if one.client is not None]
+        if (started := box.started) is not None:
+            self._leave(started.line)
+            self._leave(started.ended)
+            _kill(started.ended)
+            processes.wait_readable(started.ended, KILL_PATIENCE_S)
+            with suppress(ChildProcessError):
+                os.waitpid(started.first, os.WNOHANG)
+            started.line.close()
+            started.control.close()
+            os.close(started.ended)
+        for one in list(box.slots.values()):
+            if one.step == "empty":
+                self._kill(one)
+                self._answer_end(one.client, one)
+            elif one.step in ("called", "ended", "killed"):
+                self._kill(one)
+            else:
+                self._drop(one)
+        self._close_empty(box)
+        for line in waiting:
+            self._answer(line, *(("again",) if reason is None else ("cold", reason)))
+
+    def _close_empty(self, box: Box) -> None:
+        if box.is_gone and not box.slots:
+            box.after.close()
+
+    def _look_around(self, now: float) -> None:
+        _bury()
+        for box in list(self.boxes.values()):
+            if box.until is not None and now > box.until:
+                self._remove(box, "importing its module takes too long")
+                continue
+            for one in list(box.slots.values()):
+                if one.until is not None and now > one.until:
+                    self._failed(one)
+            if box.is_used():
+                box.used = now
+            elif now - box.used > IDLE_S:
+                self._remove(box, "nobody used it")
+            elif now - box.used > CALM_S:
+                box.most = 1
+                for one in box.at("spare")[SPARES:]:
+                    self._drop(one)
+        for container in [one for one in self.containers if one.client is None]:
+            if now - container.used > IDLE_S or looks.memory_available() < PRESSURE:
+                self._drop_container(container)
+        idle = sorted(
+            (box for box in self.boxes.values() if not box.is_used()), key=lambda box: box.used
+        )
+        if idle and looks.memory_available() < PRESSURE:
+            self._remove(idle[0], "the machine is short of memory")
+
+    # ---- slots
+
+    def _fill(self, box: Box) -> None:
+        """See that forks wait, and give them to those who wait for one."""
+        while box.callers and (spares := box.at("spare")):
+            if processes.wait_readable(spares[0].descriptors[-1], 0):
+                self._drop(spares[0])  # killed while it waited
+            else:
+                self._give(spares[0], *box.callers.pop(0))
+        box.most = max(box.most, len(box.at(*GIVEN)))
+        while not box.is_gone and (
+            len(box.slots) < box.most + SPARES or len(box.at(*COMING)) < len(box.callers)
+        ):
+            try:
+                self._grow(box)
+            except OSError:
+                self._crashed(box)
+
+    def _grow(self, box: Box) -> None:
+        self.numbers += 1
+        one = box.slots[self.numbers] = Slot(box, self.numbers)
+        assert box.started is not None
+        one.group = self._group(one, one.resources)
+        one.limits = self._limits(one.resources, one.group)
+        one.line, theirs = messages.pair(told_who=True)
+        with theirs:
+            wanted = box.wanted["shown"], one.resources.memory_mb
+            messages.send(box.started.control, wanted, (theirs.fileno(),))
+        self._listen(one.line, partial(self._hear_slot, one), partial(self._failed, one))
+        one.wait_for("up")
+
+    def _hear_slot(self, one: Slot) -> None:
+        assert one.line is not None
+        try:
+            said, sender = messages.words(one.line)
+        except OSError:
+            said = []
+        if not said:
+            self._failed(one)
+        elif (said[0], one.step) == (b"up", "up"):
+            one.first, one.ended = sender, os.pidfd_open(sender)
+            if one.group is not None:
+                one.group.join(sender)
+            one.line.send(b"joined")
+            self._renew(one)
+        elif (said[0], one.step) == (b"fresh", "fresh"):
+            self._fork(one)
+        elif (said[0], one.step) == (b"mounted", "mounted"):
+            self._mount_more(one)
+        elif (said[0], one.step) == (b"empty", "empty"):
+            one.is_empty = True
+            self._ended(one)
+        elif one.step in ("empty", "fresh"):  # somebody is left
+            self._failed(one)
+
+    def _renew(self, one: Slot) -> None:
+        assert one.line is not None
+        one.is_empty, one.usage = False, None
+        messages.send(one.line, ("fresh",))
+        one.wait_for("fresh")
+
+    def _fork(self, one: Slot) -> None:
+        """Have the zygote fork into a slot that is ready for it."""
+        started = one.box.started
+        assert started is not None
+        names = ["pid", "ipc", "cgroup", *([] if one.box.wanted["network"] else ["net"]), "mnt"]
+        spaces: list[int] = []
+        writing: list[int] = []
+        one.call, theirs = messages.pair(told_who=True)
+        try:
+            for name in names:
+                spaces += [os.open(f"/proc/{one.first}/ns/{name}", os.O_RDONLY)]
+            for _ in ("stdout", "stderr"):
+                reading, other = os.pipe()
+                one.descriptors.append(reading)
+                writing.append(other)
+            given = [spaces[0], theirs.fileno(), *writing, *spaces[1:]]
+            socket.send_fds(started.line, [str(one.number).encode()], given)
+        finally:
+            theirs.close()
+            for descriptor in (*writing, *spaces):
+                os.close(descriptor)
+        self._listen(one.call, partial(self._hear_call, one), partial(self._failed, one))
+        one.wait_for("born")
+
+    def _hear_call(self, one: Slot) -> None:
+        assert one.call is not None
+        try:
+            said, sender = messages.words(one.call)
+        except OSError:
+            said = []
+        if said == [b"born"] and one.step == "born":
+            one.process = sender
+            one.descriptors.append(os.pidfd_open(sender))
+            if one.group is not None:
+                one.group.join(sender)
+            for limit, values in one.limits.items():
+                resource.prlimit(sender, limit, values)
+            one.call.send(b"enter")
+            one.wait_for("entered")
+        elif said == [b"ready"] and one.step == "entered":
+            self._check(one)
+        else:
+            self._failed(one)
+
+    def _check(self, one: Slot) -> None:
+        wrong = looks.unconfined(one.process, one.first, one.box.filters)
+        if wrong:
+            self._remove(one.box, f"importing its module changes what a fork does: {wrong}")
+            return
+        self._leave(one.call)
+        before = None if one.group is None else one.group.usage()
+        one.told = {
+            "process": one.process,
+            "first": one.first,
+            "account": one.box.account,
+            "memory_mb": one.box.memory_mb,
+            "group": pickle.dumps((one.group, before)),
+        }
+        one.wait_for("spare", None)
+        one.box.failures = 0
+        self._fill(one.box)
+
+    def _failed(self, one: Slot) -> None:
+        """A slot that does not do what it should, or whose call left somebody: it goes."""
+        if one.step in ("called", "empty", "ended"):
+            is_asked = one.step == "empty"
+            self._kill(one)
+            if is_asked:
+                self._answer_end(one.client, one)
+            return
+        client = one.client if one.step == "mounted" else None
+        self._drop(one)
+        one.box.failures += 1
+        self._answer(client, "again")
+        if one.box.failures >= FAILURES:
+            self._remove(one.box, "forks of the process that has imported its module fail")
+        elif not one.box.is_gone:
+            self._fill(one.box)
+
+    def _kill(self, one: Slot) -> None:
+        """Kill all in a slot whose caller has not said yet that it is done with it."""
+        if one.step != "killed":
+            one.wait_for("killed", None)
+            self._silence(one)
+            if one.group is not None:
+                one.group.kill()
+
+    def _drop(self, one: Slot) -> None:
+        """Kill all in a slot, and remove it."""
+        self._silence(one)
+        one.let_go()
+        if one.line is not None:
+            one.line.close()
+            one.line = None
+        if one.ended >= 0:
+            os.close(one.ended)
+            one.ended = -1
+        one.after.close()
+        one.box.slots.pop(one.number, None)
+        self._close_empty(one.box)
+
+    def _silence(self, one: Slot) -> None:
+        for line in (one.line, one.call):
+            if line is not None:
+                self._leave(line)
+        if one.ended >= 0:
+            _kill(one.ended)
+            processes.wait_readable(one.ended, KILL_PATIENCE_S)
+
+    # ---- calls
+
+    def _call(self, line: socket.socket, key: str, request: dict[str, Any]) -> None:
+        box = self.boxes.get(key)
+        if box is None or not box.is_ready:
+            self._answer(line, "unknown")
+            return
+        box.used = time.monotonic()
+        box.callers.append((line, request))
+        self._fill(box)
+
+    def _give(self, one: Slot, line: socket.socket, request: dict[str, Any]) -> None:
+        assert one.line is not None
+        one.client, one.files = line, request["files"]
+        self._hand_over(one)
+        opened: list[int] = []
+        try:
+            for name in FOLDERS:
+                place = os.path.join(request["folder"], name)
+                opened.append(_mount(place, writable=name != "in"))
+            messages.send(one.line, ("mount",), tuple(opened))
+        except OSError as error:
+            one.client = None
+            self._answer(line, "failed", f"{error.filename}: {error.strerror}")
+            self._drop(one)
+            return
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        one.wait_for("mounted")
+
+    def _hand_over(self, one: Slot) -> None:
+        """Tell the caller of its fork, so that it gets ready while its folders are mounted."""
+        assert one.call is not None
+        give = (one.call.fileno(), *one.descriptors, one.ended)
+        self._answer(one.client, "called", one.told, give=give)
+        one.let_go()
+
+    def _mount_more(self, one: Slot) -> None:
+        """Show some more of the call's files; once there are none left, the caller may begin."""
+        assert one.line is not None
+        some, one.files = one.files[:FILES_AT_ONCE], one.files[FILES_AT_ONCE:]
+        if not some:
+            self._mounted(one)
+            return
+        opened: list[int] = []
+        try:
+            opened += [_mount(source, writable=False) for source, _ in some]
+            messages.send(one.line, ("show", tuple(place for _, place in some)), tuple(opened))
+        except OSError as error:
+            client, one.client = one.client, None
+            self._answer(client, "failed", f"{error.filename}: {error.strerror}")
+            self._drop(one)
+            self._fill(one.box)
+            return
+        finally:
+            for descriptor in opened:
+                os.close(descriptor)
+        one.wait_for("mounted")
+
+    def _mounted(self, one: Slot) -> None:
+        if one.client is None:  # it hung up meanwhile
+            self._drop(one)
+            self._fill(one.box)
+            return
+        one.wait_for("called", None)
+        self.taken[one.client] = one
+        self._answer(one.client, "mounted")
+
+    def _look(self, line: socket.socket) -> None:
+        """Its fork has ended: see whether anybody is left.
+
+        What it started, and has not ended, is now a child of the slot's first process. Where there is any, that
+        process says whether it only has to be buried.
+        """
+        one = self.taken.get(line)
+        if one is None or one.step == "killed" or one.line is None:
+            self._answer_end(line, one)
+            return
+        one.wait_for("empty")
+        if processes.first_child(one.first) is None:
+            one.is_empty = True
+            self._ended(one)
+            return
+        with suppress(OSError):  # it was killed, which will be heard
+            messages.send(one.line, ("look",))
+
+    def _note_end(self, box: Box, said: list[bytes]) -> None:
+        """What the zygote says of how a fork ended; believed as far as it matters to its own package."""
+        try:
+            number, status, microseconds, *counts = map(int, said)
+        except ValueError:
+            return
+        one = box.slots.get(number)
+        if one is not None and min(microseconds, *counts) >= 0:
+            one.usage = (status & 0xFFFF, microseconds, *counts)
+            self._ended(one)
+
+    def _ended(self, one: Slot) -> None:
+        """Answer once a slot is empty and its fork was waited for."""
+        if one.step == "empty" and one.is_empty and one.usage is not None:
+            one.wait_for("ended", None)
+            one.box.has_served = True
+            self._answer_end(one.client, one)
+
+    def _answer_end(self, line: socket.socket | None, one: Slot | None) -> None:
+        """Say what a call used, and whether the process that it was forked from is gone, and it with that."""
+        if one is None:
+            self._answer(line, "ended", None, False)
+        else:
+            self._answer(line, "ended", one.usage, one.box.is_gone)
+
+    def _done(self, line: socket.socket) -> None:
+        """The caller wants no more of its slot."""
+        one = self.taken.pop(line, None)
+        if one is None:
+            return
+        box, one.client = one.box, None
+        if one.step == "ended" and not box.is_gone and len(box.slots) <= box.most + SPARES:
+            with suppress(OSError):  # it was killed: there will be another
+                self._renew(one)
+                return
+        self._drop(one)
+        if not box.is_gone:
+            self._fill(box)
+
+    # ---- containers
+
+    def _borrow(self, line: socket.socket, key: str, kind: str, name: str) -> None:
+        """A container for a call: one that waits, or what a new one needs."""
+        for one in self.containers:
+            if one.key == key and one.client is None and one.first >= 0:
+                one.client = line
+                self._answer(line, "lent", one.told)
+                return
+        parent = home.folder(folders.TEMPORARIES)
+        one = kept_containers.made(key, line, kind, f"{name} in {kind}", parent)
+        self.containers.append(one)
+        told = {
+            "name": folders.name_of(one.place),
+            "place": one.place,
+            "account": one.account,
+            "waiting": one.waiting,
+        }
+        self._answer(line, "new", told)
+
+    def _started(self, line: socket.socket, number: int, told: dict[str, Any], first: int) -> None:
+        one = self._container_of(line)
+        if one is None:
+            os.close(first)
+            return
+        one.first, one.number, one.told = first, number, told
+
+    def _show(
+        self, line: socket.socket, folder: str, files: list[tuple[str, str]], memory_mb: int
+    ) -> None:
+        """Mount a call's folders and files into its container."""
+        one = self._container_of(line)
+        wanted = [
+            *(
+                (place, os.path.join(folder, name))
+                for name, place in zip(FOLDERS, PLACES, strict=True)
+            ),
+            *((place, source) for source, place in files),
+        ]
+        opened: list[tuple[str, int]] = []
+        try:
+            for place, source in wanted:
+                writable = place in PLACES and not place.endswith("/in")
+                opened.append((place, _mount(source, writable=writable)))
+            shown = one is not None and kept_containers.mount(one, opened, memory_mb)
+        except OSError:
+            shown = False
+        finally:
+            for _, descriptor in opened:
+                os.close(descriptor)
+        self._answer(line, "shown" if shown else "failed")
+
+    def _container_of(self, line: socket.socket) -> KeptContainer | None:
+        return next((one for one in self.containers if one.client is line), None)
+
+    def _take_back(self, line: socket.socket, *, clean: bool) -> None:
+        one = self._container_of(line)
+        if one is None:
+            return
+        if clean and one.first >= 0 and not kept_containers.has_sockets(one):
+            one.client, one.used = None, time.monotonic()
+        else:
+            self._drop_container(one)
+
+    def _drop_container(self, one: KeptContainer) -> None:
+        self.containers.remove(one)
+        kept_containers.end(one, _kill)
+
+
+def _told_of(box: Box) -> dict[str, Any]:
+    return {
+        "name": box.wanted["name"],
+        "memory_mb": box.memory_mb,
+        "forks": len(box.at("spare")),
+        "calls": len(box.at(*GIVEN)),
+        "idle_s": 0.0 if box.is_used() else time.monotonic() - box.used,
+    }
+
+
+def _mount(path: str, *, writable: bool) -> int:
+    """A descriptor of a mount of what is at `path`."""
+    try:
+        found = kernel.detached(path, recursive=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    attributes = kernel.NO_SETUID | kernel.NO_DEVICES
+    kernel.set_attributes(
+        found, attributes if writable else attributes | kernel.READ_ONLY, recursive=True
+    )
+    return found
+
+
+def _bury() -> None:
+    """Take leave of whoever has ended: of a box that was never made, nobody knows the first process."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            continue
+
+
+def _kill(pidfd: int) -> None:
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+
+
+def main(arguments: list[str]) -> None:
+    """Become a keeper, and be one until the process that started it ends."""
+    line, owner = socket.socket(fileno=int(arguments[2])), int(arguments[3])
+    for descriptor in (line.fileno(), owner):
+        os.set_inheritable(descriptor, False)
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the process that it works for
+    processes.become_subreaper()
+    own_user, own_group = os.geteuid(), os.getegid()
+    found = messages.receive(line)
+    if found is None:
+        return
+    cgroups.take_over(found[0])
+    if own_user == 0:
+        os.setgroups([])
+        os.unshare(os.CLONE_NEWNS)
+    else:
+        os.unshare(os.CLONE_NEWUSER | os.CLONE_NEWNS)
+        for name, text in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{own_user} {own_user} 1"),
+            ("gid_map", f"{own_group} {own_group} 1"),
+        ):
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(text)
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
+    with folders.temporary(home.folder(folders.TEMPORARIES)) as place:
+        messages.send(line, ("up",))
+        Keeper(line, owner, place).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,125 @@
+"""Runs awaited in asynchronous code."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import kedge
+from kedge.client import Package
+from kedge.run import record
+
+
+def test_a_call_is_awaited_and_the_loop_goes_on(sleeps: Package) -> None:
+    async def main() -> tuple[Any, int]:
+        ticks = 0
+        call = asyncio.ensure_future(sleeps.waits.acall(seconds=0.5, says="done"))
+        while not call.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        return call.result(), ticks
+
+    found, ticks = asyncio.run(main())
+    assert found == "done" and ticks > 10
+
+
+def test_many_are_awaited_together(sleeps: Package) -> None:
+    async def main() -> list[float]:
+        return await asyncio.gather(*(sleeps.area.acall(width) for width in range(5)))
+
+    assert asyncio.run(main()) == [0.0, 2.0, 4.0, 6.0, 8.0]
+
+
+def test_a_failure_is_raised(sleeps: Package) -> None:
+    with pytest.raises(kedge.FunctionError, match="a negative width"):
+        asyncio.run(sleeps.area.acall(-1))
+    with pytest.raises(kedge.RequestError, match="no input"):
+        asyncio.run(sleeps.area.acall(wdth=1))
+
+
+def test_a_run_that_was_submitted_can_be_awaited(sleeps: Package) -> None:
+    async def main() -> float:
+        return await sleeps.area.submit(3)
+
+    assert asyncio.run(main()) == 6.0
+
+
+def test_to_cancel_the_task_cancels_the_run(sleeps: Package) -> None:
+    async def main() -> kedge.client.Run:
+        run = sleeps.waits.submit()
+
+        async def waits() -> Any:
+            return await run
+
+        task = asyncio.create_task(waits())
+        while not run.progress():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert run.done()
+        return run
+
+    run = asyncio.run(main())
+    assert record.get(run.id).status == "cancelled"
+
+
+def test_a_timeout_of_asyncio_cancels_the_run(
+    sleeps: Package, runs: Callable[[], list[record.Run]]
+) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(3.0):
+            await sleeps.waits.acall()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert {run.status for run in runs()} <= {"cancelled"}
+
+
+def test_results_of_a_map_come_in_order_while_the_loop_goes_on(sleeps: Package) -> None:
+    async def main() -> list[Any]:
+        cases = [{"seconds": one, "says": str(one)} for one in (0.4, 0.0, 0.2)]
+        return [found async for found in sleeps.waits.amap(cases, jobs=3)]
+
+    assert asyncio.run(main()) == ["0.4", "0.0", "0.2"]
+
+
+def test_to_leave_an_asynchronous_map_leaves_nothing_running(sleeps: Package) -> None:
+    async def main() -> None:
+        results = sleeps.waits.amap([{"seconds": 0}, *({"seconds": 3600},) * 3], jobs=3)
+        async for _ in results:
+            break
+        await results.aclose()
+
+    asyncio.run(main())
+    assert not sleeps._opened.session._going
+
+
+def test_to_cancel_the_task_of_a_map_cancels_what_runs(sleeps: Package) -> None:
+    async def main() -> None:
+        async def all_of_them() -> None:
+            async for _ in sleeps.waits.amap([{"seconds": 3600}] * 3, jobs=2):
+                pass
+
+        task = asyncio.create_task(all_of_them())
+        while len(sleeps._opened.session._going) < 2:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not sleeps._opened.session._going
+
+    asyncio.run(main())
+
+
+def test_asyncio_is_not_loaded_before_something_is_awaited(
+    program: Callable[..., Any], sleeping: Any
+) -> None:
+    text = (
+        "import sys, kedge\n"
+        f"with kedge.load({str(sleeping)!r}) as package:\n"
+        "    print(package.area(1), list(package.area.map([{'width': 1}])))\n"
+        "print('asyncio' in sys.modules)\n"
+    )
+    assert program(text).ended() == (0, "2.0 [2.0]\nFalse\n", "")

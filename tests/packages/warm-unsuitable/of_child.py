@@ -1,0 +1,7 @@
+import subprocess
+
+CHILD = subprocess.Popen(["sleep", "1000"])
+
+
+def value() -> bool:
+    return CHILD.poll() is None

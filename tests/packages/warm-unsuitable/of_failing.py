@@ -1,0 +1,5 @@
+raise RuntimeError("cannot be imported")
+
+
+def value() -> int:
+    return 1

@@ -1,0 +1,5 @@
+FILE = open(__file__)
+
+
+def value() -> str:
+    return FILE.readline()

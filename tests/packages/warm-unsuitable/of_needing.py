@@ -1,0 +1,7 @@
+import os
+
+FUNCTION = os.environ["KEDGE_FUNCTION"]
+
+
+def value() -> str:
+    return FUNCTION
