@@ -215,6 +215,10 @@ class Sandboxed:
                     self._io_fd = self._descriptors.add(counts)
         return self._program is not None or self._inner is None or self._looks >= LOOKS
 
+    def is_over(self) -> bool:
+        """Nothing else makes `ended` readable."""
+        return True
+
     def ask(self) -> None:
         """SIGTERM to the program's process group."""
         program = self._program or (self._inner and processes.first_child(self._inner))

@@ -51,7 +51,7 @@ class Program(Protocol):
 
     stdout: int
     stderr: int
-    ended: int  # readable once it has ended
+    ended: int  # readable once it has ended, and perhaps before: see `is_over`
     began: (
         float | None
     )  # the monotonic time from which its own counts; None while it is being started
@@ -59,6 +59,9 @@ class Program(Protocol):
 
     def found(self) -> bool:
         """Whether all is known that can only be learnt while it lives; looks again when not."""
+
+    def is_over(self) -> bool:
+        """Whether it has ended, where `ended` is readable."""
 
     def ask(self) -> None:
         """SIGTERM to its process group."""
@@ -133,7 +136,7 @@ class _Watch:
                         if self._pass_on(key.fd, streams[key.fd]) == 0:
                             self.selector.unregister(key.fd)
                     elif key.fd == self.program.ended:
-                        over = True
+                        over = self.program.is_over()
                     elif key.fd == control:
                         self.job.cancel.look()
                     else:

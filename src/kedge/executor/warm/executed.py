@@ -235,6 +235,10 @@ class Executed:
             self.began = time.monotonic()
         return self.began is not None or time.monotonic() > self._eager_until
 
+    def is_over(self) -> bool:
+        """Nothing else makes `ended` readable."""
+        return True
+
     def ask(self) -> None:
         """SIGTERM to the program's process group."""
         self._stopped = True

@@ -2,7 +2,10 @@
 
 import json
 import os
+import re
+import select
 import signal
+import socket
 import time
 from contextlib import ExitStack, suppress
 from typing import Final, final
@@ -25,6 +28,8 @@ from kedge.task.payload import Process
 
 _LEAVE_S: Final = 0.02  # as a program in a sandbox of its own gets, to be buried with what it used
 _PACKET: Final = 1 << 16
+_LINE: Final = 256  # bytes that a fork may say
+_DONE: Final = re.compile(rb"done (\d+) (\d+) (\d+) (\d+)")
 _MOST_FILES: Final = 1000  # mounted; more are copied
 
 
@@ -54,7 +59,7 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         bounds = Bounds(job, group, writable(job))
         after.callback(bounds.close)
         limits.hold(taken.process, job, group)
-        order = _order(payload, job)
+        order = _order(payload, job, early=pool.answers_early)
         pool.wait_mounted(key, taken, job)
         os.chmod(private_tmp, 0o700)  # nothing more is mounted in it
         return watch(Forked(taken, order), job, bounds)
@@ -118,17 +123,33 @@ class Forked:
     def __init__(self, taken: Taken, order: bytes) -> None:
         self.stdout = taken.stdout
         self.stderr = taken.stderr
-        self.ended = taken.ended
+        # Readable once the fork has ended, or says that it has nothing more to do.
+        self._over = select.epoll(2)
+        for one in (taken.ended, taken.call.fileno()):
+            self._over.register(one, select.EPOLLIN)
+        self.ended = self._over.fileno()
         self.eager_s = EAGER_WAIT_S
         self._taken = taken
         self._killed = False
         self._settled = False
+        self._said: tuple[int, ...] | None = None  # what it used, if it says that it is done
         self.began: float | None = time.monotonic()
         _tell(taken, order)
 
     def found(self) -> bool:
         """All is known from the beginning."""
         return True
+
+    def is_over(self) -> bool:
+        """Whether it has ended, or says that it is done."""
+        if processes.wait_readable(self._taken.ended, 0):
+            return True
+        with suppress(OSError):
+            said = self._taken.call.recv(_LINE, socket.MSG_DONTWAIT)
+            if not said:  # it has closed its end, which is no end of it
+                self._over.unregister(self._taken.call)
+            self._said = _used(said)
+        return self._said is not None
 
     def ask(self) -> None:
         """SIGTERM to its process group."""
@@ -145,7 +166,7 @@ class Forked:
         self._killed = True
         for process in self.processes():
             processes.send(process, signal.SIGKILL)
-        if not processes.wait_readable(self.ended, _LEAVE_S):
+        if not processes.wait_readable(self._taken.ended, _LEAVE_S):
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._taken.first_ended, signal.SIGKILL)
 
@@ -171,8 +192,17 @@ class Forked:
 
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
+        if self._said is not None:
+            is_last = self._is_last()
+            with suppress(ProcessLookupError):  # nothing of the function's runs from now on
+                signal.pidfd_send_signal(self._taken.ended, signal.SIGKILL)
+            if is_last:
+                self._settled = self._taken.is_leaving = True
+            else:
+                self._end()
+            return _outcome(0, None, (0, *self._said))
         usage, is_lost = self._end()
-        status = processes.exit_status(self.ended)
+        status = processes.exit_status(self._taken.ended)
         if status is None and usage is not None:
             status = usage[0]
         if is_lost and not self._killed and status in (None, signal.SIGKILL):
@@ -183,23 +213,29 @@ class Forked:
             number = os.WTERMSIG(status)
         elif status is not None:
             code, number = os.WEXITSTATUS(status), None
-        return Outcome(
-            started=True,
-            exit_code=code,
-            signal=number,
-            cpu_s=usage[1] / 1e6 if usage is not None else None,
-            peak_memory_mb=usage[2] / 1024 if usage is not None else None,
-            read_bytes=usage[3] if usage is not None else None,
-            written_bytes=usage[4] if usage is not None else None,
-        )
+        return _outcome(code, number, usage)
 
     def close(self) -> None:
         """Kill what still runs."""
         if not self._settled:
             self.kill()
-            processes.wait_readable(self.ended, KILL_PATIENCE_S)
+            processes.wait_readable(self._taken.ended, KILL_PATIENCE_S)
             with suppress(Lost):
                 self._end()
+        self._over.close()
+
+    def _is_last(self) -> bool:
+        """Whether nobody else is left in its slot, and nothing of it runs: it is one thread that waits."""
+        taken = self._taken
+        try:
+            threads = os.listdir(f"/proc/{taken.process}/task")
+        except OSError:
+            return False
+        return (
+            len(threads) == 1
+            and processes.first_child(taken.process) is None
+            and processes.first_child(taken.first) is None
+        )
 
     def _end(self) -> tuple[tuple[int, ...] | None, bool]:
         """Until nothing of the call is left: what it used, and whether it may have ended for no fault of its own.
@@ -224,12 +260,31 @@ class Forked:
         return usage, is_lost
 
 
-def _order(payload: Process, job: Job) -> bytes:
-    """What a fork is told."""
+def _order(payload: Process, job: Job, *, early: bool) -> bytes:
+    """What a fork is told. `early`: to say that it is done before it has ended."""
     assert payload.forkable is not None
     variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
-    order = {"env": variables, "instructions": payload.forkable.instructions}
+    order = {"env": variables, "instructions": payload.forkable.instructions, "early": early}
     return json.dumps(order).encode()
+
+
+def _used(said: bytes) -> tuple[int, ...] | None:
+    """What a fork says that it used when it is done; None for anything else that is said."""
+    match = _DONE.fullmatch(said)
+    return None if match is None else tuple(map(int, match.groups()))
+
+
+def _outcome(code: int | None, number: int | None, usage: tuple[int, ...] | None) -> Outcome:
+    """An outcome. For `usage` see `kedge.executor.warm.states.Slot`."""
+    return Outcome(
+        started=True,
+        exit_code=code,
+        signal=number,
+        cpu_s=usage[1] / 1e6 if usage is not None else None,
+        peak_memory_mb=usage[2] / 1024 if usage is not None else None,
+        read_bytes=usage[3] if usage is not None else None,
+        written_bytes=usage[4] if usage is not None else None,
+    )
 
 
 def _tell(taken: Taken, data: bytes) -> None:

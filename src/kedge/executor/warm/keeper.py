@@ -9,7 +9,7 @@ over lines, one for each call that goes on at the same time (`kedge.executor.war
     call    a fork that waits, in a slot: answered with its descriptors, then again once the call's folders are
             mounted
     end     the fork has ended: answered once nothing of it is left
-    done    the slot may be used again
+    done    the slot may be used again; one whose fork is `leaving` once that has ended and nobody is left
     status  what is kept
 
 and of containers:
@@ -132,7 +132,7 @@ class Keeper:
         elif what == "end":
             self._look(line)
         elif what == "done":
-            self._done(line)
+            self._done(line, leaving=words[0])
         elif what == "borrow":
             self._borrow(line, *words)
         elif what == "started":
@@ -610,7 +610,10 @@ class Keeper:
         one = box.slots.get(number)
         if one is not None and min(microseconds, *counts) >= 0:
             one.usage = (status & 0xFFFF, microseconds, *counts)
-            self._ended(one)
+            if one.step == "leaving":
+                self._left(one)
+            else:
+                self._ended(one)
 
     def _ended(self, one: Slot) -> None:
         """Answer once a slot is empty and its fork was waited for."""
@@ -626,13 +629,28 @@ class Keeper:
         else:
             self._answer(line, "ended", one.usage, one.box.is_gone)
 
-    def _done(self, line: socket.socket) -> None:
+    def _done(self, line: socket.socket, *, leaving: bool = False) -> None:
         """The caller wants no more of its slot."""
         one = self.taken.pop(line, None)
         if one is None:
             return
-        box, one.client = one.box, None
-        if one.step == "ended" and not box.is_gone and len(box.slots) <= box.most + SPARES:
+        one.client = None
+        if leaving and one.step == "called" and not one.box.is_gone:
+            one.wait_for("leaving")
+            if one.usage is not None:
+                self._left(one)
+        else:
+            self._vacated(one, clean=one.step == "ended")
+
+    def _left(self, one: Slot) -> None:
+        """Its fork, which had nothing more to do, has ended: see whether anybody is left."""
+        one.box.has_served = True
+        self._vacated(one, clean=processes.first_child(one.first) is None)
+
+    def _vacated(self, one: Slot, *, clean: bool) -> None:
+        """Nobody wants a slot any more: it is made anew for another call, or goes."""
+        box = one.box
+        if clean and not box.is_gone and len(box.slots) <= box.most + SPARES:
             with suppress(OSError):  # it was killed: there will be another
                 self._renew(one)
                 return

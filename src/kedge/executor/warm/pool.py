@@ -59,7 +59,7 @@ class NotWarmError(Exception):
     """A call has to run cold. The message says why, as a clause; it is empty where that is no news."""
 
 
-class Taken(Data):
+class Taken(Data, frozen=False):
     """A fork that waits for its call, held back.
 
     Args:
@@ -74,6 +74,7 @@ class Taken(Data):
         group: its control group, None where there is none.
         before: what was used in that before the call.
         plan: what it sees besides the run's own folders.
+        is_leaving: whether it was killed when it had nothing more to do, and is still ending.
     """
 
     line: socket.socket
@@ -88,13 +89,20 @@ class Taken(Data):
     group: cgroups.Group | None
     before: cgroups.Usage | None
     plan: plan.MountPlan
+    is_leaving: bool = False
 
 
 @final
 class Pool:
-    """Warm processes, by what they have imported. Closed by `close`, or at the end of a `with` block."""
+    """Warm processes, by what they have imported. Closed by `close`, or at the end of a `with` block.
 
-    def __init__(self) -> None:
+    Args:
+        answers_early: whether a call is over once nothing of it runs any more, and not only when the kernel
+            has taken its process apart.
+    """
+
+    def __init__(self, *, answers_early: bool = True) -> None:
+        self.answers_early = answers_early
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
@@ -239,7 +247,7 @@ class Pool:
             taken.line.close()
             return
         try:
-            messages.send(taken.line, ("done",))
+            messages.send(taken.line, ("done", taken.is_leaving))
         except OSError:
             taken.line.close()
             return

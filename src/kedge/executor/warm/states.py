@@ -22,7 +22,8 @@ class Slot:
     """One slot and the fork in it.
 
     `step` is what it waits for: `up`, `fresh`, `born`, `entered`; then it is a `spare`. Once a call was asked for:
-    `mounted`, `called` (the fork is at work), `empty`, `ended` (the caller still looks at its group).
+    `mounted`, `called` (the fork is at work), `empty`, `ended` (the caller still looks at its group); or, after
+    `called`, `leaving` (the caller has what it wants, and the fork is ending).
     """
 
     def __init__(self, box: "Box", number: int) -> None:

@@ -181,15 +181,37 @@ def ending(process: int, counts: int, name: bytes) -> bytes:
 
     They are its name, its wait status, microseconds of CPU, KiB of memory at most, bytes read, bytes written.
     """
-    read, written = [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
+    read_and_written = bytes_counted(counts)
     os.close(counts)
     status, usage = ctypes.c_int(), ctypes.create_string_buffer(RUSAGE.size)
     # Not os.wait4, which imports `resource`: that may be the package's own.
     checked(LIBC.wait4(process, ctypes.byref(status), 0, usage))
+    figures = [str(one).encode() for one in (status.value, *figures_of(usage))]
+    return b" ".join([name, *figures, *read_and_written])
+
+
+def say_done(line: int) -> None:
+    """Says that nothing is left to be done but to end, with what was used, and waits for the end.
+
+    The words are `done`, microseconds of CPU, KiB of memory at most, bytes read, bytes written.
+    """
+    usage = ctypes.create_string_buffer(RUSAGE.size)
+    checked(LIBC.getrusage(0, usage))
+    figures = [str(one).encode() for one in figures_of(usage)]
+    counts = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
+    os.write(line, b" ".join([b"done", *figures, *bytes_counted(counts)]))
+    os.read(line, 1)
+
+
+def figures_of(usage: ctypes.Array[ctypes.c_char]) -> tuple[int, int]:
+    """Microseconds of CPU, and KiB of memory at most."""
     seconds, more, system_seconds, system_more, memory = RUSAGE.unpack(usage.raw)
-    microseconds = (seconds + system_seconds) * 1000000 + more + system_more
-    figures = [str(one).encode() for one in (status.value, microseconds, memory)]
-    return b" ".join([name, *figures, read, written])
+    return (seconds + system_seconds) * 1000000 + more + system_more, memory
+
+
+def bytes_counted(counts: int) -> list[bytes]:
+    """How many were read and written, as an open /proc/PID/io says."""
+    return [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
 
 
 # struct rusage: user and system time, KiB of memory at most, and 13 more.
@@ -228,7 +250,7 @@ class Call:
         self.kept = set(descriptors_open()) - {own_line}
         self.signal: Any = __import__("_signal")
         self.arrived = self.signal.getsignal(SIGTERM)
-        self.finalized = Finalized(len(self.kept))
+        self.finalized = Finalized(len(self.kept) + 1)  # and its line
         self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
         self.libraries = libraries
         self.code = ctypes.create_string_buffer(rules, len(rules))
@@ -255,9 +277,7 @@ class Call:
         close_others({*self.kept, line})
         self.prepare()
         os.write(line, b"ready")  # and is looked at
-        order = self.order(line)
-        os.close(line)
-        self.make(order)
+        self.make(self.order(line), line)
 
     def give_up(self) -> None:
         """Every capability, and every way to get one or to go elsewhere."""
@@ -298,7 +318,7 @@ class Call:
         with open(os.devnull, "wb") as file:
             file.write(b"0")
 
-    def make(self, order: dict[str, Any]) -> None:
+    def make(self, order: dict[str, Any], line: int) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
         self.variables.become(order["env"])
         os.chdir(self.folder)
@@ -313,9 +333,9 @@ class Call:
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            self.end(code)
+            self.end(code, line if order["early"] else None)
 
-    def end(self, code: int) -> None:
+    def end(self, code: int, line: int | None) -> None:
         """What an interpreter does before its process ends. Does not return.
 
         It waits for threads, calls what is registered for the end, and closes files that were left open. It
@@ -330,7 +350,7 @@ class Call:
             self.finalized.finalize()
             self.runner.flush_streams()
         finally:
-            self.libraries.end(code)
+            self.libraries.end(code, line)
 
 
 class Variables:
@@ -518,17 +538,20 @@ class Libraries:
             os._exit(0)
         os.waitpid(process, 0)
 
-    def end(self, code: int) -> None:
+    def end(self, code: int, line: int | None) -> None:
         """Has them write out what they keep, and ends the process.
 
         `exit` takes all of them apart, 8 ms where scipy is loaded: so it is left out where that is known to
-        do nothing. No thread may run Python meanwhile.
+        do nothing. No thread may run Python meanwhile. Whoever waits at the other end of `line` is told
+        before the kernel takes the process apart, which takes longer than many a call.
         """
         if not self.are_quiet or libraries_loaded() != self.count:
             HELD.exit(code)
         for flush in filter(None, self.flushes):
             flush(None)
         LIBC.fflush(None)
+        if code == 0 and line is not None:
+            quietly(partial(say_done, line))
         os._exit(code)
 
 
