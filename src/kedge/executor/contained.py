@@ -100,9 +100,9 @@ class Contained:
             self.on_writable = None
         return known or time.monotonic() > self._eager_until
 
-    def is_over(self) -> bool:
-        """Nothing else makes `ended` readable."""
-        return True
+    def is_done(self) -> bool:
+        """It ends when it is."""
+        return False
 
     def ask(self) -> None:
         """SIGTERM to its process group."""

@@ -168,9 +168,9 @@ class Guarded:
         """Nothing needs to be learnt while the program lives: the guard knows all."""
         return True
 
-    def is_over(self) -> bool:
-        """Nothing else makes `ended` readable."""
-        return True
+    def is_done(self) -> bool:
+        """It ends when it is."""
+        return False
 
     def ask(self) -> None:
         """SIGTERM to the program's process group."""

@@ -6,6 +6,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, final
 
 from kedge.errors import Lost, StartFailed
@@ -191,11 +192,12 @@ class Sandboxed:
         self._inner = self._await_inner()
         if self._inner is None:
             return
-        self._inner_fd = self._descriptors.add(os.pidfd_open(self._inner))
-        for limit, values in limits.items():
-            resource.prlimit(self._inner, limit, values)
-        join(self._inner)
-        os.write(hold, b"1")
+        with suppress(ProcessLookupError, BrokenPipeError):  # it cannot start, and says why
+            self._inner_fd = self._descriptors.add(os.pidfd_open(self._inner))
+            for limit, values in limits.items():
+                resource.prlimit(self._inner, limit, values)
+            join(self._inner)
+            os.write(hold, b"1")
         self._descriptors.close(hold)
 
     def found(self) -> bool:
@@ -215,9 +217,9 @@ class Sandboxed:
                     self._io_fd = self._descriptors.add(counts)
         return self._program is not None or self._inner is None or self._looks >= LOOKS
 
-    def is_over(self) -> bool:
-        """Nothing else makes `ended` readable."""
-        return True
+    def is_done(self) -> bool:
+        """It ends when it is."""
+        return False
 
     def ask(self) -> None:
         """SIGTERM to the program's process group."""

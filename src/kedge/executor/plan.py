@@ -137,6 +137,7 @@ _SYSTEM_SETTINGS = (
 # Made by Kedge inside; nothing of the host may be shown over them or around them.
 _OWN_PLACES = (WORKSPACE, "/dev", "/dev/shm", "/etc/group", "/etc/passwd", "/proc", "/tmp")
 _SHARED_PLACES = ("/tmp", "/dev/shm")  # the host keeps things there, and so may Kedge
+_OTHER_TMP = "/var/tmp"  # a link to /tmp, inside
 
 
 def make_plan(
@@ -234,7 +235,7 @@ def _machine(uid: int, gid: int, *, network: bool) -> Iterator[Entry]:
     yield from _accounts(uid, gid)
     yield from _names(network)
     yield Folder("/var")
-    yield Link("/var/tmp", "/tmp")
+    yield Link(_OTHER_TMP, "/tmp")
     yield Processes("/proc")
     yield Devices("/dev")
 
@@ -284,7 +285,7 @@ def _names(network: bool) -> Iterator[Entry]:
 
 
 def _shown(visible: Iterable[str], paths: Iterable[str]) -> Iterator[Entry]:
-    wanted: dict[str, None] = {}
+    wanted: dict[str, str] = {}  # by its place inside
     for path in (*visible, *paths):
         plain = posixpath.normpath(path)
         if plain.startswith("//"):  # which POSIX lets stand for something else, and Linux does not
@@ -294,9 +295,10 @@ def _shown(visible: Iterable[str], paths: Iterable[str]) -> Iterator[Entry]:
                 f"the path {path!r} cannot be shown to a run",
                 hint="give an absolute path of a folder or file, not the root of everything",
             )
-        shared = any(_below(plain, place) for place in _SHARED_PLACES)
+        inside = _inside(plain)
+        shared = any(_below(inside, place) for place in _SHARED_PLACES)
         for own in _OWN_PLACES:
-            if _below(own, plain) is not None or (not shared and _below(plain, own) is not None):
+            if _below(own, inside) is not None or (not shared and _below(inside, own) is not None):
                 raise UsageError(
                     f"the path {path!r} cannot be shown to a run, where {own} is the run's own",
                     hint=f"keep it at another place than {own}"
@@ -309,15 +311,20 @@ def _shown(visible: Iterable[str], paths: Iterable[str]) -> Iterator[Entry]:
                 f"{path!r} is not on this machine, but a run was to see it",
                 hint="check sandbox.paths, or build the environment again",
             )
-        wanted[plain] = None
         # Programs find themselves by resolving links: both names must lead there.
-        wanted[os.path.realpath(plain)] = None
-    for path in wanted:
-        over = (other for other in (*wanted, "/usr") if other != path)
-        if any(_below(path, other) is not None for other in over):
+        real = os.path.realpath(plain)
+        for place in (inside, _inside(real)):
+            if wanted.setdefault(place, real) != real:
+                raise UsageError(
+                    f"the paths {wanted[place]!r} and {real!r} cannot be shown to the same run",
+                    hint="there /var/tmp is another name of /tmp: keep one of them elsewhere",
+                )
+    for place, real in wanted.items():
+        over = (other for other in (*wanted, "/usr") if other != place)
+        if any(_below(place, other) is not None for other in over):
             continue
-        yield from _parents(path)
-        yield Bind(os.path.realpath(path), path)
+        yield from _parents(place)
+        yield Bind(real, place)
 
 
 def _package(package: str | None) -> Iterator[Entry]:
@@ -341,6 +348,12 @@ def _parents(path: str) -> Iterator[Entry]:
     if parent not in ("/", "/tmp"):
         yield from _parents(parent)
         yield Folder(parent)
+
+
+def _inside(path: str) -> str:
+    """Where a run sees what the host has at `path`."""
+    rest = _below(path, _OTHER_TMP)
+    return path if rest is None else f"/tmp{rest}"
 
 
 def _below(path: str, folder: str) -> str | None:

@@ -51,7 +51,7 @@ class Program(Protocol):
 
     stdout: int
     stderr: int
-    ended: int  # readable once it has ended, and perhaps before: see `is_over`
+    ended: int  # readable once it has ended
     began: (
         float | None
     )  # the monotonic time from which its own counts; None while it is being started
@@ -60,8 +60,8 @@ class Program(Protocol):
     def found(self) -> bool:
         """Whether all is known that can only be learnt while it lives; looks again when not."""
 
-    def is_over(self) -> bool:
-        """Whether it has ended, where `ended` is readable."""
+    def is_done(self) -> bool:
+        """Whether it has nothing more to do but to end; asked once both of its streams have ended."""
 
     def ask(self) -> None:
         """SIGTERM to its process group."""
@@ -129,14 +129,16 @@ class _Watch:
             control = self.job.cancel.control_fileno()
             if control is not None:
                 self.selector.register(control, selectors.EVENT_READ)
-            over = False
+            over, silent = False, 0
             while not over:
                 for key, _ in self.selector.select(self._wait()):
                     if key.fd in streams:
                         if self._pass_on(key.fd, streams[key.fd]) == 0:
                             self.selector.unregister(key.fd)
+                            silent += 1
+                            over = over or (silent == len(streams) and self.program.is_done())
                     elif key.fd == self.program.ended:
-                        over = self.program.is_over()
+                        over = True
                     elif key.fd == control:
                         self.job.cancel.look()
                     else:

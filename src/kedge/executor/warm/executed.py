@@ -235,9 +235,9 @@ class Executed:
             self.began = time.monotonic()
         return self.began is not None or time.monotonic() > self._eager_until
 
-    def is_over(self) -> bool:
-        """Nothing else makes `ended` readable."""
-        return True
+    def is_done(self) -> bool:
+        """It ends when it is."""
+        return False
 
     def ask(self) -> None:
         """SIGTERM to the program's process group."""

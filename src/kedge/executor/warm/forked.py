@@ -2,10 +2,7 @@
 
 import json
 import os
-import re
-import select
 import signal
-import socket
 import time
 from contextlib import ExitStack, suppress
 from typing import Final, final
@@ -20,7 +17,7 @@ from kedge.executor.cgroup import Usage
 from kedge.executor.job import Ended, Job
 from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
-from kedge.executor.warm import messages
+from kedge.executor.warm import looks, messages
 from kedge.executor.warm.places import SHARED_MEMORY
 from kedge.executor.warm.pool import LIKE_A_SHELL, Pool, Taken
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
@@ -28,8 +25,7 @@ from kedge.task.payload import Process
 
 _LEAVE_S: Final = 0.02  # as a program in a sandbox of its own gets, to be buried with what it used
 _PACKET: Final = 1 << 16
-_LINE: Final = 256  # bytes that a fork may say
-_DONE: Final = re.compile(rb"done (\d+) (\d+) (\d+) (\d+)")
+_NAME_BYTES: Final = 7  # twice as many letters: the kernel keeps 15
 _MOST_FILES: Final = 1000  # mounted; more are copied
 
 
@@ -59,17 +55,18 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         bounds = Bounds(job, group, writable(job))
         after.callback(bounds.close)
         limits.hold(taken.process, job, group)
-        order = _order(payload, job, early=pool.answers_early)
+        done = os.urandom(_NAME_BYTES).hex() if pool.answers_early else ""
+        order = _order(payload, job, done)
         pool.wait_mounted(key, taken, job)
         os.chmod(private_tmp, 0o700)  # nothing more is mounted in it
-        return watch(Forked(taken, order), job, bounds)
+        return watch(Forked(taken, order, done), job, bounds)
 
 
 def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
     """Where something of the host that is shown below /tmp will be mounted."""
     for path in mounts.below("/tmp"):
         place = private_tmp + path.removeprefix("/tmp")
-        if os.path.isdir(path):
+        if os.path.isdir(mounts.locate(path) or path):
             make_folder(place)
         else:
             make_folder(os.path.dirname(place))
@@ -120,19 +117,16 @@ def _since[Number: (int, float)](now: Number | None, before: Number | None) -> N
 class Forked:
     """A fork at work: a `kedge.executor.watch.Program`."""
 
-    def __init__(self, taken: Taken, order: bytes) -> None:
+    def __init__(self, taken: Taken, order: bytes, done: str) -> None:
         self.stdout = taken.stdout
         self.stderr = taken.stderr
-        # Readable once the fork has ended, or says that it has nothing more to do.
-        self._over = select.epoll(2)
-        for one in (taken.ended, taken.call.fileno()):
-            self._over.register(one, select.EPOLLIN)
-        self.ended = self._over.fileno()
+        self.ended = taken.ended
         self.eager_s = EAGER_WAIT_S
         self._taken = taken
+        self._done = done
         self._killed = False
         self._settled = False
-        self._said: tuple[int, ...] | None = None  # what it used, if it says that it is done
+        self._used: tuple[int, ...] | None = None  # if it had nothing more to do
         self.began: float | None = time.monotonic()
         _tell(taken, order)
 
@@ -140,16 +134,11 @@ class Forked:
         """All is known from the beginning."""
         return True
 
-    def is_over(self) -> bool:
-        """Whether it has ended, or says that it is done."""
-        if processes.wait_readable(self._taken.ended, 0):
-            return True
-        with suppress(OSError):
-            said = self._taken.call.recv(_LINE, socket.MSG_DONTWAIT)
-            if not said:  # it has closed its end, which is no end of it
-                self._over.unregister(self._taken.call)
-            self._said = _used(said)
-        return self._said is not None
+    def is_done(self) -> bool:
+        """Whether it waits for its end, alone in its slot: then it is not waited for."""
+        if self._done:
+            self._used = looks.used_by(self._taken.process, self._taken.first, self._done)
+        return self._used is not None
 
     def ask(self) -> None:
         """SIGTERM to its process group."""
@@ -192,15 +181,11 @@ class Forked:
 
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
-        if self._said is not None:
-            is_last = self._is_last()
+        if self._used is not None:
             with suppress(ProcessLookupError):  # nothing of the function's runs from now on
                 signal.pidfd_send_signal(self._taken.ended, signal.SIGKILL)
-            if is_last:
-                self._settled = self._taken.is_leaving = True
-            else:
-                self._end()
-            return _outcome(0, None, (0, *self._said))
+            self._settled = self._taken.is_leaving = True
+            return _outcome(0, None, (0, *self._used))
         usage, is_lost = self._end()
         status = processes.exit_status(self._taken.ended)
         if status is None and usage is not None:
@@ -222,20 +207,6 @@ class Forked:
             processes.wait_readable(self._taken.ended, KILL_PATIENCE_S)
             with suppress(Lost):
                 self._end()
-        self._over.close()
-
-    def _is_last(self) -> bool:
-        """Whether nobody else is left in its slot, and nothing of it runs: it is one thread that waits."""
-        taken = self._taken
-        try:
-            threads = os.listdir(f"/proc/{taken.process}/task")
-        except OSError:
-            return False
-        return (
-            len(threads) == 1
-            and processes.first_child(taken.process) is None
-            and processes.first_child(taken.first) is None
-        )
 
     def _end(self) -> tuple[tuple[int, ...] | None, bool]:
         """Until nothing of the call is left: what it used, and whether it may have ended for no fault of its own.
@@ -260,18 +231,12 @@ class Forked:
         return usage, is_lost
 
 
-def _order(payload: Process, job: Job, *, early: bool) -> bytes:
-    """What a fork is told. `early`: to say that it is done before it has ended."""
+def _order(payload: Process, job: Job, done: str) -> bytes:
+    """What a fork is told. `done` is the name that it takes when it has nothing more to do."""
     assert payload.forkable is not None
     variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
-    order = {"env": variables, "instructions": payload.forkable.instructions, "early": early}
+    order = {"env": variables, "instructions": payload.forkable.instructions, "done": done}
     return json.dumps(order).encode()
-
-
-def _used(said: bytes) -> tuple[int, ...] | None:
-    """What a fork says that it used when it is done; None for anything else that is said."""
-    match = _DONE.fullmatch(said)
-    return None if match is None else tuple(map(int, match.groups()))
 
 
 def _outcome(code: int | None, number: int | None, usage: tuple[int, ...] | None) -> Outcome:

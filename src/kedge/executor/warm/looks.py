@@ -74,6 +74,29 @@ def unconfined(process: int, first: int, filters: int) -> str:
     return ""
 
 
+def used_by(process: int, first: int, name: str) -> tuple[int, ...] | None:
+    """What a fork has used that has taken this name, and is one thread alone in its slot; else None.
+
+    Microseconds of CPU, KiB of memory at most, bytes read and written.
+    """
+    try:
+        status = status_of(process)
+        if status["Name"] != name or status["Threads"] != "1":
+            return None
+        if processes.first_child(process) is not None or processes.first_child(first) is not None:
+            return None
+        nanoseconds = int(_read(f"/proc/{process}/schedstat").split()[0])
+        counts = _read(f"/proc/{process}/io").split()
+        return nanoseconds // 1000, int(status["VmHWM"].split()[0]), int(counts[1]), int(counts[3])
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        IndexError,
+    ):  # it has ended, or the kernel does not count it
+        return None
+
+
 def status_of(process: int) -> dict[str, str]:
     """The lines of a process's /proc/PID/status, by their names."""
     lines = _read(f"/proc/{process}/status").splitlines()

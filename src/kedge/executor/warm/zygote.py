@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 NEW_PROCESSES = 0x20000000  # CLONE_NEWPID
 NEW_MOUNTS = 0x00020000  # CLONE_NEWNS
 
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 22, 24
+PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 15, 22, 24
 SECCOMP_MODE_FILTER = 2
 CAPABILITY_VERSION_3 = 0x20080522
 SAID_LIMIT = 1 << 20  # bytes that importing the module wrote, and every call's log begins with
 DESCRIPTORS_LIMIT = 16  # in one message: namespaces, the call's line, its streams
 CHUNK = 1 << 16
+WNOHANG = 1
+LINGER = 20000  # microseconds
 LARGE_PAGE, MADV_COLLAPSE = 1 << 21, 25
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -181,37 +183,27 @@ def ending(process: int, counts: int, name: bytes) -> bytes:
 
     They are its name, its wait status, microseconds of CPU, KiB of memory at most, bytes read, bytes written.
     """
-    read_and_written = bytes_counted(counts)
+    read, written = [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
     os.close(counts)
     status, usage = ctypes.c_int(), ctypes.create_string_buffer(RUSAGE.size)
     # Not os.wait4, which imports `resource`: that may be the package's own.
     checked(LIBC.wait4(process, ctypes.byref(status), 0, usage))
-    figures = [str(one).encode() for one in (status.value, *figures_of(usage))]
-    return b" ".join([name, *figures, *read_and_written])
-
-
-def say_done(line: int) -> None:
-    """Says that nothing is left to be done but to end, with what was used, and waits for the end.
-
-    The words are `done`, microseconds of CPU, KiB of memory at most, bytes read, bytes written.
-    """
-    usage = ctypes.create_string_buffer(RUSAGE.size)
-    checked(LIBC.getrusage(0, usage))
-    figures = [str(one).encode() for one in figures_of(usage)]
-    counts = os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC)
-    os.write(line, b" ".join([b"done", *figures, *bytes_counted(counts)]))
-    os.read(line, 1)
-
-
-def figures_of(usage: ctypes.Array[ctypes.c_char]) -> tuple[int, int]:
-    """Microseconds of CPU, and KiB of memory at most."""
     seconds, more, system_seconds, system_more, memory = RUSAGE.unpack(usage.raw)
-    return (seconds + system_seconds) * 1000000 + more + system_more, memory
+    microseconds = (seconds + system_seconds) * 1000000 + more + system_more
+    figures = [str(one).encode() for one in (status.value, microseconds, memory)]
+    return b" ".join([name, *figures, read, written])
 
 
-def bytes_counted(counts: int) -> list[bytes]:
-    """How many were read and written, as an open /proc/PID/io says."""
-    return [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
+def wait_for_the_end(name: str) -> None:
+    """Takes this name and closes all that is open, by which those outside see that nothing is left to be done.
+
+    They end it, and need not wait until the kernel has taken the process apart, which takes longer than many a call.
+    Nobody does where others of its call are left: then, as after some time, it ends by itself.
+    """
+    if LIBC.waitpid(-1, None, WNOHANG) < 0:  # it has no child
+        checked(LIBC.prctl(PR_SET_NAME, name.encode(), 0, 0, 0))
+        close_others(set())
+        LIBC.usleep(LINGER)
 
 
 # struct rusage: user and system time, KiB of memory at most, and 13 more.
@@ -250,7 +242,7 @@ class Call:
         self.kept = set(descriptors_open()) - {own_line}
         self.signal: Any = __import__("_signal")
         self.arrived = self.signal.getsignal(SIGTERM)
-        self.finalized = Finalized(len(self.kept) + 1)  # and its line
+        self.finalized = Finalized(len(self.kept))
         self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
         self.libraries = libraries
         self.code = ctypes.create_string_buffer(rules, len(rules))
@@ -277,7 +269,9 @@ class Call:
         close_others({*self.kept, line})
         self.prepare()
         os.write(line, b"ready")  # and is looked at
-        self.make(self.order(line), line)
+        order = self.order(line)
+        os.close(line)
+        self.make(order)
 
     def give_up(self) -> None:
         """Every capability, and every way to get one or to go elsewhere."""
@@ -318,7 +312,7 @@ class Call:
         with open(os.devnull, "wb") as file:
             file.write(b"0")
 
-    def make(self, order: dict[str, Any], line: int) -> None:
+    def make(self, order: dict[str, Any]) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
         self.variables.become(order["env"])
         os.chdir(self.folder)
@@ -333,9 +327,9 @@ class Call:
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            self.end(code, line if order["early"] else None)
+            self.end(code, order["done"])
 
-    def end(self, code: int, line: int | None) -> None:
+    def end(self, code: int, done: str) -> None:
         """What an interpreter does before its process ends. Does not return.
 
         It waits for threads, calls what is registered for the end, and closes files that were left open. It
@@ -350,7 +344,7 @@ class Call:
             self.finalized.finalize()
             self.runner.flush_streams()
         finally:
-            self.libraries.end(code, line)
+            self.libraries.end(code, done)
 
 
 class Variables:
@@ -538,20 +532,19 @@ class Libraries:
             os._exit(0)
         os.waitpid(process, 0)
 
-    def end(self, code: int, line: int | None) -> None:
+    def end(self, code: int, done: str) -> None:
         """Has them write out what they keep, and ends the process.
 
         `exit` takes all of them apart, 8 ms where scipy is loaded: so it is left out where that is known to
-        do nothing. No thread may run Python meanwhile. Whoever waits at the other end of `line` is told
-        before the kernel takes the process apart, which takes longer than many a call.
+        do nothing. No thread may run Python meanwhile. If all went well the process is called `done` before.
         """
         if not self.are_quiet or libraries_loaded() != self.count:
             HELD.exit(code)
         for flush in filter(None, self.flushes):
             flush(None)
         LIBC.fflush(None)
-        if code == 0 and line is not None:
-            quietly(partial(say_done, line))
+        if code == 0 and done:
+            quietly(partial(wait_for_the_end, done))
         os._exit(code)
 
 
