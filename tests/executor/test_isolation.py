@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -356,6 +357,14 @@ def test_loader_variables_act_on_the_program_alone(anyhow) -> None:
     assert answer["stdout"] == "/workspace/nothing.so 2\n"
     # The loader complains once for each program that it was told of: only those that are no longer root.
     assert "setpriv" not in answer["stderr"]
+
+
+def test_what_is_shown_below_var_tmp_is_found_by_its_name(anyhow) -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o755)
+        Path(folder, "x").write_text("shown")
+        said = anyhow.told(f"said = open({folder + '/x'!r}).read()", paths=[folder])
+    assert said == "shown"
 
 
 @pytest.mark.parametrize("path", ["/", "relative", "/workspace", "/workspace/x", "/proc/1", "/etc"])

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -109,8 +110,23 @@ def test_any_path_is_shown_in_its_place_or_refused(path: str) -> None:
     )
 
 
+def test_what_lies_below_the_other_tmp_is_shown_where_its_link_leads() -> None:
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        place = "/tmp/" + os.path.basename(folder)
+        plan = plan_of(folder)
+        assert Bind(folder, place) in plan.entries
+        assert plan.locate(folder + "/x") == folder + "/x"
+        os.mkdir(place)
+        try:
+            with pytest.raises(UsageError, match="same run"):
+                plan_of(folder, place)
+        finally:
+            os.rmdir(place)
+
+
 def test_what_is_the_runs_own_cannot_be_covered() -> None:
     for path in (
+        "/var/tmp",
         "/",
         "//",
         "/proc",
