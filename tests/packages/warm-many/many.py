@@ -66,3 +66,8 @@ def finds() -> dict:
 
 def mask() -> int:
     return os.umask(0)
+
+
+def sleeps(seconds: float) -> dict:
+    time.sleep(seconds)
+    return {"stamp": STAMP}

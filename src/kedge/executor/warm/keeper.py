@@ -18,7 +18,6 @@ and of containers:
     started a new one goes on
     show    a call's folders and files in it
     back    the call has ended
-    forget  the box of a key
 
 Every step waits in one loop: while one box imports, others serve calls.
 """
@@ -51,7 +50,7 @@ from kedge.task.resources import Resources
 
 SPARES: Final = 2  # forks that wait before a call comes: else a call after a pause waits for one
 IDLE_S: Final = 300.0  # a box that nobody used for so long goes
-CALM_S: Final = 10.0  # after which as many slots are kept as one call at a time needs
+CALM_S: Final = 10.0  # after which as many slots are kept as one call at a time needs, of a changed package none
 PRESSURE: Final = 0.1  # of the machine's memory: with less available, boxes without a call go
 FAILURES: Final = 3  # slots in a row that could not be made, after which a box is given up
 LOOK_S: Final = 1.0  # between two looks at the idle ones
@@ -144,8 +143,6 @@ class Keeper:
         elif what == "status":
             kept = [_told_of(box) for box in self.boxes.values()]
             self._answer(line, "status", [*kept, *map(kept_containers.told_of, self.containers)])
-        elif what == "forget" and (box := self.boxes.get(words[0])) is not None:
-            self._remove(box, "it was asked for")
 
     def _hang_up(self, line: socket.socket) -> None:
         """Whoever was at the other end has no more interest."""
@@ -331,6 +328,8 @@ class Keeper:
                 box.used = now
             elif now - box.used > IDLE_S:
                 self._remove(box, "nobody used it")
+            elif now - box.used > CALM_S and self._is_outdated(box):
+                self._remove(box, "its package has changed")
             elif now - box.used > CALM_S:
                 box.most = 1
                 for one in box.at("spare")[SPARES:]:
@@ -343,6 +342,16 @@ class Keeper:
         )
         if idle and looks.memory_available() < PRESSURE:
             self._remove(idle[0], "the machine is short of memory")
+
+    def _is_outdated(self, box: Box) -> bool:
+        """Whether another snapshot of its package is in use since."""
+        name, snapshot = box.wanted["name"], box.wanted["snapshot"]
+        return any(
+            other.wanted["name"] == name
+            and other.wanted["snapshot"] != snapshot
+            and other.used > box.used
+            for other in self.boxes.values()
+        )
 
     # ---- slots
 

@@ -380,6 +380,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
     }
     return {
         "name": f"{job.package} {forkable.module}",
+        "snapshot": job.workspace.package,
         "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
         "variables": variables,
         "entries": plan.as_data(mounts.entries),
