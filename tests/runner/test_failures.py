@@ -261,10 +261,12 @@ def test_sigterm_raises_cancelled_so_that_finally_runs(everywhere: Any, wait: st
     cancel(everywhere, "cancelled\ntidied\n", leave=wait == "thread")
 
 
+# Each says that it is ready once nothing is half done: a coroutine that was made is waited for.
+READY_LATER = "asyncio.get_running_loop().call_soon(print, 'ready')"
 ASYNC_WAITS = {
-    "sleep": "await asyncio.sleep(3600)",
-    "busy": "while True: pass",
-    "other": "await asyncio.gather(asyncio.sleep(3600), ticks())",
+    "sleep": f"{READY_LATER}; await asyncio.sleep(3600)",
+    "busy": "print('ready')\n                while True: pass",
+    "other": f"{READY_LATER}; await asyncio.gather(asyncio.sleep(3600), ticks())",
 }
 
 
@@ -278,7 +280,6 @@ def test_sigterm_reaches_async_functions(everywhere: Any, wait: str) -> None:
                 await asyncio.sleep(0)
         async def f():
             try:
-                print("ready")
                 {ASYNC_WAITS[wait]}
             finally:
                 open("out/artifacts/partial", "w").close()

@@ -258,14 +258,12 @@ class Contained:
 
 
 def _seconds(began: str, ended: str) -> float | None:
-    """Seconds between two of an engine's times, None where they cannot be read."""
+    """Seconds between two of an engine's times, None where they say nothing: a quick end may be noted first."""
     try:
-        passed = datetime.fromisoformat(ended) - datetime.fromisoformat(began)
+        passed = (datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds()
     except ValueError:
         return None
-    return max(
-        0.0, passed.total_seconds()
-    )  # the clock of a quick end may be read before the start's
+    return passed if passed > 0 else None
 
 
 def could_not_start(said: str) -> StartFailed:
