@@ -92,6 +92,7 @@ def _beside_peers(
     with ExitStack() as after:
         forking = after.enter_context(warm.forking())
         peers: list[tuple[str, Sample, int]] = [
+            ("the same call, answered when its process has ended", warm.called_patiently, 20),
             ("fork and exit alone, the same imported, the same files", forking.called, 20),
             ("posix_spawn of true", lambda: place.timed(NOTHING), 20),
             (f"python -I -c '{text}'", lambda: place.timed(*python), 4),

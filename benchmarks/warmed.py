@@ -44,14 +44,17 @@ def warmed(
         place.timed(place.kedge, "build", package)  # which waits until all of it is compiled
     except ProgramFailedError as error:
         raise LeftOutError(f"its package cannot be made ready: {error}") from error
-    with Pool() as pool:
-        yield Warmed(place, package, pool)
+    with Pool() as pool, Pool(answers_early=False) as patient:
+        yield Warmed(place, package, pool, patient)
 
 
 class Warmed:
-    """One package's function `main`, kept warm in `pool`. Many threads may call it."""
+    """One package's function `main`, kept warm in `pool`. Many threads may call it.
 
-    def __init__(self, place: Surroundings, package: str, pool: Pool) -> None:
+    `patient` is another pool, which waits until the process of a call has ended.
+    """
+
+    def __init__(self, place: Surroundings, package: str, pool: Pool, patient: Pool) -> None:
         executor = executors.get(_EXECUTOR)()
         if not (state := executor.usable()).ok:
             raise LeftOutError(f"the sandbox does not work here: {state.reason}")
@@ -60,6 +63,7 @@ class Warmed:
         self._prepared = self._ready.prepared
         self._function = self._prepared.description.function(None)
         self._pool = pool
+        self._patient = patient
         self._folder = place.new_folder(f"work-{os.path.basename(package)}")
         self._numbers = itertools.count()
         limits, _, _ = resources.effective(
@@ -100,6 +104,13 @@ class Warmed:
 
     def called(self) -> float:
         """Seconds that a call takes at the executor: with a workspace made before, and looked at after."""
+        return self._called(self._pool)
+
+    def called_patiently(self) -> float:
+        """The same until its process has ended, too."""
+        return self._called(self._patient)
+
+    def _called(self, pool: Pool) -> float:
         made = self.workspace()
         name = os.path.basename(made.folder)
         job = Job(
@@ -111,7 +122,7 @@ class Warmed:
         )
         began = time.perf_counter()
         try:
-            ended = forked.execute(self._pool, self._payload, job)
+            ended = forked.execute(pool, self._payload, job)
         except NotWarmError as why:
             raise LeftOutError(f"it cannot be kept warm here: {why}") from why
         taken = time.perf_counter() - began
