@@ -8,6 +8,7 @@ is shared. All else is as without an agent: a command for which that would not b
 
 import fcntl
 import os
+import re
 import select
 import signal
 import socket
@@ -37,6 +38,8 @@ _RIGHTS: Final = (  # of /proc/self/status; see proc_pid_status(5)
     *(b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
     *(b"Cpus_allowed:", b"Mems_allowed:"),
 )
+# Words of a command that mean what it has open, which an agent has not.
+_BY_NUMBER: Final = re.compile(r"/dev/(fd|std)|/proc/(self|thread-self)\b")
 _CREDENTIALS: Final = struct.Struct("iII")
 _QUEUE: Final = 128
 
@@ -68,6 +71,8 @@ def supervisor_of_agent(wishes: int, telling: int) -> tuple[int, int] | None:
     None where no agent answers that is as this command is. `wishes` and `telling` are the supervisor's ends
     of the pipes; an agent that answers too late may still have got them.
     """
+    if any(_BY_NUMBER.search(word) for word in sys.argv):
+        return None
     line = _connected()
     if line is None:
         return None
@@ -126,7 +131,9 @@ def start() -> int:
 
     Raises:
         Unavailable: there is one already, or it does not start.
+        OSError: Kedge's home cannot be written.
     """
+    os.close(_lock())
     until = time.monotonic() + 2 * _LOOK_S  # for one whose socket was removed to notice that
     while _is_held():
         if time.monotonic() > until or _asked("status") is not None:
