@@ -171,7 +171,9 @@ def test_an_agent_whose_code_has_changed_serves_nobody_and_ends(kedge: Any, tmp_
     kedge("run", BOLTS, *GIVEN, **there)
     assert len(told(kedge)["kept"]) == 1
     with (tmp_path / "src/kedge/cli/work/run.py").open("a") as file:
-        file.write("\n\nfrom kedge import errors\n\ndef work(*_, **__):\n    raise errors.UsageError('this is new')\n")
+        file.write(
+            "\n\nfrom kedge import errors\n\ndef work(*_, **__):\n    raise errors.UsageError('this is new')\n"
+        )
     assert "this is new" in kedge("run", BOLTS, *GIVEN, code=2, **there).err
     until(lambda: kedge("agent", "status", code=None, **there).code == 3)
     kedge("agent", "start", **there)

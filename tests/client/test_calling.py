@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import threading
+import typing
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +181,12 @@ def test_a_function_shows_its_signature(sleeps: Package, load: Load) -> None:
         ],
         return_annotation=Annotated[float, kedge.Unit("mm**2")],
     )
+    assert typing.get_type_hints(sleeps.area, include_extras=True) == {
+        "width": Annotated[float, kedge.Unit("mm")],
+        "height": Annotated[float, kedge.Unit("mm")],
+        "return": Annotated[float, kedge.Unit("mm**2")],
+    }
+    assert typing.get_type_hints(sleeps.waits) == {"seconds": float, "says": str, "return": str}
     assert str(inspect.signature(load("file-in-file-out").upper)) == (
         "(source: pathlib.Path) -> dict[str, typing.Any]"
     )
