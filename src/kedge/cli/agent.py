@@ -337,8 +337,10 @@ class _Agent:
     def serve(self, writing: int) -> None:
         """Answer until nobody has asked for long, or it is to stop. `writing` is told when it listens."""
         from kedge.cli.supervised import make_ready
+        from kedge.ports import units
 
         make_ready()
+        units.reduce("mm")  # and with it the library of units, which takes longer than most runs
         signal.signal(signal.SIGTERM, self._stop)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
