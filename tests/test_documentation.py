@@ -204,7 +204,9 @@ def test_a_document_shows_what_happens(
     try:
         follow(document, folder, variables)
     finally:
-        if (home / ".local/share/kedge/agent").exists():  # of a document that did not get to its stop
+        if (
+            home / ".local/share/kedge/agent"
+        ).exists():  # of a document that did not get to its stop
             run(["kedge", "agent", "stop"], folder, variables)
 
 

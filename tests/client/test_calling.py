@@ -192,7 +192,7 @@ def test_a_function_shows_its_signature(sleeps: Package, load: Load) -> None:
     )
     assert str(inspect.signature(load("signature-types").plain)) == (
         "(a: int, b: float, c: str, d: bool, e: list[float], f: dict[str, int],"
-        " g: Optional[float] = None, h: Optional[int] = None, i: Union[int, str] = 0,"
+        " g: float | None = None, h: int | None = None, i: int | str = 0,"
         " j: Literal['x', 'y'] = 'x', k: Annotated[float, Unit('mm')] = 1.0, l: str = 'none')"
         " -> Any"
     )
@@ -244,6 +244,19 @@ def test_a_package_that_becomes_wrong_says_so_and_recovers(sleeps: Package, slee
     with pytest.raises(kedge.RequestError):
         sleeps.area(2)
     (sleeping / "kedge.yml").write_text(manifest)
+    assert sleeps.area(2) == 4.0
+
+
+def test_a_package_that_is_removed_says_so_and_its_run_goes_on(
+    sleeps: Package, sleeping: Path
+) -> None:
+    run = sleeps.waits.submit(seconds=1.0, says="still here")
+    moved = sleeping.rename(sleeping.with_name("elsewhere"))
+    for call in (lambda: sleeps.area(2), lambda: sleeps.area.submit(2), lambda: sleeps.other):
+        with pytest.raises(UnknownName, match="is not there"):
+            call()
+    assert run.result() == "still here"
+    moved.rename(sleeping)
     assert sleeps.area(2) == 4.0
 
 
