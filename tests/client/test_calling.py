@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import pickle
 import shutil
 import sys
 import threading
@@ -258,6 +259,12 @@ def test_a_package_that_is_removed_says_so_and_its_run_goes_on(
     assert run.result() == "still here"
     moved.rename(sleeping)
     assert sleeps.area(2) == 4.0
+
+
+def test_another_process_is_told_to_load_it_itself(sleeps: Package) -> None:
+    for one in (sleeps, sleeps.area):
+        with pytest.raises(TypeError, match="load it in the process that calls it"):
+            pickle.dumps(one)
 
 
 def test_a_script_and_a_zip_file_are_packages_too(
