@@ -200,7 +200,14 @@ def test_a_document_shows_what_happens(
         folder = tmp_path / "work"
         folder.mkdir()
         shutil.copytree(checkout / "examples", folder / "examples")
-    follow(document, folder, environment(home, checkout))
+    variables = environment(home, checkout)
+    try:
+        follow(document, folder, variables)
+    finally:
+        if (
+            home / ".local/share/kedge/agent"
+        ).exists():  # of a document that did not get to its stop
+            run(["kedge", "agent", "stop"], folder, variables)
 
 
 @pytest.mark.parametrize(

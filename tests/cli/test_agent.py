@@ -1,11 +1,14 @@
 """`kedge agent`: commands that it supervises do what they do without one, and nothing of it is left."""
 
 import contextlib
+import fcntl
 import json
+import marshal
 import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +155,177 @@ def test_an_agent_of_another_kedge_is_not_used(agent: Any, monkeypatch: pytest.M
     assert told(agent)["commands"] == 0
 
 
+def agent_of(checkout: Path) -> Any:
+    """A command line of another checkout, which may be changed."""
+    return os.environ | {"PYTHONPATH": str(checkout / "src")}
+
+
+def test_an_agent_whose_code_has_changed_serves_nobody_and_ends(kedge: Any, tmp_path: Path) -> None:
+    shutil.copytree(
+        Path(agents.version.__file__).parent,
+        tmp_path / "src" / "kedge",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    there = {"env": agent_of(tmp_path)}
+    kedge("agent", "start", **there)
+    kedge("run", BOLTS, *GIVEN, **there)
+    assert len(told(kedge)["kept"]) == 1
+    with (tmp_path / "src/kedge/cli/work/run.py").open("a") as file:
+        file.write(
+            "\n\nfrom kedge import errors\n\ndef work(*_, **__):\n    raise errors.UsageError('this is new')\n"
+        )
+    assert "this is new" in kedge("run", BOLTS, *GIVEN, code=2, **there).err
+    until(lambda: kedge("agent", "status", code=None, **there).code == 3)
+    kedge("agent", "start", **there)
+    assert "this is new" in kedge("run", BOLTS, *GIVEN, code=None, **there).err
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["ulimit -n 200", "nice", "export LC_ALL=C", "export PYTHONPATH=$PYTHONPATH:/nothing"],
+)
+def test_a_command_that_stands_otherwise_does_without_it(agent: Any, other: str) -> None:
+    words = [*agent.words, "run", str(BOLTS), *GIVEN, "--json"]
+    prefix = "nice " if other == "nice" else f"{other}; "
+    ended = subprocess.run(
+        ["bash", "-c", f'{prefix}"$@"', "bash", *words], capture_output=True, check=True
+    )
+    assert json.loads(ended.stdout)["stress_mpa"] == pytest.approx(132.69639)
+    assert told(agent)["kept"] == []
+
+
+def test_a_file_that_a_command_has_open_is_found_by_its_number(agent: Any, tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(
+        "import kedge\n\ndef size(f: kedge.File) -> int:\n    return len(f.read_bytes())\n"
+    )
+    (tmp_path / "notes").write_bytes(b"12345")
+    with (tmp_path / "notes").open() as file:
+        number = file.fileno()
+        words = ("run", tmp_path / "m.py", "size", f"f=/dev/fd/{number}", "--json")
+        assert agent(*words, pass_fds=(number,)).json["result"] == 5
+
+
+def test_a_command_given_while_it_ends_does_not_wait_for_it(agent: Any) -> None:
+    process = agent.start("run", PACKAGES / "stubborn", "sleeps", "-v")
+    for line in process.stderr:
+        if line.startswith(b"running"):
+            break
+    stopping = agent.start("agent", "stop")
+    until(lambda: told(agent)["ending"])
+    assert ", 1 commands, ending" in agent("agent", "status").out
+    assert "already" in agent("agent", "start", code=3).err
+    agent("run", BOLTS, *GIVEN)
+    assert told(agent)["commands"] == 1
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert stopping.communicate(timeout=PATIENCE_S)[1] == b"the agent has ended\n"
+    assert agent("agent", "status", code=3).err == "there is no agent\n"
+
+
+def test_an_agent_that_does_not_answer_is_done_without(agent: Any) -> None:
+    process = told(agent)["pid"]
+    os.kill(process, signal.SIGSTOP)
+    try:
+        first = agent("run", BOLTS, *GIVEN, "--json").json["_run"]["id"]
+    finally:
+        os.kill(process, signal.SIGCONT)
+    until(lambda: told(agent)["commands"] == 0)
+    assert [run["id"] for run in agent("runs", "--json").json] == [first]
+    agent("run", BOLTS, *GIVEN)
+    assert len(told(agent)["kept"]) == 1
+
+
+@pytest.mark.parametrize("gone", ["socket", "home"])
+def test_an_agent_that_nobody_finds_any_more_ends(agent: Any, kedge_home: Path, gone: str) -> None:
+    process = told(agent)["pid"]
+    agent("run", BOLTS, *GIVEN)
+    if gone == "socket":
+        (kedge_home / "agent").unlink()
+    else:
+        shutil.rmtree(kedge_home)
+    assert agent("agent", "status", code=3).err == "there is no agent\n"
+    agent("agent", "start")
+    until(lambda: not Path(f"/proc/{process}").exists())
+    agent("run", BOLTS, *GIVEN)
+    assert len(told(agent)["kept"]) == 1
+
+
+def test_of_two_that_are_started_at_once_one_remains(kedge: Any) -> None:
+    starting = [kedge.start("agent", "start") for _ in range(3)]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in starting]
+    assert sorted(process.returncode for process in starting) == [0, 3, 3]
+    assert sum(b"there already" in one for one in said) == 2
+    assert told(kedge)["commands"] == 0
+
+
+def test_a_killed_agent_leaves_a_place_while_a_run_of_its_goes_on(kedge: Any) -> None:
+    kedge("agent", "start")
+    cold = os.environ | {"KEDGE_WARM": "false"}
+    process = kedge.start("run", PACKAGES / "stubborn", "tidies", "-v", env=cold)
+    for line in process.stderr:
+        if line.startswith(b"progress: "):
+            break
+    os.kill(told(kedge)["pid"], signal.SIGKILL)
+    kedge("agent", "start")
+    assert told(kedge)["commands"] == 0
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+
+
+def test_a_killed_keeper_gets_a_successor(agent: Any) -> None:
+    agent("run", BOLTS, *GIVEN)
+    process = told(agent)["pid"]
+    (keeper,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    os.kill(int(keeper), signal.SIGKILL)
+    agent("run", BOLTS, *GIVEN)
+    assert len(told(agent)["kept"]) == 1
+
+
+def test_it_keeps_nothing_open_of_whoever_started_it(kedge: Any, tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        kedge("agent", "start", pass_fds=(file.fileno(),))
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_home_may_be_told_from_the_working_directory(
+    kedge: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDGE_HOME", "here")
+    monkeypatch.chdir(tmp_path)
+    kedge("agent", "start")
+    kedge("run", BOLTS, *GIVEN)
+    assert len(told(kedge)["kept"]) == 1
+    assert (tmp_path / "here" / "agent").is_socket()
+
+
+def test_a_home_that_cannot_be_written_is_told(kedge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEDGE_HOME", "/proc/kedge")
+    assert kedge("agent", "start", code=None).err.startswith("error[")
+    assert kedge("agent", "stop").err == "there is no agent\n"
+    assert kedge("agent", "status", code=3).err == "there is no agent\n"
+
+
+def test_it_ends_when_nobody_has_asked_for_long(kedge: Any) -> None:
+    text = "from kedge.cli import agent; agent.IDLE_S = 0.5; print(agent.start())"
+    started = subprocess.run([sys.executable, "-c", text], capture_output=True, check=True)
+    until(lambda: not Path(f"/proc/{int(started.stdout)}").exists())
+    assert kedge("agent", "status", code=3).err == "there is no agent\n"
+
+
+def test_what_is_sent_by_another_version_does_not_end_it(agent: Any) -> None:
+    for data in (b"", b"nonsense", marshal.dumps(("supervise",)), marshal.dumps(7)):
+        line = agents._connected()
+        assert line is not None
+        with line:
+            line.send(data)
+            with contextlib.suppress(OSError):
+                line.recv(64)
+    assert told(agent)["commands"] == 0
+
+
 def living(argument: str) -> list[str]:
     """The processes that have `argument` as one of theirs."""
     found = subprocess.run(
@@ -162,5 +336,5 @@ def living(argument: str) -> list[str]:
 
 def test_what_it_says_is_json(agent: Any) -> None:
     assert set(json.loads(agent("agent", "status", "--json").out)) == {
-        *("pid", "since_s", "commands", "kept"),
+        *("pid", "since_s", "commands", "ending", "kept"),
     }  # fmt: skip

@@ -15,7 +15,17 @@ from kedge.executor.obstacles import obstacles
 
 NAMES = [
     *("system", "configuration", "home", "disk", "copies", "clock", "sandbox", "system calls"),
-    *("landlock", "control groups", "executor", "uv", "pythons", "docker", "podman"),
+    *(
+        "landlock",
+        "control groups",
+        "executor",
+        "uv",
+        "pythons",
+        "warm",
+        "docker",
+        "podman",
+        "agent",
+    ),
 ]
 
 
@@ -56,6 +66,37 @@ def test_every_line_has_a_name_a_state_and_what(call: Callable[..., Any], kedge_
     assert all(line.startswith(("hint: ", "  ")) for line in lines[len(NAMES) :])
 
 
+def test_whether_runs_can_be_warm_is_tried(
+    call: Callable[..., Any], kedge_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = checks(call)
+    assert (found["warm"]["state"] == "ok") == executors.get("sandbox")().usable().ok
+    assert os.listdir(kedge_home / "tmp") == []
+    monkeypatch.setenv("KEDGE_WARM", "false")
+    assert "turned off" in checks(call)["warm"]["what"]
+
+
+def test_an_old_kernel_cannot_and_is_named(
+    call: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not executors.get("sandbox")().usable().ok:
+        pytest.skip("there are no sandboxes here")
+    old = os.uname_result(("Linux", "here", "5.4.0-42-generic", "#1", os.uname().machine))
+    monkeypatch.setattr(os, "uname", lambda: old)
+    found = checks(call)["warm"]
+    assert (found["state"], found["hints"]) == ("missing", ["use Linux 5.12 or newer"])
+    assert "Linux 5.4.0" in found["what"]
+
+
+def test_an_agent_is_told_of(kedge_alone: Any) -> None:
+    assert kedge_alone("doctor").out.splitlines()[len(NAMES) - 1].startswith("agent           ok")
+    kedge_alone("agent", "start")
+    told = kedge_alone("agent", "status", "--json").json
+    found = {one["name"]: one for one in kedge_alone("doctor", "--json").json["checks"]}
+    assert found["agent"]["what"] == f"process {told['pid']}, which keeps 0"
+    kedge_alone("agent", "stop")
+
+
 def test_without_namespaces_functions_still_run_and_the_reason_is_told(
     call: Callable[..., Any], path_of_its_own: Path
 ) -> None:
@@ -66,6 +107,7 @@ def test_without_namespaces_functions_still_run_and_the_reason_is_told(
     assert found["sandbox"]["hints"]
     assert "gives process" in found["executor"]["what"]
     assert found["executor"]["state"] == "limited"
+    assert "no sandbox" in found["warm"]["what"]
 
 
 def test_a_home_that_cannot_be_written_lets_nothing_run(

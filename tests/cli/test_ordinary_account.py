@@ -284,6 +284,52 @@ def children(process: int) -> list[int]:
     ]
 
 
+LOADED = """
+import kedge, os
+with kedge.load({package!r}) as package:
+    once, again = [package.sizing(diameter_mm=12, load_n=15000) for _ in range(2)]
+    assert once == again, (once, again)
+    names = [name for name in os.listdir("/proc") if name.isdigit()]
+    print("keeper", any("keeper.py" in open(f"/proc/{{name}}/cmdline").read() for name in names))
+    print(list(package.sizing.map({{"diameter_mm": [8, 12], "load_n": [1, 1]}}))[0]["stress_mpa"])
+    print(package.sizing.submit(12, 15000).result(timeout=60)["stress_mpa"])
+    try:
+        package.sizing(diameter_mm=0, load_n=1)
+    except kedge.FunctionError as error:
+        print(error)
+"""
+
+
+def test_a_loaded_package_is_called_warm(account: Account) -> None:
+    package = account.copy(TESTS.parent / "examples" / "bolt-sizing")
+    account.kedge.words = (*account.kedge.words[:-2], "-c")
+    said = account.kedge(LOADED.format(package=str(package))).out.splitlines()
+    assert said[0] == "keeper True"
+    assert [float(one) for one in said[1:3]] == [
+        pytest.approx(0.0199044586),
+        pytest.approx(132.69639),
+    ]
+    assert said[3] == "ZeroDivisionError: float division by zero"
+    assert account.processes() == []
+
+
+# In one mount namespace: to an agent, a command from another one is a stranger.
+KEPT = """
+"$0" -m kedge agent start || exit
+for _ in 1 2; do "$0" -m kedge run "$1" sizing diameter_mm=12 load_n=15000 >/dev/null || exit; done
+"$0" -m kedge agent status --json
+"$0" -m kedge agent stop
+"""
+
+
+def test_an_agent_keeps_what_its_commands_import(account: Account) -> None:
+    package = account.copy(TESTS.parent / "examples" / "bolt-sizing")
+    account.kedge.words = (*account.kedge.words[:-3], "sh", "-c", KEPT, sys.executable)
+    told = account.kedge(package).json
+    assert [one["name"] for one in told["kept"]] == ["bolt-sizing bolts"]
+    assert account.processes() == []
+
+
 # A call looks at everything, and then does one of these; the next one finds nothing of it.
 DEEDS = (
     *("nothing", "patches_modules", "changes_its_surroundings", "changes_signals"),

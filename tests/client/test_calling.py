@@ -2,9 +2,11 @@
 
 import inspect
 import os
+import pickle
 import shutil
 import sys
 import threading
+import typing
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -180,12 +182,18 @@ def test_a_function_shows_its_signature(sleeps: Package, load: Load) -> None:
         ],
         return_annotation=Annotated[float, kedge.Unit("mm**2")],
     )
+    assert typing.get_type_hints(sleeps.area, include_extras=True) == {
+        "width": Annotated[float, kedge.Unit("mm")],
+        "height": Annotated[float, kedge.Unit("mm")],
+        "return": Annotated[float, kedge.Unit("mm**2")],
+    }
+    assert typing.get_type_hints(sleeps.waits) == {"seconds": float, "says": str, "return": str}
     assert str(inspect.signature(load("file-in-file-out").upper)) == (
         "(source: pathlib.Path) -> dict[str, typing.Any]"
     )
     assert str(inspect.signature(load("signature-types").plain)) == (
         "(a: int, b: float, c: str, d: bool, e: list[float], f: dict[str, int],"
-        " g: Optional[float] = None, h: Optional[int] = None, i: Union[int, str] = 0,"
+        " g: float | None = None, h: int | None = None, i: int | str = 0,"
         " j: Literal['x', 'y'] = 'x', k: Annotated[float, Unit('mm')] = 1.0, l: str = 'none')"
         " -> Any"
     )
@@ -238,6 +246,25 @@ def test_a_package_that_becomes_wrong_says_so_and_recovers(sleeps: Package, slee
         sleeps.area(2)
     (sleeping / "kedge.yml").write_text(manifest)
     assert sleeps.area(2) == 4.0
+
+
+def test_a_package_that_is_removed_says_so_and_its_run_goes_on(
+    sleeps: Package, sleeping: Path
+) -> None:
+    run = sleeps.waits.submit(seconds=1.0, says="still here")
+    moved = sleeping.rename(sleeping.with_name("elsewhere"))
+    for call in (lambda: sleeps.area(2), lambda: sleeps.area.submit(2), lambda: sleeps.other):
+        with pytest.raises(UnknownName, match="is not there"):
+            call()
+    assert run.result() == "still here"
+    moved.rename(sleeping)
+    assert sleeps.area(2) == 4.0
+
+
+def test_another_process_is_told_to_load_it_itself(sleeps: Package) -> None:
+    for one in (sleeps, sleeps.area):
+        with pytest.raises(TypeError, match="load it in the process that calls it"):
+            pickle.dumps(one)
 
 
 def test_a_script_and_a_zip_file_are_packages_too(

@@ -61,6 +61,14 @@ def test_the_first_failure_is_raised_once_the_others_are_cancelled(
     assert {run.status for run in runs()} <= {"cancelled"}
 
 
+def test_a_failure_says_which_case_it_was(sleeps: Package) -> None:
+    with pytest.raises(kedge.FunctionError, match="a negative width") as raised:
+        list(sleeps.area.map({"width": [1, 2, -1]}, jobs=1))
+    assert raised.value.__notes__[-1] == "in case 3"
+    frames = [frame.path.name for frame in raised.traceback]
+    assert "threads.py" not in map(str, frames)
+
+
 def test_errors_may_take_the_place_of_results(sleeps: Package) -> None:
     found = list(sleeps.area.map({"width": [1, -1, "1 kg", 2]}, jobs=2, return_exceptions=True))
     assert (found[0], found[3]) == (2.0, 4.0)
@@ -85,6 +93,7 @@ def test_closing_the_package_ends_a_map_with_an_error(sleeps: Package) -> None:
 @pytest.mark.parametrize(
     ("cases", "said"),
     [
+        (7, "the cases are a Python `int`"),
         ([1.0], "a case is a Python `float`"),
         ({"width": 1.0}, "the column `width` is a Python `float`"),
         ({"width": "12"}, "the column `width` is a Python `str`"),
@@ -138,6 +147,15 @@ def test_a_bar_is_shown_on_a_terminal(program: Callable[..., Any], sleeping: Pat
     os.close(master)
     assert shows.ended()[:2] == (0, "result 2.0\nresult 4.0\nresult 6.0\n")
     assert b"area" in said and b"3/3" in said
+
+
+def test_elsewhere_it_goes_to_the_log(sleeps: Package, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "kedge")
+    list(sleeps.waits.map({"seconds": [0, 1.5, 0]}, jobs=1))
+    assert [one for one in caplog.messages if "waits" in one] == ["waits: 2 of 3", "waits: 3 of 3"]
+    caplog.clear()
+    list(sleeps.area.map(iter([{"width": 1}]), progress=False))
+    assert caplog.messages == []
 
 
 def test_elsewhere_nothing_is_printed(program: Callable[..., Any], sleeping: Path) -> None:

@@ -83,6 +83,33 @@ def test_a_field_is_what_fourier_says_at_every_node(
     assert float(rows[-1].split(",")[1]) <= 1e-10
 
 
+LOADED = """
+import kedge, sys
+path, engine = sys.argv[1:]
+with kedge.load(path) as package:
+    mesh = package.mesh.options(executor=engine)
+    shape = {"width": "10 cm", "height": "4 cm", "rows": 8}
+    print([mesh(**shape, columns=columns)["nodes"] for columns in (20, 21)])
+    print([found["nodes"] for found in mesh.map([shape | {"columns": one} for one in (2, 3, 4)])])
+    run = mesh.submit(**shape, columns=20)
+    print(run.result(timeout=300)["mesh"].name, run.record()["executor"] == engine)
+    steady = package.steady.options(executor=engine)
+    try:
+        steady(mesh=__file__, conductivity=50, temperatures={"left": 300})
+    except kedge.FunctionError as error:
+        print(error)
+"""
+
+
+def test_programs_of_images_are_functions_of_python(
+    kedge: Any, engine: Engine, tmp_path: Path
+) -> None:
+    (tmp_path / "study.msh").write_text(LOADED)  # which is no mesh
+    ended = kedge("python", tmp_path / "study.msh", HEAT, engine.kind)
+    assert ended.out.splitlines()[:3] == ["[189, 198]", "[27, 36, 45]", "mesh.msh True"]
+    assert "line 1 of the mesh" in ended.out.splitlines()[3]
+
+
 def field(path: Path) -> tuple[list[tuple[float, ...]], list[float]]:
     """The points and the temperatures of a legacy VTK file."""
     text = path.read_text()

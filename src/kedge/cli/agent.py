@@ -3,17 +3,19 @@
 `kedge agent start` leaves one behind. A command that runs something finds its socket in Kedge's home, hands it
 what a supervisor of its own would have inherited (its two pipes, its folder, its variables), and is told which
 process is its supervisor now. That is a fork of the agent: everything is loaded already, and what is warm
-is shared. All else is as without an agent.
+is shared. All else is as without an agent: a command for which that would not be so does without it.
 """
 
 import fcntl
 import os
+import re
 import select
 import signal
 import socket
 import struct
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn, final
 
@@ -28,6 +30,16 @@ IDLE_S: Final = 1800.0  # without a command, after which an agent ends
 _ANSWER_S: Final = 5.0  # for an agent to answer; a command does without one that does not
 _START_S: Final = 20.0
 _STOP_S: Final = 20.0  # its keeper's end included
+_LOCK_S: Final = 1.0  # for those who only look whether the lock is held to let go of it
+_LOOK_S: Final = 1.0  # between two looks whether its socket is still there
+_PAUSE_S: Final = 0.02  # between two looks whether an agent has ended
+_PACKAGE: Final = os.path.dirname(os.path.abspath(version.__file__))
+_RIGHTS: Final = (  # of /proc/self/status; see proc_pid_status(5)
+    *(b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
+    *(b"Cpus_allowed:", b"Mems_allowed:"),
+)
+# Words of a command that mean what it has open, which an agent has not.
+_BY_NUMBER: Final = re.compile(r"/dev/(fd|std)|/proc/(self|thread-self)\b")
 _CREDENTIALS: Final = struct.Struct("iII")
 _QUEUE: Final = 128
 
@@ -39,12 +51,14 @@ class AgentStatus(Data):
         pid: its process.
         since_s: seconds since it was started.
         commands: how many go on.
+        ending: whether it takes no more of them, and ends with the last.
         kept: what is warm, see `Pool.kept`.
     """
 
     pid: int
     since_s: float
     commands: int
+    ending: bool
     kept: tuple[dict[str, Any], ...]
 
 
@@ -54,13 +68,21 @@ class AgentStatus(Data):
 def supervisor_of_agent(wishes: int, telling: int) -> tuple[int, int] | None:
     """Have the agent fork a supervisor for this command: its number, and a descriptor of it.
 
-    None where no agent of this Kedge answers. `wishes` and `telling` are the supervisor's ends of the pipes.
+    None where no agent answers that is as this command is. `wishes` and `telling` are the supervisor's ends
+    of the pipes; an agent that answers too late may still have got them.
     """
+    if any(_BY_NUMBER.search(word) for word in sys.argv):
+        return None
     line = _connected()
     if line is None:
         return None
     with line:
-        here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            here = os.open(".", os.O_PATH | os.O_DIRECTORY)
+        except (
+            OSError
+        ):  # a folder that was removed: the command's own supervisor says what is the matter
+            return None
         umask = os.umask(0o077)
         os.umask(umask)
         try:
@@ -81,8 +103,8 @@ def status() -> AgentStatus | None:
     found = _asked("status")
     if found is None:
         return None
-    pid, since_s, commands, kept = found
-    return AgentStatus(pid, since_s, commands, tuple(kept))
+    pid, since_s, commands, ending, kept = found
+    return AgentStatus(pid, since_s, commands, ending, tuple(kept))
 
 
 def stop() -> bool:
@@ -91,16 +113,16 @@ def stop() -> bool:
     Raises:
         Unavailable: it does not end.
     """
-    found = _asked("stop")
-    if found is None:
+    if not _is_held():
         return False
-    until = time.monotonic() + _STOP_S
+    who, until = "the agent", time.monotonic() + _STOP_S
+    asked = False
     while _is_held():
+        if not asked and (found := _asked("stop")) is not None:
+            asked, who = True, f"the agent, process {found[0]},"
         if time.monotonic() > until:
-            raise Unavailable(
-                f"the agent, process {found[0]}, does not end", hint="commands that it runs go on"
-            )
-        time.sleep(0.02)
+            raise Unavailable(f"{who} does not end yet", hint="commands that it runs go on")
+        time.sleep(_PAUSE_S)
     return True
 
 
@@ -109,9 +131,14 @@ def start() -> int:
 
     Raises:
         Unavailable: there is one already, or it does not start.
+        OSError: Kedge's home cannot be written.
     """
-    if _is_held():
-        raise Unavailable("an agent is there already", hint="`kedge agent status` tells of it")
+    os.close(_lock())
+    until = time.monotonic() + 2 * _LOOK_S  # for one whose socket was removed to notice that
+    while _is_held():
+        if time.monotonic() > until or _asked("status") is not None:
+            raise _already()
+        time.sleep(_PAUSE_S)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -122,11 +149,17 @@ def start() -> int:
     ready, _, _ = select.select((reading,), (), (), _START_S)
     said = os.read(reading, 64) if ready else b""
     os.close(reading)
-    if not said.isdigit():
-        raise Unavailable(
-            "the agent does not start", hint=f"`{os.path.join(home(), 'agent.log')}` may say why"
-        )
-    return int(said)
+    if said.isdigit():
+        return int(said)
+    if _is_held():  # two were started at once
+        raise _already()
+    raise Unavailable(
+        "the agent does not start", hint=f"`{os.path.join(home(), 'agent.log')}` may say why"
+    )
+
+
+def _already() -> Unavailable:
+    return Unavailable("an agent is there already", hint="`kedge agent status` tells of it")
 
 
 def _connected() -> socket.socket | None:
@@ -164,14 +197,42 @@ def _peer(line: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(data)[1])
 
 
-def _identity() -> tuple[str, ...]:
-    """What an agent and a command must have in common."""
+def _identity() -> tuple[Any, ...]:
+    """What an agent and a command must have in common for a fork of the one to do for the other.
+
+    All else a command hands over. Not in here is the control group: each terminal may have one of its own.
+    """
     return (
-        version.__version__,
-        os.path.dirname(os.path.abspath(version.__file__)),
-        home(),
-        sys.version,
+        *(version.__version__, _PACKAGE, home(), sys.version, sys.prefix, tuple(sys.flags)),
+        *(sys.getfilesystemencoding(), os.environ.get("PYTHONPATH", "")),
+        *_standing(),
     )
+
+
+def _standing() -> Iterator[Any]:
+    """What the kernel lets this process see, do and use."""
+    for name in sorted(os.listdir("/proc/self/ns")):
+        yield os.readlink(f"/proc/self/ns/{name}")
+    root = os.stat("/")
+    yield root.st_dev, root.st_ino
+    with open("/proc/self/status", "rb") as file:
+        yield [line for line in file if line.startswith(_RIGHTS)]
+    for name in ("limits", "oom_score_adj"):
+        with open(f"/proc/self/{name}", "rb") as file:
+            yield file.read()
+    yield os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
+
+
+def _code() -> list[tuple[str, int, int]]:
+    """The files of this Kedge, and when each was changed: an agent has loaded most of them."""
+    found = []
+    for folder_, _, names in os.walk(_PACKAGE):
+        for name in names:
+            if name.endswith(".py"):
+                path = os.path.join(folder_, name)
+                status = os.stat(path)
+                found.append((path, status.st_mtime_ns, status.st_size))
+    return sorted(found)
 
 
 def _lock() -> int:
@@ -181,9 +242,12 @@ def _lock() -> int:
 
 
 def _is_held() -> bool:
-    lock = _lock()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = os.open(os.path.join(home(), "agent.lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     finally:
@@ -201,7 +265,12 @@ def _begin(writing: int) -> NoReturn:
         os.setsid()
         if os.fork():
             os._exit(0)
+        os.environ["KEDGE_HOME"] = home()  # which may have been told from the working directory
         os.chdir("/")
+        # What whoever started it has open, locks and pipes among it, is not for a process that stays.
+        os.closerange(3, writing)
+        os.closerange(writing + 1, os.sysconf("SC_OPEN_MAX"))
+        lock = _taken_lock()
         log = os.open(
             os.path.join(folder(), "agent.log"),
             os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
@@ -210,11 +279,12 @@ def _begin(writing: int) -> NoReturn:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, place in ((nothing, 0), (nothing, 1), (log, 2)):
             os.dup2(descriptor, place)
-        lock = _lock()
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(nothing)
+        os.close(log)
         with Pool() as pool:
+            agent = _Agent(pool, lock)  # first: to start a keeper may move this process elsewhere
             pool.start()
-            _Agent(pool).serve(writing)
+            agent.serve(writing)
         code = 0
     except BaseException:  # noqa: BLE001 - what is wrong is read in its log
         import traceback
@@ -224,10 +294,41 @@ def _begin(writing: int) -> NoReturn:
         os._exit(code)
 
 
+def _taken_lock() -> int:
+    """The lock that an agent holds while it lives.
+
+    Raises:
+        BlockingIOError: another one has it.
+    """
+    lock = _lock()
+    until = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return lock
+
+
+def _socket_there() -> tuple[int, int] | None:
+    """Which socket is where commands look for one."""
+    try:
+        status = os.stat(agent_socket())
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 @final
 class _Agent:
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, lock: int) -> None:
         self.pool = pool
+        self.lock = lock
+        self.identity = _identity()
+        self.code = _code()
         self.children: dict[int, int] = {}  # descriptor → process
         self.began = time.monotonic()
         self.asked = self.began
@@ -236,8 +337,10 @@ class _Agent:
     def serve(self, writing: int) -> None:
         """Answer until nobody has asked for long, or it is to stop. `writing` is told when it listens."""
         from kedge.cli.supervised import make_ready
+        from kedge.ports import units
 
         make_ready()
+        units.reduce("mm")  # and with it the library of units, which takes longer than most runs
         signal.signal(signal.SIGTERM, self._stop)
         for number in (signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -249,13 +352,14 @@ class _Agent:
             listening.bind(os.path.basename(agent_socket()))
             os.umask(before)
             os.chdir("/")
+            bound = _socket_there()
             listening.listen(_QUEUE)
             os.write(writing, str(os.getpid()).encode())
             os.close(writing)
             while not self.over or self.children:
-                watched = [*([] if self.over else [listening.fileno()]), *self.children]
                 left = self.asked + IDLE_S - time.monotonic()
-                ready, _, _ = select.select(watched, (), (), max(0.0, min(left, 1.0)))
+                watched = [listening.fileno(), *self.children]
+                ready, _, _ = select.select(watched, (), (), max(0.0, min(left, _LOOK_S)))
                 for descriptor in ready:
                     if descriptor in self.children:
                         self._bury(descriptor)
@@ -265,7 +369,10 @@ class _Agent:
                     self.asked = time.monotonic()
                 elif left <= 0:
                     self.over = True
-            os.unlink(agent_socket())
+                if _socket_there() != bound:  # nobody finds it any more
+                    self.over = True
+            if _socket_there() == bound:
+                os.unlink(agent_socket())
 
     def _stop(self, *_: object) -> None:
         self.over = True
@@ -276,7 +383,8 @@ class _Agent:
 
     def _answer(self, listening: socket.socket) -> None:
         line, _ = listening.accept()
-        with line, suppress(OSError):
+        # Who asks may be another version's, and may have gone: all that must not end an agent.
+        with line, suppress(OSError, EOFError, ValueError, TypeError):
             line.settimeout(_ANSWER_S)
             if _peer(line) != os.geteuid():
                 return
@@ -284,15 +392,19 @@ class _Agent:
             if found is None:
                 return
             (what, *words), given = found
-            if what == "supervise":
-                self.asked = time.monotonic()
-                identity, variables, umask = words
-                self._supervise(line, listening, identity, variables, umask, given)
-            elif what in ("status", "stop"):
-                self.over |= what == "stop"
-                kept = self.pool.kept()
-                since = time.monotonic() - self.began
-                messages.send(line, (os.getpid(), since, len(self.children), kept))
+            try:
+                if what == "supervise":
+                    self.asked = time.monotonic()
+                    identity, variables, umask = words
+                    self._supervise(line, listening, identity, variables, umask, given)
+                elif what in ("status", "stop"):
+                    self.over |= what == "stop"
+                    kept = self.pool.kept()
+                    since = time.monotonic() - self.began
+                    messages.send(line, (os.getpid(), since, len(self.children), self.over, kept))
+            finally:
+                for descriptor in given:
+                    os.close(descriptor)
 
     def _supervise(
         self,
@@ -303,23 +415,21 @@ class _Agent:
         umask: int,
         given: list[int],
     ) -> None:
-        try:
-            if tuple(identity) != _identity():
-                messages.send(line, ("another",))
-                return
-            with suppress(NotWarmError):  # then its runs are cold
-                self.pool.start()
-            child = os.fork()
-            if child == 0:
-                listening.close()
-                line.close()
-                self._become_supervisor(variables, umask, *given)
-            ended = os.pidfd_open(child)
-            self.children[ended] = child
-            messages.send(line, ("supervisor", child), (ended,))
-        finally:
-            for descriptor in given:
-                os.close(descriptor)
+        if _code() != self.code:  # it would run what it has loaded, and that is not what is there
+            self.over = True
+        if self.over or tuple(identity) != self.identity:
+            messages.send(line, ("another",))
+            return
+        with suppress(NotWarmError):  # then its runs are cold
+            self.pool.start()
+        child = os.fork()
+        if child == 0:
+            listening.close()
+            line.close()
+            self._become_supervisor(variables, umask, *given)
+        ended = os.pidfd_open(child)
+        self.children[ended] = child
+        messages.send(line, ("supervisor", child), (ended,))
 
     def _become_supervisor(
         self, variables: dict[str, str], umask: int, wishes: int, telling: int, here: int
@@ -328,10 +438,11 @@ class _Agent:
             from kedge.cli.supervised import supervise
             from kedge.run.warmth import inherit
 
-            for descriptor in self.children:
+            for descriptor in (self.lock, *self.children):
                 os.close(descriptor)
             os.environ.clear()
             os.environ.update(variables)
+            time.tzset()
             os.umask(umask)
             os.fchdir(here)
             os.close(here)

@@ -63,6 +63,11 @@ def begin() -> None:
             os.close(telling)
             _begun = _Face(told, wishing, *lent)
             return
+        # An agent that answers too late has these, and must not hear what another is to do.
+        for end in (wishes, wishing, told, telling):
+            os.close(end)
+        wishes, wishing = os.pipe()
+        told, telling = os.pipe()
     # Nothing that was written and not yet flushed may be written twice.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -92,9 +92,9 @@ class Function:
         Args:
             cases: dictionaries of inputs, or one dictionary of columns. They are taken one by one.
             jobs: how many at once; None: as many as have the CPUs that the function may use.
-            progress: whether to show a bar where standard error is a terminal.
+            progress: whether to show a bar where standard error is a terminal; elsewhere, lines in the log.
             return_exceptions: whether an error takes the place of a result; else the first that fails is
-                raised, once the others were cancelled.
+                raised, once the others were cancelled; a note says which case it was.
 
         Raises:
             KedgeError: as a call does.
@@ -168,6 +168,13 @@ class Function:
         from kedge.client.signature import signature_of
 
         return signature_of(self._opened.description.function(self._name))
+
+    @property
+    def __annotations__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The types of the signature, as `typing.get_type_hints` takes them."""
+        signature = self.__signature__
+        found = {name: one.annotation for name, one in signature.parameters.items()}
+        return found | {"return": signature.return_annotation}
 
     def __repr__(self) -> str:
         return f"<kedge function {self._opened.description.name}#{self._name}>"

@@ -4,7 +4,7 @@ import os
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from typing import final
+from typing import NoReturn, final
 
 from kedge.client import hints, notices
 from kedge.client.session import Session
@@ -65,6 +65,9 @@ class Opened:
         self.close = weakref.finalize(self, self.session.close)
         for warning in self.description.warnings:
             notices.notice(warning)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a loaded package cannot be pickled: load it in the process that calls it")
 
     @property
     def description(self) -> Description:

@@ -2,8 +2,10 @@
 
 import datetime
 import inspect
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Union
+from typing import Annotated, Any, Final, Literal
 
 from kedge.client.values import attribute, is_single
 from kedge.contract.runner import Unit
@@ -120,7 +122,7 @@ def _annotation(schema: Any, *, given: bool = True) -> Any:
     """The Python type of a port's values."""
     found, nullable = alternatives(schema)
     types = [_single(one, given=given) for one in found]
-    return Union[tuple([*types, None] if nullable else types)]  # noqa: UP007 - of a list
+    return reduce(or_, dict.fromkeys([*types, None] if nullable else types))
 
 
 def _single(schema: Any, *, given: bool) -> Any:

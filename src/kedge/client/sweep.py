@@ -3,12 +3,14 @@
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
-from typing import Any
+from typing import Any, Final
 
 from kedge.client import bar
 from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
 from kedge.run.sweep import at_once
+
+_WRITE: Final = 'write [{"load": 1}, {"load": 2}], or columns: {"load": [1, 2]}'
 
 type Cases = Iterable[Mapping[str, Any]] | Mapping[str, Iterable[Any]]
 
@@ -22,11 +24,16 @@ def rows(cases: Cases) -> Iterator[Mapping[str, Any]]:
     if (columns := _columns(cases)) is not None:
         yield from _of_columns(columns)
         return
+    if not isinstance(cases, Iterable):
+        raise UsageError(
+            f"the cases are a Python `{type(cases).__name__}`; a list of dictionaries is expected",
+            hint=_WRITE,
+        )
     for case in cases:
         if not isinstance(case, Mapping):
             raise UsageError(
                 f"a case is a Python `{type(case).__name__}`; a dictionary of inputs is expected",
-                hint='write [{"load": 1}, {"load": 2}], or columns: {"load": [1, 2]}',
+                hint=_WRITE,
             )
         yield case
 
@@ -62,7 +69,7 @@ def results(
         return_exceptions: whether errors take the place of results; else the first to fail ends all.
 
     Raises:
-        KedgeError: the first failure.
+        KedgeError: the first failure, with a note which case that was.
         RunCancelled: it was stopped before all had run.
     """
 
@@ -77,7 +84,13 @@ def results(
     ):
         for (number, _), future in futures:
             error = future.exception()
-            if error is not None and not (return_exceptions and isinstance(error, KedgeError)):
+            if isinstance(error, KedgeError):
+                # Where it came from in another thread says nothing.
+                error = error.with_traceback(None)
+                if not return_exceptions:
+                    error.add_note(f"in case {number + 1}")
+                    raise error
+            elif error is not None:
                 raise error
             ended[number] = future.result() if error is None else error
             advance()

@@ -11,13 +11,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kedge import settings
 from kedge.data import Data, asdict
 from kedge.errors import KedgeError
 from kedge.executor import choose, executors
 from kedge.home import home
+
+if TYPE_CHECKING:
+    from kedge.environment.interpreters import Interpreter
 
 type State = Literal["ok", "limited", "missing"]
 
@@ -223,16 +226,38 @@ def _uv() -> tuple[State, str, tuple[str, ...]]:
 
 
 def _pythons() -> tuple[State, str, tuple[str, ...]]:
-    found = sorted(_interpreters(), key=lambda one: [int(part) for part in one[0].split(".")])
+    found = sorted(
+        (one.version for one in _interpreters()),
+        key=lambda version: [int(part) for part in version.split(".")],
+    )
     if not found:
         return "missing", "none that can run functions", ("install Python 3.8 or newer",)
-    listed: dict[str, None] = dict.fromkeys(version for version, _ in found)
+    listed: dict[str, None] = dict.fromkeys(found)
     more = "uv downloads others" if settings.get("python.download") else "others are not downloaded"
     return "ok", f"{', '.join(listed)}; {more}", ()
 
 
-def _interpreters() -> Iterator[tuple[str, str]]:
-    """Version and path of each final CPython that was found."""
+def _warm() -> tuple[State, str, tuple[str, ...]]:
+    """Whether a process that has imported a module can be kept for the next runs."""
+    if not settings.get("warm"):
+        return "limited", "turned off by the setting `warm`", ("set `warm` to true",)
+    sandbox = executors.get("sandbox")().usable()
+    if not sandbox.ok:
+        what = "each run imports its module anew: there is no sandbox"
+        return "missing", what, ("what the line `sandbox` needs would lift this",)
+    from kedge.executor.warm import trial
+
+    found = next(_interpreters(), None)
+    if found is None:
+        return "missing", "there is no Python to try it with", ()
+    obstacle = trial.obstacle(found.path, found.visible)
+    if obstacle is not None:
+        return "missing", f"each run imports its module anew: {obstacle.reason}", (obstacle.hint,)
+    return "ok", "processes that have imported a module can be kept for the next runs", ()
+
+
+def _interpreters() -> "Iterator[Interpreter]":
+    """Each final CPython that was found."""
     from kedge.environment import candidates, interpreters, versions
 
     paths = dict.fromkeys(
@@ -245,7 +270,7 @@ def _interpreters() -> Iterator[tuple[str, str]]:
         if one is None or not versions.is_final(one.version):
             continue
         if versions.release(one.version)[:2] >= interpreters.OLDEST:
-            yield one.version, one.path
+            yield one
 
 
 def _engine(name: str) -> Callable[[], tuple[State, str, tuple[str, ...]]]:
@@ -311,6 +336,7 @@ _CHECKS: Final = (
     ("executor", _executor),
     ("uv", _uv),
     ("pythons", _pythons),
+    ("warm", _warm),
     ("docker", _engine("docker")),
     ("podman", _engine("podman")),
 )

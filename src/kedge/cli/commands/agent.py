@@ -44,7 +44,10 @@ def status(as_json: bool) -> int:
     elif found is None:
         say("there is no agent")
     else:
-        write_text(f"process {found.pid}, for {found.since_s:.0f} s, {found.commands} commands")
+        ending = ", ending" if found.ending else ""
+        write_text(
+            f"process {found.pid}, for {found.since_s:.0f} s, {found.commands} commands{ending}"
+        )
         rows = [
             [
                 one["name"],

@@ -42,7 +42,6 @@ _KEEPER: Final = os.path.join(_HERE, "keeper.py")
 _ZYGOTE: Final = os.path.join(_HERE, "zygote.py")
 _SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
 
-_KERNEL: Final = (5, 12)  # mount_setattr(2)
 _START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
 _END_S: Final = 5.0  # for it to end, with all that it holds
 _ATTEMPTS: Final = (
