@@ -6,6 +6,8 @@ import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,7 +63,7 @@ class Ended:
 class CommandLine:
     """`kedge` in a process of its own."""
 
-    words = (sys.executable, "-m", "kedge")
+    words: tuple[str, ...] = (sys.executable, "-m", "kedge")
 
     def __call__(self, *arguments: object, code: int | None = 0, **options: Any) -> Ended:
         """Call it and wait; `code` is the exit code that is expected, None any."""
@@ -140,3 +142,21 @@ def groups() -> SimpleNamespace:
 def kedge_alone() -> CommandLine:
     """The command line on the test's own home, where nothing was made and no other test runs."""
     return CommandLine()
+
+
+@pytest.fixture(scope="session")
+def agent_of() -> Callable[..., AbstractContextManager[None]]:
+    """Gives a Kedge home an agent for a block, so that what commands run there is warm."""
+
+    @contextmanager
+    def has_agent(home: Path, words: tuple[str, ...] = CommandLine.words) -> Iterator[None]:
+        command = CommandLine()
+        command.words = words
+        env = os.environ | {"KEDGE_HOME": str(home)}
+        command("agent", "start", env=env)
+        try:
+            yield
+        finally:
+            command("agent", "stop", env=env)
+
+    return has_agent
