@@ -1,6 +1,7 @@
 """What every test stands on: a Kedge home of its own, and the command line as its users call it."""
 
 import json
+import math
 import os
 import runpy
 import signal
@@ -88,6 +89,11 @@ class CommandLine:
         listed = self("runs", "--json", "-n", "500", *words).json
         return [run for run in listed if run["source"] == str(source)]
 
+    def since_warm(self) -> float:
+        """Seconds since the last run, or container, that came of what an agent keeps."""
+        kept = self("agent", "status", "--json").json["kept"]
+        return min((one["idle_s"] for one in kept), default=math.inf)
+
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         """Call it and go on; it has a process group of its own, as a shell would give it."""
         return subprocess.Popen(
@@ -160,3 +166,14 @@ def agent_of() -> Callable[..., AbstractContextManager[None]]:
             command("agent", "stop", env=env)
 
     return has_agent
+
+
+@pytest.fixture(scope="module")
+def warm_home(
+    tmp_path_factory: pytest.TempPathFactory,
+    agent_of: Callable[..., AbstractContextManager[None]],
+) -> Iterator[Path]:
+    """A KEDGE_HOME with an agent, for the tests of a module."""
+    home = tmp_path_factory.mktemp("warm") / "home"
+    with agent_of(home):
+        yield home

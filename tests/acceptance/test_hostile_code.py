@@ -23,14 +23,6 @@ WITHOUT_GROUPS = (
 FOR_LONG = "seconds=50"  # what holds its memory so long is looked at, however busy the machine is
 
 
-@pytest.fixture(scope="module")
-def warm_home(tmp_path_factory: pytest.TempPathFactory, agent_of: Any) -> Iterator[Path]:
-    """A Kedge home that has an agent."""
-    home = tmp_path_factory.mktemp("warm") / "home"
-    with agent_of(home):
-        yield home
-
-
 @pytest.fixture(params=EXECUTORS)
 def executor(request: pytest.FixtureRequest, kedge: Any, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "warm":
@@ -48,8 +40,7 @@ def deed(kedge: Any, executor: str) -> Any:
         named = ("--executor", "sandbox" if is_warm else executor, "--json", "-q")
         answer = kedge("run", HOSTILE, function, *words, *named, code=code).json
         if is_warm:
-            kept = kedge("agent", "status", "--json").json["kept"]  # which it was made from
-            assert min(box["idle_s"] for box in kept) < time.monotonic() - began
+            assert kedge.since_warm() < time.monotonic() - began
         run = answer["_run"]["id"] if "_run" in answer else answer["error"]["run"]
         record = kedge("show", run, "--json").json
         assert record["ended"]
