@@ -25,7 +25,7 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.plan import WORKSPACE
 from kedge.executor.warm import messages
 from kedge.executor.warm.forked import Shared
-from kedge.executor.warm.places import PLACES
+from kedge.executor.warm.places import COVERED, PLACES
 from kedge.executor.warm.pool import NotWarmError, Pool, ask
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import ImageRoot, Process
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MOST_FILES: Final = 50  # mounted; more are copied
 _LOOK_S: Final = 0.002  # between two looks at what was killed
+_COVERED: Final = tuple(f"{place}/" for place in COVERED)
 _NUMBER: Final = "{{.Id}} {{.State.Pid}}"
 
 # What waits in a container. An image without a shell and `sleep` has no warm containers.
@@ -82,6 +83,9 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
     key = _key(engine, payload, root, job)
     if key in pool.cold:
         raise NotWarmError("")
+    if hidden := [path for path in job.paths if path.startswith(_COVERED)]:
+        pool.cold[key] = f"`{hidden[0]}` is in a folder of which each call has its own"
+        raise NotWarmError(pool.cold[key])
     with ExitStack() as after:
         private_tmp = os.path.join(job.workspace.folder, TMP)
         os.mkdir(private_tmp, 0o700)
