@@ -19,6 +19,7 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 BOLTS = Path(__file__).parents[2] / "examples" / "bolt-sizing"
 GIVEN = ("sizing", "diameter_mm=12", "load_n=15000")
 PATIENCE_S = 30.0
+GONE_S = 2.0  # for what takes tens of milliseconds where nobody else tests
 
 
 @pytest.fixture
@@ -100,7 +101,9 @@ def test_an_interrupted_run_is_cancelled(agent: Any) -> None:
 
 
 @pytest.mark.parametrize("victim", ["face", "supervisor", "agent"])
-def test_whoever_is_killed_nothing_is_left(kedge: Any, victim: str) -> None:
+def test_whoever_is_killed_nothing_is_left(
+    kedge: Any, victim: str, groups: Any, kedge_home: Path
+) -> None:
     kedge("agent", "start")
     seconds = f"5151.{os.getpid()}{int.from_bytes(os.urandom(2))}"
     process = kedge.start("run", PACKAGES / "stubborn", "vanishes", f'seconds="{seconds}"', "-v")
@@ -111,14 +114,24 @@ def test_whoever_is_killed_nothing_is_left(kedge: Any, victim: str) -> None:
     run = kedge("runs", "--json").json[0]
     status = told(kedge)
     assert status["commands"] == 1
+    below = list(groups.descendants(status["pid"]))
+    names = groups.groups_of(status["pid"])
     if victim == "face":
         process.kill()
     else:
         os.kill(run["pid"] if victim == "supervisor" else status["pid"], signal.SIGKILL)
+    if victim == "agent":
+        began = time.monotonic()
+        until(lambda: not any(map(lives, below)))
+        took = time.monotonic() - began
+        print(f"{len(below)} processes had ended within {took * 1000:.0f} ms")
+        assert took < GONE_S
     process.communicate(timeout=PATIENCE_S)
     until(lambda: not living(seconds))
     until(lambda: kedge("show", run["id"], "--json").json["status"] == "failed")
     if victim == "agent":
+        assert not groups.standing(names)
+        assert os.listdir(kedge_home / "tmp") == []
         assert kedge("agent", "status", code=3).err == "there is no agent\n"
         kedge("run", BOLTS, *GIVEN)
         kedge("agent", "start")
@@ -150,6 +163,14 @@ def test_an_agent_of_another_kedge_is_not_used(agent: Any, monkeypatch: pytest.M
     os.close(wishes)
     os.close(telling)
     assert told(agent)["commands"] == 0
+
+
+def lives(process: int) -> bool:
+    """Whether a process has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def living(argument: str) -> list[str]:
