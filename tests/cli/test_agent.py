@@ -73,6 +73,24 @@ def test_words_folder_and_variables_are_those_of_the_command(agent: Any, tmp_pat
     assert "nonsense" in refused.err
 
 
+def test_one_changed_line_is_seen_by_the_very_next_run(agent: Any, tmp_path: Path) -> None:
+    place = shutil.copytree(PACKAGES / "single-return", tmp_path / "package")
+    source = (place / "returns.py").read_text()
+    for number in (2, 3, 4):
+        (place / "returns.py").write_text(source.replace("2 * x", f"{number} * x"))
+        assert agent("run", place, "number", "x=10", "--json").json["result"] == 10 * number
+        assert agent.since_warm() < PATIENCE_S
+    assert len(told(agent)["kept"]) == 3
+
+
+def test_what_cannot_be_kept_warm_says_why_once(agent: Any) -> None:
+    for is_first in (True, False):
+        ended = agent("run", PACKAGES / "warm-unsuitable", "thread", "--json")
+        assert ended.json["result"] is True
+        assert ("starts threads" in ended.err) is is_first
+    assert told(agent)["kept"] == []
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

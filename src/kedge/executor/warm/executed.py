@@ -83,9 +83,6 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
     key = _key(engine, payload, root, job)
     if key in pool.cold:
         raise NotWarmError("")
-    if hidden := [path for path in job.paths if path.startswith(_COVERED)]:
-        pool.cold[key] = f"`{hidden[0]}` is in a folder of which each call has its own"
-        raise NotWarmError(pool.cold[key])
     with ExitStack() as after:
         private_tmp = os.path.join(job.workspace.folder, TMP)
         os.mkdir(private_tmp, 0o700)
@@ -96,6 +93,8 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
         except NotWarmError as error:
             if str(error):
                 pool.cold[key] = str(error)
+                with suppress(OSError):  # it was killed
+                    messages.send(line, ("unfit", key))
             raise
         found = readable(job, _MOST_FILES, by_others=identity.needed())
         files = [(os.path.realpath(one.source), f"{WORKSPACE}/{one.name}") for one in found.files]
@@ -126,9 +125,14 @@ def _container(
     line: socket.socket, key: str, engine: Engine, root: ImageRoot, job: "Job"
 ) -> _Container:
     """One that waits, or a new one."""
-    what, found, _ = ask(line, job, "borrow", key, engine.kind, job.package)
+    what, *words, _ = ask(line, job, "borrow", key, engine.kind, job.package)
+    if what == "cold":
+        raise NotWarmError("")
+    found = words[0]
     if what == "lent":
         return _Container(**found)
+    if hidden := [path for path in job.paths if path.startswith(_COVERED)]:
+        raise NotWarmError(f"`{hidden[0]}` is in a folder of which each call has its own")
     try:
         return _started(line, engine, root, job, found)
     except BaseException:
