@@ -1,11 +1,14 @@
 """What every test stands on: a Kedge home of its own, and the command line as its users call it."""
 
 import json
+import math
 import os
 import runpy
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,7 +64,7 @@ class Ended:
 class CommandLine:
     """`kedge` in a process of its own."""
 
-    words = (sys.executable, "-m", "kedge")
+    words: tuple[str, ...] = (sys.executable, "-m", "kedge")
 
     def __call__(self, *arguments: object, code: int | None = 0, **options: Any) -> Ended:
         """Call it and wait; `code` is the exit code that is expected, None any."""
@@ -85,6 +88,11 @@ class CommandLine:
         """What the listing says of a package's runs, the newest first; others run on the same home."""
         listed = self("runs", "--json", "-n", "500", *words).json
         return [run for run in listed if run["source"] == str(source)]
+
+    def since_warm(self) -> float:
+        """Seconds since the last run, or container, that came of what an agent keeps."""
+        kept = self("agent", "status", "--json").json["kept"]
+        return min((one["idle_s"] for one in kept), default=math.inf)
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[bytes]:
         """Call it and go on; it has a process group of its own, as a shell would give it."""
@@ -140,3 +148,32 @@ def groups() -> SimpleNamespace:
 def kedge_alone() -> CommandLine:
     """The command line on the test's own home, where nothing was made and no other test runs."""
     return CommandLine()
+
+
+@pytest.fixture(scope="session")
+def agent_of() -> Callable[..., AbstractContextManager[None]]:
+    """Gives a Kedge home an agent for a block, so that what commands run there is warm."""
+
+    @contextmanager
+    def has_agent(home: Path, words: tuple[str, ...] = CommandLine.words) -> Iterator[None]:
+        command = CommandLine()
+        command.words = words
+        env = os.environ | {"KEDGE_HOME": str(home)}
+        command("agent", "start", env=env)
+        try:
+            yield
+        finally:
+            command("agent", "stop", env=env)
+
+    return has_agent
+
+
+@pytest.fixture(scope="module")
+def warm_home(
+    tmp_path_factory: pytest.TempPathFactory,
+    agent_of: Callable[..., AbstractContextManager[None]],
+) -> Iterator[Path]:
+    """A KEDGE_HOME with an agent, for the tests of a module."""
+    home = tmp_path_factory.mktemp("warm") / "home"
+    with agent_of(home):
+        yield home

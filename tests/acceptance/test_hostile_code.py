@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from kedge.executor import cgroups
 
 HOSTILE = Path(__file__).parents[1] / "packages" / "hostile"
-EXECUTORS = ("sandbox", "process")
+EXECUTORS = ("sandbox", "process", "warm")  # warm: the sandbox, in forks of what an agent keeps
 
 # An empty folder in the place of the control groups: a machine, or a container, that gives none.
 WITHOUT_GROUPS = (
@@ -23,19 +24,23 @@ FOR_LONG = "seconds=50"  # what holds its memory so long is looked at, however b
 
 
 @pytest.fixture(params=EXECUTORS)
-def executor(request: pytest.FixtureRequest) -> str:
+def executor(request: pytest.FixtureRequest, kedge: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "warm":
+        monkeypatch.setenv("KEDGE_HOME", str(request.getfixturevalue("warm_home")))
     return request.param
 
 
 @pytest.fixture
 def deed(kedge: Any, executor: str) -> Any:
-    """Runs a function of the package and looks at the record afterwards: (exit code, answer, record)."""
+    """Runs a function of the package and looks at the record afterwards: (answer, record)."""
+    is_warm = executor == "warm"
 
     def runs(function: str, *words: str, code: int | None) -> tuple[Any, Any]:
-        ended = kedge(
-            *("run", HOSTILE, function, *words, "--executor", executor, "--json", "-q"), code=code
-        )
-        answer = ended.json
+        began = time.monotonic()
+        named = ("--executor", "sandbox" if is_warm else executor, "--json", "-q")
+        answer = kedge("run", HOSTILE, function, *words, *named, code=code).json
+        if is_warm:
+            assert kedge.since_warm() < time.monotonic() - began
         run = answer["_run"]["id"] if "_run" in answer else answer["error"]["run"]
         record = kedge("show", run, "--json").json
         assert record["ended"]
@@ -50,11 +55,19 @@ def deed(kedge: Any, executor: str) -> Any:
 
 
 @pytest.fixture
-def no_groups(kedge: Any) -> None:
+def no_groups(
+    kedge: Any, executor: str, kedge_home: Path, agent_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Kedge finds no control groups, and has to look at the memory by itself."""
     if os.geteuid() != 0:
         pytest.skip("only root can hide the control groups of this machine")
     kedge.words = (*WITHOUT_GROUPS, *kedge.words)
+    if executor != "warm":
+        yield
+        return
+    monkeypatch.setenv("KEDGE_HOME", str(kedge_home))  # whose agent finds none either
+    with agent_of(kedge_home, kedge.words):
+        yield
 
 
 def carriers(run: str) -> list[int]:
@@ -140,7 +153,7 @@ def test_without_control_groups_kedge_kills_what_is_above_its_memory(
 
 
 @pytest.mark.usefixtures("no_groups")
-@pytest.mark.parametrize("executor", ["sandbox"], indirect=True)
+@pytest.mark.parametrize("executor", ["sandbox", "warm"], indirect=True)
 def test_without_control_groups_files_in_its_own_shared_memory_count_too(deed: Any) -> None:
     is_killed_by_kedge(*deed("hide_memory", "mb=90", FOR_LONG, code=1))
 

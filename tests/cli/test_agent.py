@@ -22,6 +22,7 @@ PACKAGES = Path(__file__).parents[1] / "packages"
 BOLTS = Path(__file__).parents[2] / "examples" / "bolt-sizing"
 GIVEN = ("sizing", "diameter_mm=12", "load_n=15000")
 PATIENCE_S = 30.0
+GONE_S = 2.0  # for what takes tens of milliseconds where nobody else tests
 
 
 @pytest.fixture
@@ -75,6 +76,24 @@ def test_words_folder_and_variables_are_those_of_the_command(agent: Any, tmp_pat
     assert "nonsense" in refused.err
 
 
+def test_one_changed_line_is_seen_by_the_very_next_run(agent: Any, tmp_path: Path) -> None:
+    place = shutil.copytree(PACKAGES / "single-return", tmp_path / "package")
+    source = (place / "returns.py").read_text()
+    for number in (2, 3, 4):
+        (place / "returns.py").write_text(source.replace("2 * x", f"{number} * x"))
+        assert agent("run", place, "number", "x=10", "--json").json["result"] == 10 * number
+        assert agent.since_warm() < PATIENCE_S
+    assert len(told(agent)["kept"]) == 3
+
+
+def test_what_cannot_be_kept_warm_says_why_once(agent: Any) -> None:
+    for is_first in (True, False):
+        ended = agent("run", PACKAGES / "warm-unsuitable", "thread", "--json")
+        assert ended.json["result"] is True
+        assert ("starts threads" in ended.err) is is_first
+    assert told(agent)["kept"] == []
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -103,7 +122,9 @@ def test_an_interrupted_run_is_cancelled(agent: Any) -> None:
 
 
 @pytest.mark.parametrize("victim", ["face", "supervisor", "agent"])
-def test_whoever_is_killed_nothing_is_left(kedge: Any, victim: str) -> None:
+def test_whoever_is_killed_nothing_is_left(
+    kedge: Any, victim: str, groups: Any, kedge_home: Path
+) -> None:
     kedge("agent", "start")
     seconds = f"5151.{os.getpid()}{int.from_bytes(os.urandom(2))}"
     process = kedge.start("run", PACKAGES / "stubborn", "vanishes", f'seconds="{seconds}"', "-v")
@@ -114,14 +135,24 @@ def test_whoever_is_killed_nothing_is_left(kedge: Any, victim: str) -> None:
     run = kedge("runs", "--json").json[0]
     status = told(kedge)
     assert status["commands"] == 1
+    below = list(groups.descendants(status["pid"]))
+    names = groups.groups_of(status["pid"])
     if victim == "face":
         process.kill()
     else:
         os.kill(run["pid"] if victim == "supervisor" else status["pid"], signal.SIGKILL)
+    if victim == "agent":
+        began = time.monotonic()
+        until(lambda: not any(map(lives, below)))
+        took = time.monotonic() - began
+        print(f"{len(below)} processes had ended within {took * 1000:.0f} ms")
+        assert took < GONE_S
     process.communicate(timeout=PATIENCE_S)
     until(lambda: not living(seconds))
     until(lambda: kedge("show", run["id"], "--json").json["status"] == "failed")
     if victim == "agent":
+        assert not groups.standing(names)
+        assert os.listdir(kedge_home / "tmp") == []
         assert kedge("agent", "status", code=3).err == "there is no agent\n"
         kedge("run", BOLTS, *GIVEN)
         kedge("agent", "start")
@@ -324,6 +355,14 @@ def test_what_is_sent_by_another_version_does_not_end_it(agent: Any) -> None:
             with contextlib.suppress(OSError):
                 line.recv(64)
     assert told(agent)["commands"] == 0
+
+
+def lives(process: int) -> bool:
+    """Whether a process has not ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def living(argument: str) -> list[str]:

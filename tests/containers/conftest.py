@@ -4,6 +4,7 @@ import fcntl
 import os
 import runpy
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +71,7 @@ def containers(engine: Engine, kedge_home: Path) -> Callable[[], list[str]]:
 
 @pytest.fixture(scope="module")
 def home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
-    """Makes a Kedge home that all workers share, by its name; the last one to leave removes its images."""
+    """Makes a Kedge home that all workers share, by its name; the last one to leave removes its agent and images."""
     base, worker = tmp_path_factory.getbasetemp(), os.environ.get("PYTEST_XDIST_WORKER", "")
     marks: list[tuple[Path, Path]] = []
 
@@ -88,6 +89,9 @@ def home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         mark.unlink()
         if any(mark.parent.iterdir()):
             continue
+        words = [sys.executable, "-m", "kedge", "agent", "stop"]  # its containers go with it
+        env = os.environ | {"KEDGE_HOME": str(place)}
+        subprocess.run(words, env=env, capture_output=True, check=True)
         for kind in KINDS:
             if (engine := look(kind).engine) is not None:
                 own = ("--quiet", "--filter", f"label=kedge.home={place}")

@@ -33,10 +33,21 @@ def home(home_of_all: Any) -> Path:
     return place
 
 
+@pytest.fixture(params=[False, True], ids=["cold", "warm"])
+def is_warm(request: pytest.FixtureRequest) -> bool:
+    """Whether runs are in containers that an agent keeps."""
+    if request.param and os.geteuid() != 0:
+        pytest.skip("only root can clean a container")
+    return request.param
+
+
 @pytest.fixture
-def kedge(kedge_alone: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def kedge(kedge_alone: Any, home: Path, is_warm: bool, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command line on that home."""
     monkeypatch.setenv("KEDGE_HOME", str(home))
+    if is_warm:
+        kedge_alone("agent", "start", code=None)  # where there is none yet
+    monkeypatch.setenv("KEDGE_WARM", str(is_warm))
     return kedge_alone
 
 
@@ -316,5 +327,8 @@ def test_a_process_that_escaped_ends_with_a_cancel(
     assert asleep(seconds) == []
 
 
-def test_after_all_that_kedge_still_works(deed: Any) -> None:
+def test_after_all_that_kedge_still_works(kedge: Any, is_warm: bool, deed: Any) -> None:
+    began = time.monotonic()
     assert deed("fine", code=0)[0]["result"] == 1
+    if is_warm:
+        assert kedge.since_warm() < time.monotonic() - began

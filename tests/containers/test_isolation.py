@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from kedge.engine.look import Engine
 TESTS = Path(__file__).parents[1]
 PACKAGE = TESTS / "packages" / "hostile-image"
 SANDBOX = runpy.run_path(str(TESTS / "executor" / "test_isolation.py"))
+OTHERS = {False: 1, True: 3}  # processes: the first one, and warm those that wait for calls
+PATIENCE_S = 30.0  # for an engine to remove what was killed
 PASSWORD = "not-for-functions"
 WRITABLE = ["/dev/mqueue", "/dev/shm", "/tmp"]
 OWN = ["/workspace/out", "/workspace/out/artifacts", "/workspace/out/files", "/workspace/scratch"]
@@ -30,8 +33,8 @@ RUN cp /usr/bin/python3 /opt/root-python && chmod 4755 /opt/root-python
 RUN cp /usr/bin/python3 /opt/capable-python && python3 -c "import os, struct; os.setxattr( \\
     '/opt/capable-python', 'security.capability', struct.pack('<IIIII', 0x2000001, 0xffffffff, 0, 0x1ff, 0))"
 RUN mkdir /opt/volume && chmod 777 /opt/volume
-VOLUME /opt/volume
 """
+VOLUME = "VOLUME /opt/volume\n"  # with which there are no warm containers
 RUNTIME = "runtime: {kind: dockerfile, dockerfile: Dockerfile"
 
 FILL = """
@@ -100,25 +103,53 @@ def package(tmp_path: Path, engine: Engine, kedge_home: Path) -> Iterator[Path]:
     manifest = (PACKAGE / "kedge.yml").read_text()
     lines = [line for line in manifest.splitlines() if not line.startswith("runtime:")]
     (folder / "kedge.yml").write_text("\n".join([f"{RUNTIME}}}", *lines]))
-    (folder / "Dockerfile").write_text(DOCKERFILE)
+    (folder / "Dockerfile").write_text(DOCKERFILE + VOLUME)
     yield folder
     own = ("--quiet", "--filter", f"label=kedge.home={kedge_home}")
     found = subprocess.run([engine.path, "images", *own], capture_output=True, text=True)
     subprocess.run([engine.path, "rmi", "--force", *found.stdout.split()], capture_output=True)
 
 
+@pytest.fixture(params=[False, True], ids=["cold", "warm"])
+def is_warm(request: pytest.FixtureRequest) -> bool:
+    """Whether runs are in containers that were used before."""
+    if request.param and os.geteuid() != 0:
+        pytest.skip("only root can clean a container")
+    return request.param
+
+
 @pytest.fixture
-def told(kedge_alone: Any, containers: Any, engine: Engine, tmp_path: Path) -> Any:
-    """Runs a program on the engine: its answer. Afterwards no container of it is there."""
+def anyhow(
+    is_warm: bool, kedge_alone: Any, containers: Any, kedge_home: Path, agent_of: Any
+) -> Iterator[Any]:
+    """A command line with an agent, or without. Afterwards no container of it is there."""
+    if is_warm:
+        with agent_of(kedge_home):
+            yield kedge_alone
+            assert containers() != []
+        until = time.monotonic() + PATIENCE_S
+        while containers() and time.monotonic() < until:
+            time.sleep(0.05)
+    else:
+        yield kedge_alone
+    assert containers() == []
+
+
+@pytest.fixture
+def told(anyhow: Any, is_warm: bool, engine: Engine, tmp_path: Path) -> Any:
+    """Runs a program on the engine: its answer. Warm, it is the second one in its container."""
 
     def runs(code: str, *words: str, function: str = "look", package: Path = PACKAGE) -> Any:
         place = tmp_path / "code.py"
         place.write_text(code)
         named = (f"code={place}", *words, "--executor", engine.kind, "--json")
-        return kedge_alone("run", package, function, *named).json["said"]
+        said = [
+            anyhow("run", package, function, *named).json["said"]
+            for _ in range(2 if is_warm else 1)
+        ]
+        return said[-1]
 
-    yield runs
-    assert containers() == []
+    return runs
 
 
 def volumes(engine: Engine) -> set[str]:
@@ -128,8 +159,10 @@ def volumes(engine: Engine) -> set[str]:
 
 
 def test_it_sees_and_can_do_nothing_of_the_machines(
-    told: Any, package: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    package: Path, told: Any, is_warm: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    if is_warm:
+        (package / "Dockerfile").write_text(DOCKERFILE)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HOST_SECRET"):
         monkeypatch.setenv(name, f"http://somebody:{PASSWORD}@127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "*")
@@ -152,12 +185,12 @@ def test_it_sees_and_can_do_nothing_of_the_machines(
     assert said["hostname"] != socket.gethostname()
     # Nothing of the machine's is there to be asked, killed or written to.
     assert said["reach"] == {"tcp": False, "unix": False, "interfaces": ["lo"]}
-    assert len(said["processes"]) == 2 and said["killed"] == []
+    assert len(said["processes"]) == OTHERS[is_warm] + 1 and said["killed"] == []
     assert said["sockets"] == said["disks"] == said["shadow"] == []
     # The first process is the run's own account's too.
     assert set(said["kernel"]) <= {"/proc/1/mem", "/proc/1/oom_score_adj"}
     assert said["descriptors"] == ["0", "1", "2", "3"] and said["stdin"] == ""  # 3 lists the folder
-    assert said["writable"] == sorted([*WRITABLE, *OWN, "/opt/volume"])
+    assert said["writable"] == sorted([*WRITABLE, *OWN, *([] if is_warm else ["/opt/volume"])])
     assert said["core"] == [0, 0] and said["files"][0] >= 1024
     assert said["shared memory"] == 128 << 20 and said["tmp on disk"]
     # No privilege, and no way to any, by what is in the image either.
@@ -186,7 +219,7 @@ def test_what_only_its_owner_may_read_is_read_where_it_is_given(
     """A path that is shown has its own permissions; an input is the run's to read."""
     if os.geteuid() != 0:
         pytest.skip("an ordinary user's run is still that user")
-    folder = Path(tempfile.mkdtemp(prefix="kedge-test-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="kedge-test-", dir="/var/tmp"))
     try:
         folder.chmod(0o755)
         (folder / "open").write_text("all may read this")
@@ -246,14 +279,14 @@ def test_the_images_own_root_has_no_privilege_either(
 
 
 def test_two_runs_at_once_are_two_accounts_that_do_not_see_each_other(
-    kedge_alone: Any, engine: Engine, tmp_path: Path
+    anyhow: Any, is_warm: bool, engine: Engine, tmp_path: Path
 ) -> None:
     code = tmp_path / "code.py"
     code.write_text(NEIGHBOURS)
     words = ("run", PACKAGE, "look", f"code={code}", "--executor", engine.kind, "--json")
-    both = [kedge_alone.start(*words) for _ in range(2)]
+    both = [anyhow.start(*words) for _ in range(2)]
     said = [json.loads(process.communicate(timeout=120)[0])["said"] for process in both]
     if os.geteuid() == 0:
         assert said[0]["uid"] != said[1]["uid"]
     for one in said:
-        assert one["files"] == ["mine"] and one["processes"] == 2
+        assert one["files"] == ["mine"] and one["processes"] == OTHERS[is_warm] + 1

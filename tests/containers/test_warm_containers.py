@@ -183,6 +183,18 @@ def test_an_image_with_volumes_gets_a_container_for_each_call(
         subprocess.run([engine.path, "rmi", "--force", *found.stdout.split()], capture_output=True)
 
 
+def test_what_is_shown_below_tmp_is_there_in_a_container_for_each_call(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = tmp_path / "shown"
+    shown.write_text("shown")
+    monkeypatch.setenv("KEDGE_SANDBOX_PATHS", str(shown))
+    for _ in range(2):
+        call(f"assert open({str(shown)!r}).read() == 'shown'\n" + LOOK).outputs  # noqa: B018
+    (said,) = [one for one in call.notices if "container of its own" in one]
+    assert str(shown) in said
+
+
 HOLDER = """
 import sys, time
 sys.path.insert(0, {tests!r})

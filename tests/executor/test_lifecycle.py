@@ -59,7 +59,7 @@ def test_what_was_used_is_measured(person, kind) -> None:
 
 
 def test_a_program_that_is_not_there_is_said_so(person, cold) -> None:
-    answer = person.run("no-such-program", cold=cold)
+    answer = person.run("no-such-program", kind=cold)
     assert answer["error"][0] == "StartFailed"
     assert "'no-such-program' was not found" in answer["error"][1]
     assert answer["left_beside"] == ["in", "out", "scratch"]
@@ -84,7 +84,7 @@ def test_a_program_that_cannot_start_is_explained(somebody, cold, content, mode,
     tools.mkdir()
     (tools / "program").write_bytes(content)
     (tools / "program").chmod(mode)
-    error = somebody.run(str(tools / "program"), visible=[str(tools)], cold=cold)["error"]
+    error = somebody.run(str(tools / "program"), visible=[str(tools)], kind=cold)["error"]
     assert error[0] == "StartFailed"
     assert reason in error[1]
     assert error[2]
@@ -94,7 +94,7 @@ def test_a_program_that_cannot_start_is_explained(somebody, cold, content, mode,
     "argv", [["a\0b"], ["echo", "\udcff\ud800"], [""], ["/usr"], ["echo", "x" * 200_000]]
 )
 def test_arguments_that_no_program_can_get_are_refused(somebody, cold, argv) -> None:
-    assert somebody.run(*argv, cold=cold)["error"][0] == "StartFailed"
+    assert somebody.run(*argv, kind=cold)["error"][0] == "StartFailed"
 
 
 def test_an_option_cannot_be_smuggled_in_through_a_variable(somebody, kind) -> None:

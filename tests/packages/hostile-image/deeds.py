@@ -1,5 +1,6 @@
 """What a program in an image does to those who run it; the input `deed` says which."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -178,10 +179,11 @@ def _escape():
 def kills_the_first():
     """What can only be done from outside its namespace."""
     for number in (signal.SIGKILL, signal.SIGSTOP):
-        os.kill(1, number)
+        with contextlib.suppress(PermissionError):  # where that is another account's
+            os.kill(1, number)
     time.sleep(0.2)
-    os.kill(1, 0)
-    good()
+    if os.path.exists("/proc/1"):
+        good()
 
 
 def kills_all():

@@ -82,6 +82,20 @@ def closes_descriptors(_: object) -> None:
     os.closerange(0, 1000)
 
 
+def changes_descriptors(state: object) -> None:
+    import fcntl
+
+    os.lseek(state.LIBRARY, 100, os.SEEK_SET)
+    for number in range(3):
+        fcntl.fcntl(number, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND | os.O_ASYNC)
+        fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
+        os.set_inheritable(number, False)
+
+
+def uses_most_of_its_memory(_: object) -> None:
+    bytearray(150 << 20)
+
+
 def fills_memory(_: object) -> None:
     kept = []
     while True:

@@ -1,6 +1,7 @@
 """Everything that one call could leave for the next, as the next sees it."""
 
 import decimal
+import fcntl
 import gc
 import json
 import locale
@@ -16,6 +17,9 @@ import deeds
 
 STAMP = os.urandom(8).hex()  # drawn once by each process that imports this
 OWN = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+with open("/proc/self/maps") as maps:
+    # A library that is kept open, as some keep themselves.
+    LIBRARY = os.open(next(line.split()[-1] for line in maps if "r-xp" in line and "/libc." in line), os.O_RDONLY)
 
 PLACES = ("in", "out", "scratch", "/tmp", "/dev", "/dev/shm", "/dev/pts")
 SEEN = (
@@ -46,6 +50,8 @@ def state() -> dict:
         "environment": environ,
         "folder": os.getcwd(),
         "descriptors": descriptors(),
+        "flags": [[fcntl.fcntl(number, asked) for asked in (fcntl.F_GETFL, fcntl.F_GETFD, fcntl.F_GETOWN)] for number in range(3)],
+        "place in a file": os.lseek(LIBRARY, 0, os.SEEK_CUR),
         "limits": {name: list(resource.getrlimit(getattr(resource, name))) for name in LIMITS},
         "group and session": [os.getpgid(0) == os.getpid(), os.getsid(0) == os.getpid()],
         "others": [name for name in os.listdir("/proc") if name not in ("1", str(os.getpid())) and name.isdigit()],
@@ -60,6 +66,8 @@ def state() -> dict:
         "inodes": disk.f_files > 0,
         "system V": [lines(f"/proc/sysvipc/{kind}") for kind in ("shm", "sem", "msg")],
         "network": {name: lines(f"/proc/net/{name}") for name in NETWORK},
+        "group": lines("/proc/self/cgroup"),
+        "mounts": sorted(mount(line.split()) for line in lines("/proc/self/mountinfo")),
         "host": os.uname().nodename,
         "mapping": OWN[:8].hex(),
         "collector": [gc.isenabled(), list(gc.get_threshold())],
@@ -74,6 +82,12 @@ def state() -> dict:
 
 
 LIMITS = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+
+
+def mount(fields: list) -> list:
+    """Where, how, and of which kind: the rest is numbers, and folders of the call's own."""
+    kind = fields.index("-") + 1
+    return [*fields[4:6], *fields[6 : kind - 1], fields[kind], fields[-1]]
 
 
 def lines(path: str) -> list:

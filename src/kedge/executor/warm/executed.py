@@ -25,7 +25,7 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.plan import WORKSPACE
 from kedge.executor.warm import messages
 from kedge.executor.warm.forked import Shared
-from kedge.executor.warm.places import PLACES
+from kedge.executor.warm.places import COVERED, PLACES
 from kedge.executor.warm.pool import NotWarmError, Pool, ask
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import ImageRoot, Process
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _MOST_FILES: Final = 50  # mounted; more are copied
 _LOOK_S: Final = 0.002  # between two looks at what was killed
+_COVERED: Final = tuple(f"{place}/" for place in COVERED)
 _NUMBER: Final = "{{.Id}} {{.State.Pid}}"
 
 # What waits in a container. An image without a shell and `sleep` has no warm containers.
@@ -92,6 +93,8 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
         except NotWarmError as error:
             if str(error):
                 pool.cold[key] = str(error)
+                with suppress(OSError):  # it was killed
+                    messages.send(line, ("unfit", key))
             raise
         found = readable(job, _MOST_FILES, by_others=identity.needed())
         files = [(os.path.realpath(one.source), f"{WORKSPACE}/{one.name}") for one in found.files]
@@ -122,9 +125,14 @@ def _container(
     line: socket.socket, key: str, engine: Engine, root: ImageRoot, job: "Job"
 ) -> _Container:
     """One that waits, or a new one."""
-    what, found, _ = ask(line, job, "borrow", key, engine.kind, job.package)
+    what, *words, _ = ask(line, job, "borrow", key, engine.kind, job.package)
+    if what == "cold":
+        raise NotWarmError("")
+    found = words[0]
     if what == "lent":
         return _Container(**found)
+    if hidden := [path for path in job.paths if path.startswith(_COVERED)]:
+        raise NotWarmError(f"`{hidden[0]}` is in a folder of which each call has its own")
     try:
         return _started(line, engine, root, job, found)
     except BaseException:

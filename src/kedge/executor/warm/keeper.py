@@ -18,6 +18,9 @@ and of containers:
     started a new one goes on
     show    a call's folders and files in it
     back    the call has ended
+    unfit   a key whose containers cannot serve several calls
+
+Of a key that cannot be kept warm it says why to those who wait, and to those who come later only that it is so.
 
 Every step waits in one loop: while one box imports, others serve calls.
 """
@@ -67,6 +70,7 @@ class Keeper:
         self.boxes: dict[str, Box] = {}
         self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
         self.containers: list[KeptContainer] = []
+        self.cold: set[str] = set()  # keys that cannot be kept warm, of which it was said why
         self.crashes: dict[str, int] = {}  # key → boxes in a row that ended before a call had
         self.numbers = 0
         self.over = False
@@ -138,6 +142,8 @@ class Keeper:
             self._started(line, words[0], words[1], descriptors[0])
         elif what == "show":
             self._show(line, *words)
+        elif what == "unfit":
+            self.cold.add(words[0])
         elif what == "back":
             self._take_back(line, clean=words[0])
         elif what == "status":
@@ -174,7 +180,9 @@ class Keeper:
 
     def _open(self, line: socket.socket, key: str, wanted: dict[str, Any]) -> None:
         box = self.boxes.get(key)
-        if box is None:
+        if key in self.cold:
+            self._answer(line, "cold", "")
+        elif box is None:
             box = self.boxes[key] = Box(key, wanted)
             box.openers.append(line)
             try:
@@ -308,6 +316,8 @@ class Keeper:
             else:
                 self._drop(one)
         self._close_empty(box)
+        if reason and waiting:
+            self.cold.add(box.key)
         for line in waiting:
             self._answer(line, *(("again",) if reason is None else ("cold", reason)))
 
@@ -671,6 +681,9 @@ class Keeper:
 
     def _borrow(self, line: socket.socket, key: str, kind: str, name: str) -> None:
         """A container for a call: one that waits, or what a new one needs."""
+        if key in self.cold:
+            self._answer(line, "cold")
+            return
         for one in self.containers:
             if one.key == key and one.client is None and one.first >= 0:
                 one.client = line

@@ -32,6 +32,7 @@ NEW_MOUNTS = 0x00020000  # CLONE_NEWNS
 
 PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 15, 22, 24
 SECCOMP_MODE_FILTER = 2
+F_GETFL = 3
 CAPABILITY_VERSION_3 = 0x20080522
 SAID_LIMIT = 1 << 20  # bytes that importing the module wrote, and every call's log begins with
 DESCRIPTORS_LIMIT = 16  # in one message: namespaces, the call's line, its streams
@@ -267,6 +268,8 @@ class Call:
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
         close_others({*self.kept, line})
+        for descriptor in self.kept - {1, 2}:
+            open_again(descriptor)
         self.prepare()
         os.write(line, b"ready")  # and is looked at
         order = self.order(line)
@@ -414,6 +417,18 @@ def close_others(kept: set[int]) -> None:
             checked(LIBC.syscall(436, first, one - 1, 0))  # close_range
         first = one + 1
     checked(LIBC.syscall(436, first, ctypes.c_uint(0xFFFFFFFF), 0))
+
+
+def open_again(descriptor: int) -> None:
+    """Opens what is open once more, in its place.
+
+    What is inherited has its flags, its position and its locks in common with that of every other call.
+    """
+    flags = checked(LIBC.fcntl(descriptor, F_GETFL))
+    own = os.open("/proc/self/fd/{}".format(descriptor), flags | os.O_CLOEXEC)
+    os.lseek(own, os.lseek(descriptor, 0, os.SEEK_CUR), os.SEEK_SET)
+    os.dup2(own, descriptor, os.get_inheritable(descriptor))
+    os.close(own)
 
 
 def descriptors_open() -> list[int]:
