@@ -407,19 +407,22 @@ def total(matrix, files):
 """
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 12), reason="the package's numpy is for 3.12")
 def test_arrays_are_lists_for_ports_of_lists_and_files_for_ports_of_files(
     load: Load, program: Callable[..., Any], tmp_path: Path
 ) -> None:
     copy = shutil.copytree(PACKAGES / "numpy-one", tmp_path / "numpy-one")
     with (copy / "solver.py").open("a") as file:
         file.write(TOTAL)
-    with (copy / "kedge.yml").open("a") as file:
-        file.write(
-            '  total:\n    handler: "solver:total"\n'
-            '    inputs: {matrix: "Array[float64, 2]", files: "list[File[npy]]"}\n'
-        )
-    site = Path(load(copy).where()) / "lib" / "python3.12" / "site-packages"
+    version = (
+        f"{sys.version_info[0]}.{sys.version_info[1]}"  # whose numpy this interpreter can import
+    )
+    (copy / "kedge.yml").write_text(
+        (copy / "kedge.yml").read_text().replace("3.12", version)
+        + '  total:\n    handler: "solver:total"\n'
+        '    inputs: {matrix: "Array[float64, 2]", files: "list[File[npy]]"}\n'
+    )
+    (copy / "kedge.lock").unlink()
+    site = Path(load(copy).where()) / "lib" / f"python{version}" / "site-packages"
     paths = os.pathsep.join([str(site), *filter(None, sys.path)])
     text = ARRAYS.format(path=str(copy))
     code, out, err = program(text, env=os.environ | {"PYTHONPATH": paths}).ended()
