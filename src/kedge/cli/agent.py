@@ -225,13 +225,15 @@ def _standing() -> Iterator[Any]:
 
 def _code() -> list[tuple[str, int, int]]:
     """The files of this Kedge, and when each was changed: an agent has loaded most of them."""
-    found = []
-    for folder_, _, names in os.walk(_PACKAGE):
-        for name in names:
-            if name.endswith(".py"):
-                path = os.path.join(folder_, name)
-                status = os.stat(path)
-                found.append((path, status.st_mtime_ns, status.st_size))
+    found, folders = [], [_PACKAGE]
+    for place in folders:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.endswith(".py"):
+                    status = entry.stat()
+                    found.append((entry.path, status.st_mtime_ns, status.st_size))
+                elif entry.name != "__pycache__" and entry.is_dir():
+                    folders.append(entry.path)
     return sorted(found)
 
 
