@@ -210,6 +210,7 @@ def test_what_is_not_utf8_is_kept_as_it_is(kedge: Any, deed: Any) -> None:
     assert b"1 progress lines were no events" in log
 
 
+@pytest.mark.parametrize("executor", EXECUTORS[:2], indirect=True)  # which are looked at afterwards
 def test_a_folder_of_a_hundred_thousand_files_is_an_output(deed: Any) -> None:
     _, record = deed("many_files", "count=100000", code=0)
     folder = Path(record["output_files"]["parts"]["path"])

@@ -21,8 +21,9 @@ IN_AN_IMAGE = PACKAGES / "hostile-image"
 SANDBOXED = runpy.run_path(str(TESTS / "acceptance" / "test_hostile_code.py"))
 FOR_LONG = SANDBOXED["FOR_LONG"]
 SECONDS = "4242"  # that a process sleeps which a deed leaves behind
-# What a run has left in files is looked at in the same way, whichever engine it ran on.
+# What a run has left in files is looked at in the same way, whichever engine it ran on, and cold or warm.
 ONE_ENGINE = pytest.mark.parametrize("engine", ["docker"], indirect=True)
+COLD = pytest.mark.parametrize("is_warm", [False], indirect=True, ids=["cold"])
 GONE_S = 30.0  # for a machine that is busy with other tests
 
 
@@ -164,6 +165,7 @@ def test_files_everywhere_else_are_disk(deed: Any, where: str) -> None:
 
 
 @ONE_ENGINE
+@COLD
 def test_files_without_content_use_the_disk_too(deed: Any) -> None:
     assert deed("files_without_end", code=1)[0]["error"]["kind"] == "out_of_disk"
 
@@ -199,6 +201,7 @@ def test_what_is_not_utf8_is_kept_as_it_is(deed: Any) -> None:
 
 
 @ONE_ENGINE
+@COLD
 def test_a_folder_of_very_many_files_is_an_output(deed: Any) -> None:
     _, record = deed("many_files", "count=20000", code=0)
     assert len(os.listdir(record["output_files"]["parts"]["path"])) == 20_000
@@ -216,6 +219,7 @@ def test_a_deaf_or_stopped_run_ends_at_its_timeout(deed: Any, function: str) -> 
 
 
 @ONE_ENGINE
+@COLD
 @pytest.mark.parametrize(
     ("name", "words"),
     [
