@@ -112,7 +112,7 @@ class Bounds:
 
     def _used_memory(self, now: float) -> float | None:
         if self.group is not None and "memory" in self.held_by_kernel:
-            return self.group.usage().memory_mb
+            return self.group.memory_mb()
         return self._memory.look(now)
 
     def _processes(self) -> list[int]:

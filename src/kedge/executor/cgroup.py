@@ -6,22 +6,16 @@ from kedge.data import Data
 
 
 class Usage(Data):
-    """What a group's processes use now and used so far. None is what the kernel does not say.
+    """What a group's processes used so far. None is what the kernel does not say.
 
     Args:
-        memory_mb: MiB that belong to the processes: anonymous and shared memory, tmpfs files, and not
-            the page cache of other files.
         cpu_s: CPU seconds of all processes that were ever in the group.
         oom_kills: processes that the kernel killed at this group's own limit so far.
-        at_limit: whether the memory limit was ever reached. No proof of anything: reading a large file
-            reaches it too.
         forks_refused: processes and threads that the kernel refused to start at the limit on their number.
     """
 
-    memory_mb: float | None
-    cpu_s: float | None
-    oom_kills: int | None
-    at_limit: bool
+    cpu_s: float | None = None
+    oom_kills: int | None = None
     forks_refused: int | None = None
 
 
@@ -52,7 +46,13 @@ class Group(Protocol):
         """The processes that are in it now, as far as they can be seen from here."""
 
     def usage(self) -> Usage:
-        """What they use; a few dozen microseconds a file."""
+        """What they used; a few dozen microseconds a file."""
+
+    def memory_mb(self) -> float | None:
+        """MiB that belong to them now, None when the kernel does not say.
+
+        That is anonymous and shared memory and tmpfs files, and not the page cache of other files.
+        """
 
     def kill(self) -> None:
         """Kill all that is in it, until it is empty or the patience is over; no process can start after.

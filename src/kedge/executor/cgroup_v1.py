@@ -110,26 +110,28 @@ class GroupV1:
         return folders.processes(self._folders)
 
     def usage(self) -> Usage:
-        """What the processes use."""
-        memory_mb, oom_kills, at_limit = None, None, False
+        """What the processes used."""
+        oom_kills, cpu_s, forks_refused = None, None, None
         if (memory := self._made.get("memory")) is not None:
-            memory_mb = _memory_mb(folders.numbers(f"{memory}/memory.stat"))
+            oom_kills = folders.numbers(f"{memory}/memory.oom_control").get("oom_kill")
             # Where the limit with swap is the same one, that is what is reached first.
-            at_limit = any(
+            if oom_kills and not any(
                 folders.number(f"{memory}/{name}")
                 for name in ("memory.failcnt", "memory.memsw.failcnt")
-            )
-            oom_kills = folders.numbers(f"{memory}/memory.oom_control").get("oom_kill")
-            if oom_kills is not None and not at_limit:
+            ):
                 oom_kills = 0  # the machine's memory was full, or that of a group above
-        cpu_s = None
         if (counting := self._made.get(_COUNTING)) is not None:
             nanoseconds = folders.number(f"{counting}/cpuacct.usage")
             cpu_s = None if nanoseconds is None else nanoseconds / 1e9
-        forks_refused = None
         if (pids := self._made.get("pids")) is not None:
             forks_refused = folders.numbers(f"{pids}/pids.events").get("max")
-        return Usage(memory_mb, cpu_s, oom_kills, at_limit, forks_refused)
+        return Usage(cpu_s, oom_kills, forks_refused)
+
+    def memory_mb(self) -> float | None:
+        """MiB that belong to the processes now."""
+        memory = self._made.get("memory")
+        stat = folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
+        return (stat["rss"] + stat.get("shmem", 0)) / (1 << 20) if "rss" in stat else None
 
     def kill(self) -> None:
         """Kill all that is in it."""
@@ -162,9 +164,3 @@ def _limit_cpu(folder: str | None, cpu: float) -> bool:
         and folders.wrote(f"{folder}/cpu.cfs_period_us", str(CPU_PERIOD_US))
         and folders.wrote(f"{folder}/cpu.cfs_quota_us", str(quota))
     )
-
-
-def _memory_mb(stat: dict[str, int]) -> float | None:
-    if "rss" not in stat:
-        return None
-    return (stat["rss"] + stat.get("shmem", 0)) / (1 << 20)

@@ -61,19 +61,21 @@ class GroupV2:
         return folders.processes((self._folder,))
 
     def usage(self) -> Usage:
-        """What the processes use."""
-        stat = folders.numbers(f"{self._folder}/memory.stat")
+        """What the processes used."""
         # Kills are counted in the leaf, where the victims are, and by memory.events also here;
         # memory.events.local would not have them.
         events = folders.numbers(f"{self._folder}/memory.events")
         microseconds = folders.numbers(f"{self._folder}/cpu.stat").get("usage_usec")
         return Usage(
-            memory_mb=(stat["anon"] + stat.get("shmem", 0)) / (1 << 20) if "anon" in stat else None,
             cpu_s=None if microseconds is None else microseconds / 1e6,
             oom_kills=_kills(events),
-            at_limit=events.get("max", 0) > 0,
             forks_refused=self._forks_refused(),
         )
+
+    def memory_mb(self) -> float | None:
+        """MiB that belong to the processes now."""
+        stat = folders.numbers(f"{self._folder}/memory.stat")
+        return (stat["anon"] + stat.get("shmem", 0)) / (1 << 20) if "anon" in stat else None
 
     def kill(self) -> None:
         """Kill all that is in it."""

@@ -41,7 +41,7 @@ class ContainerGroup:
         self.container: str | None = None
         self.first: int | None = None  # its first process, by its number on this machine
         self._group: GroupV1 | GroupV2 | None = None
-        self._seen = Usage(None, None, None, at_limit=False)
+        self._seen = Usage()
 
     def know(self, container: str, first: int) -> None:
         """Take what somebody found earlier: the container's id and the number of its first process."""
@@ -87,19 +87,24 @@ class ContainerGroup:
         return []
 
     def usage(self) -> Usage:
-        """What its processes use; what they used when it was last seen, once it has gone."""
+        """What its processes used; once it has gone, when it was last seen."""
         if self.find() and self._group is not None:
             now = self._group.usage()
-            if now.cpu_s is not None or now.memory_mb is not None:
+            if now != Usage():
                 self._seen = now
         return self._seen
+
+    def memory_mb(self) -> float | None:
+        """MiB that belong to its processes now."""
+        self.usage()  # it may be gone the next time
+        return self._group.memory_mb() if self._group is not None else None
 
     def settle(self, *, killed_for_memory: bool) -> None:
         """The container has ended, and its engine says whether the kernel killed a process for memory."""
         seen = self.usage()
         if killed_for_memory:
             kills = max(seen.oom_kills or 0, 1)
-            seen = Usage(seen.memory_mb, seen.cpu_s, kills, True, seen.forks_refused)
+            seen = Usage(seen.cpu_s, kills, seen.forks_refused)
         self._seen, self._group, self.container, self.first = seen, None, None, None
 
     def kill(self) -> None:
@@ -118,7 +123,7 @@ class ContainerGroup:
             return []
         below = processes.descendants(self.first)
         cpu_s = max(self._seen.cpu_s or 0.0, sum(map(_cpu_s, (self.first, *below))))
-        self._seen = Usage(None, cpu_s, None, at_limit=False)
+        self._seen = Usage(cpu_s)
         return below
 
 

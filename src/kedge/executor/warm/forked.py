@@ -101,6 +101,10 @@ class Shared:
             forks_refused=_since(now.forks_refused, before.forks_refused),
         )
 
+    def memory_mb(self) -> float | None:
+        """MiB that belong to the processes now."""
+        return self._group.memory_mb()
+
     def kill(self) -> None:
         """Kill all that is in it."""
         self._group.kill()

@@ -265,7 +265,7 @@ class Keeper:
 
     def _imported(self, box: Box, first: int) -> None:
         init = processes.first_child(first)
-        reason = looks.left_by_import(box.zygote, init or 0, box.wanted["shown"])
+        reason = looks.left_by_import(box.zygote, init or 0, box.wanted["covered"])
         if reason:
             self._remove(box, reason)
             return

@@ -181,14 +181,7 @@ class Pool:
         if key in self.cold:
             raise NotWarmError("")
         if key not in self._plans:
-            self._plans[key] = plan.make_box(
-                payload.root,
-                job.workspace.package,
-                uid=USER_ID,
-                gid=USER_ID,
-                network=job.network,
-                paths=(*job.paths, _ZYGOTE),
-            )
+            self._plans[key] = _box_of(payload, job)
         return key, self._plans[key]
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
@@ -369,6 +362,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         del variables[name]
     threads = {name: variables[name] for name in THREAD_POOLS}
     variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
+    box = _box_of(payload, job, _ZYGOTE)
     instructions = {
         "program": _ZYGOTE,
         "line": LINE,
@@ -382,12 +376,25 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "snapshot": job.workspace.package,
         "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
         "variables": variables,
-        "entries": plan.as_data(mounts.entries),
-        "shown": mounts.below(*COVERED),
+        "entries": plan.as_data(box.entries),
+        "shown": mounts.below(*COVERED),  # in a call
+        "covered": box.below(*COVERED),
         "uid": USER_ID,
         "network": job.network,
         "resources": asdict(job.resources),
     }
+
+
+def _box_of(payload: "Process", job: "Job", *more: str) -> plan.MountPlan:
+    """What all calls of a key see, and these paths."""
+    return plan.make_box(
+        payload.root,
+        job.workspace.package,
+        uid=USER_ID,
+        gid=USER_ID,
+        network=job.network,
+        paths=(*job.paths, *more),
+    )
 
 
 def ask(
