@@ -139,9 +139,9 @@ class Forked:
         return True
 
     def is_done(self) -> bool:
-        """Whether it waits for its end, alone in its slot: then it is not waited for."""
+        """Whether it waits for its end: then that is not waited for."""
         if self._done:
-            self._used = looks.used_by(self._taken.process, self._taken.first, self._done)
+            self._used = looks.used_by(self._taken.process, self._done)
         return self._used is not None
 
     def ask(self) -> None:
@@ -180,15 +180,19 @@ class Forked:
         lines = said.decode(errors="replace").strip().splitlines()
         return StartFailed(
             f"the warm process could not make the call{': ' + lines[-1] if lines else ''}",
-            hint="run it again; with --no-warm each run has a process of its own",
+            hint="run it again; with KEDGE_WARM=false each run has a process of its own",
         )
 
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
         if self._used is not None:
-            with suppress(ProcessLookupError):  # nothing of the function's runs from now on
+            with suppress(ProcessLookupError):  # it can start nothing from now on
                 signal.pidfd_send_signal(self._taken.ended, signal.SIGKILL)
-            self._settled = self._taken.is_leaving = True
+            if looks.is_alone(self._taken.process, self._taken.first):
+                self._settled = self._taken.is_leaving = True
+            else:
+                processes.wait_readable(self.ended, KILL_PATIENCE_S)
+                self._end()
             return _outcome(0, None, (0, *self._used))
         usage, is_lost = self._end()
         status = processes.exit_status(self._taken.ended)

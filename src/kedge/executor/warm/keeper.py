@@ -33,6 +33,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, final
@@ -58,6 +59,7 @@ PRESSURE: Final = 0.1  # of the machine's memory: with less available, boxes wit
 FAILURES: Final = 3  # slots in a row that could not be made, after which a box is given up
 LOOK_S: Final = 1.0  # between two looks at the idle ones
 FILES_AT_ONCE: Final = 32
+_LARGEST: Final = 1 << 63  # of what the kernel counts
 OWN_PROCESSES: Final = 1  # of a slot's group: its first process
 
 
@@ -90,6 +92,9 @@ class Keeper:
                         try:
                             hear()
                         except OSError:  # who is heard of was killed meanwhile
+                            give_up()
+                        except Exception:  # noqa: BLE001 only those suffer whom it concerns
+                            traceback.print_exc()
                             give_up()
                 now = time.monotonic()
                 if now - looked >= LOOK_S:
@@ -267,11 +272,15 @@ class Keeper:
         init = processes.first_child(first)
         reason = looks.left_by_import(box.zygote, init or 0, box.wanted["covered"])
         if reason:
-            self._remove(box, reason)
+            self._remove(box, reason.encode(errors="replace").decode())
+            return
+        status = looks.status_of(box.zygote)
+        if "VmRSS" not in status:  # it has just ended
+            self._crashed(box)
             return
         box.is_ready, box.until, box.used = True, None, time.monotonic()
-        box.memory_mb = looks.resident_mb(box.zygote)
-        box.filters = int(looks.status_of(box.zygote).get("Seccomp_filters", 1)) + 1
+        box.memory_mb = int(status["VmRSS"].split()[0]) / 1024
+        box.filters = int(status.get("Seccomp_filters", 1)) + 1
         openers, box.openers = box.openers, []
         for line in openers:
             self._answer(line, "ready", box.memory_mb)
@@ -627,7 +636,7 @@ class Keeper:
         except ValueError:
             return
         one = box.slots.get(number)
-        if one is not None and min(microseconds, *counts) >= 0:
+        if one is not None and all(0 <= value < _LARGEST for value in (microseconds, *counts)):
             one.usage = (status & 0xFFFF, microseconds, *counts)
             if one.step == "leaving":
                 self._left(one)
@@ -792,6 +801,8 @@ def main(arguments: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it ends with the process that it works for
     processes.become_subreaper()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a slot takes six
     own_user, own_group = os.geteuid(), os.getegid()
     found = messages.receive(line)
     if found is None:

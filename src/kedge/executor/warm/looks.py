@@ -8,6 +8,9 @@ from kedge.executor import processes
 _CAPABILITIES: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _SPACES: Final = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 _STANDARD: Final = {"0", "1", "2", "3"}  # the streams, and its line to the keeper
+# Of /proc/PID/stat after the name: page faults of children that were waited for, ticks of CPU.
+_FAULTS_AND_TICKS: Final = (8, 11, 12)
+_TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _SHOWN: Final = 3  # of things that import left, in a sentence
 _WRITTEN: Final = ("/tmp", "/workspace/scratch", "/dev/shm")
 
@@ -38,6 +41,8 @@ def left_by_import(zygote: int, init: int, shown: tuple[str, ...]) -> str:
         written = [path for place in _WRITTEN for path in _found(init, place, shown)]
     except OSError as error:
         return f"it cannot be looked at ({error.strerror})"
+    except (KeyError, ValueError, IndexError):
+        return "it cannot be looked at"
     return f"importing its module writes {_some(written)}" if written else ""
 
 
@@ -67,15 +72,15 @@ def unconfined(process: int, first: int, filters: int) -> str:
                 return f"it is not in its slot's namespace ({space})"
         if _read(f"/proc/{process}/cgroup") != _read(f"/proc/{first}/cgroup"):
             return "it is not in its slot's control group"
-        if processes.first_child(process) is not None or processes.first_child(first) is not None:
+        if not is_alone(process, first):
             return "it has started others"
     except (OSError, KeyError, ValueError):
         return "it cannot be looked at"
     return ""
 
 
-def used_by(process: int, first: int, name: str) -> tuple[int, ...] | None:
-    """What a fork has used that has taken this name, and is one thread alone in its slot; else None.
+def used_by(process: int, name: str) -> tuple[int, ...] | None:
+    """What a fork has used that has taken this name, is one thread, and has waited for no child; else None.
 
     Microseconds of CPU, KiB of memory at most, bytes read and written.
     """
@@ -83,29 +88,31 @@ def used_by(process: int, first: int, name: str) -> tuple[int, ...] | None:
         status = status_of(process)
         if status["Name"] != name or status["Threads"] != "1":
             return None
-        if processes.first_child(process) is not None or processes.first_child(first) is not None:
+        fields = _read(f"/proc/{process}/stat").rpartition(")")[2].split()
+        faults_of_children, *ticks = (int(fields[place]) for place in _FAULTS_AND_TICKS)
+        if faults_of_children:
             return None
-        nanoseconds = int(_read(f"/proc/{process}/schedstat").split()[0])
+        # One is exact, and of this thread alone; the other one counts those that have ended as well.
+        own = int(_read(f"/proc/{process}/schedstat").split()[0]) // 1000
+        counted = sum(ticks) * 1_000_000 // _TICKS_A_SECOND
         counts = _read(f"/proc/{process}/io").split()
-        return nanoseconds // 1000, int(status["VmHWM"].split()[0]), int(counts[1]), int(counts[3])
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        IndexError,
-    ):  # it has ended, or the kernel does not count it
+        peak = int(status["VmHWM"].split()[0])
+    except (OSError, KeyError, ValueError, IndexError):  # it has ended, or the kernel does not say
         return None
+    return max(own, counted), peak, int(counts[1]), int(counts[3])
+
+
+def is_alone(process: int, first: int) -> bool:
+    """Whether nobody else is in a fork's slot. The order counts: what has lost its parent is its first one's."""
+    return processes.first_child(process) is None and processes.first_child(first) is None
 
 
 def status_of(process: int) -> dict[str, str]:
     """The lines of a process's /proc/PID/status, by their names."""
-    lines = _read(f"/proc/{process}/status").splitlines()
-    return dict(line.split(":\t", 1) for line in lines)
-
-
-def resident_mb(process: int) -> float:
-    """MiB of memory that a process holds."""
-    return int(status_of(process)["VmRSS"].split()[0]) / 1024
+    lines = _read(f"/proc/{process}/status").split(
+        "\n"
+    )  # its name may have other ends of lines in it
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
 def memory_available() -> float:
@@ -134,7 +141,7 @@ def _mapped(process: int) -> tuple[set[str], list[str]]:
     """The files of its code, which some libraries keep open, and what it could write to for others to see."""
     libraries, shared = set(), set()
     name = ""
-    with open(f"/proc/{process}/smaps") as file:
+    with open(f"/proc/{process}/smaps", errors="replace", newline="\n") as file:
         for line in file:
             words = line.split(maxsplit=5)
             if not words[0].endswith(":"):

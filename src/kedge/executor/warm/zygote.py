@@ -98,7 +98,7 @@ def use_large_pages() -> None:
     """
     madvise = LIBC.madvise
     madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
-    with open("/proc/self/maps") as file:
+    with open("/proc/self/maps", errors="replace", newline="\n") as file:
         lines = [line.split() for line in file]
     for line in lines:
         if line[1] == "rw-p" and not line[-1].startswith("/"):
@@ -199,9 +199,12 @@ def wait_for_the_end(name: str) -> None:
     """Takes this name and closes all that is open, by which those outside see that nothing is left to be done.
 
     They end it, and need not wait until the kernel has taken the process apart, which takes longer than many a call.
-    Nobody does where others of its call are left: then, as after some time, it ends by itself.
+    Nobody does where there are, or were, threads or children: what those used is known only later.
     """
-    if LIBC.waitpid(-1, None, WNOHANG) < 0:  # it has no child
+    children = ctypes.create_string_buffer(RUSAGE.size)
+    checked(LIBC.getrusage(-1, children))
+    is_alone = LIBC.waitpid(-1, None, WNOHANG) < 0 and not RUSAGE.unpack(children.raw)[-1]
+    if is_alone and len(os.listdir("/proc/self/task")) == 1:
         checked(LIBC.prctl(PR_SET_NAME, name.encode(), 0, 0, 0))
         close_others(set())
         LIBC.usleep(LINGER)
@@ -621,7 +624,7 @@ def is_quiet(path: str) -> bool:
 
 def mapped_files() -> list[str]:
     """The files that are mapped, as libraries are."""
-    with open("/proc/self/maps") as file:
+    with open("/proc/self/maps", errors="surrogateescape", newline="\n") as file:
         found = {text.rstrip("\n").partition("/")[2] for text in file}
     return sorted("/" + path for path in found if path)
 
