@@ -716,6 +716,10 @@ class Seeds:
         objects = gc.get_objects()
         made = [one for one in objects if issubclass(type(one), kind) and one is not own]
         found += [one.seed for one in made if not self.own.get(id(one))]
+        # The seed that torch draws by itself is larger than any that a person thinks of.
+        generator: Any = getattr(sys.modules.get("torch"), "default_generator", None)
+        if generator is not None and generator.initial_seed() >> 32:
+            found.append(generator.seed)
         module = sys.modules.get("numpy.random")
         return found if module is None else found + Numpy(module, self.drawn).found(objects)
 
