@@ -35,6 +35,7 @@ from kedge.errors import KedgeError
 FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "help": starts.help_shown,
     "run": starts.run_of_nothing,
+    "agent": starts.through_an_agent,
     "primer": starts.primer,
     "environment": environments.built,
     "compile": environments.compiled,

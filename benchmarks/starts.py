@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from figure import Check, Figure, Goal, Side
 from rounds import alternate
-from surroundings import Surroundings
+from surroundings import Surroundings, program
 
 _PASS = ("-I", "-c", "pass")  # -I as `./kedge` has it
 _VERSION = ("-I", "-c", "from kedge.cli import main; main(['--version'])")
@@ -35,6 +35,30 @@ def run_of_nothing(place: Surroundings) -> Iterator[Figure]:
     )
     yield Figure(
         "run", Side("./kedge run of a no-op", ours), (Side(_WHOLE, bare),), Goal("times", 12)
+    )
+
+
+def through_an_agent(place: Surroundings) -> Iterator[Figure]:
+    """`./kedge run` of the same function where an agent waits for commands, and where none does."""
+    package = place.package("agent", "def main() -> None:\n    pass\n")
+    env = program("env")
+    homes = [place.new_folder(name) for name in ("home-with-agent", "home-without")]
+    there, alone = [(env, f"KEDGE_HOME={home}", place.kedge) for home in homes]
+    place.timed(*there, "agent", "start")
+    try:
+        ours, without, bare = alternate(
+            place.rounds(25),
+            lambda: place.timed(*there, "run", package),
+            lambda: place.timed(*alone, "run", package),
+            lambda: place.timed(env, place.python, *_PASS),
+            warm=3,
+        )
+    finally:
+        place.timed(*there, "agent", "stop")
+    yield Figure(
+        "agent",
+        Side("./kedge run of a no-op, with an agent", ours),
+        (Side("the same without one", without), Side(_WHOLE, bare)),
     )
 
 
