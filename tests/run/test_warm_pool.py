@@ -299,15 +299,15 @@ def test_a_fork_of_the_holder_does_not_end_what_is_its_parents(many: Any) -> Non
     assert many.pool._keeper[0] == keeper
 
 
-@pytest.mark.parametrize("mask", [0o077, 0], ids=["closed", "open"])
-def test_what_files_are_to_be_is_the_callers_choice(many: Any, mask: int) -> None:
-    before = os.umask(mask)
-    try:
-        called = many.warm("mask")
-    finally:
-        os.umask(before)
-    assert called.is_warm
-    assert called.outputs == {"result": mask}
+def test_what_files_are_to_be_is_the_callers_choice_of_the_moment(many: Any) -> None:
+    for mask in (0o077, 0, 0o077):
+        before = os.umask(mask)
+        try:
+            called = many.warm("mask")
+        finally:
+            os.umask(before)
+        assert called.is_warm
+        assert called.outputs == {"result": mask}
 
 
 def test_a_secret_stays_with_the_function_that_has_it(many: Any, monkeypatch: Any) -> None:

@@ -208,6 +208,7 @@ class Keeper:
             argv=tuple(wanted["argv"]),
             variables=wanted["variables"],
             limits=self._limits(box.resources, box.group),
+            mask=wanted["mask"],
             rules=seccomp.zygote_filter(),
         )
         box.started = started = boxes.start(

@@ -345,8 +345,14 @@ def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:
     return digest.of_json([
         *(forkable.runner, forkable.module, asdict(payload.root), dict(payload.env)),
         *(job.workspace.package, job.package, job.network, job.paths),
-        *(resources.cpu, resources.memory_mb, resources.pids),
+        *(resources.cpu, resources.memory_mb, resources.pids, _mask()),
     ])  # fmt: skip
+
+
+def _mask() -> int:
+    """The umask of this process. To ask umask(2) would change it, for all threads."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
 
 
 def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str, Any]:
@@ -380,6 +386,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "shown": mounts.below(*COVERED),  # in a call
         "covered": box.below(*COVERED),
         "uid": USER_ID,
+        "mask": _mask(),
         "network": job.network,
         "resources": asdict(job.resources),
     }
