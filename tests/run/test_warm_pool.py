@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from kedge.executor import Cancel, cgroups
+from kedge.executor.warm import forked
 from kedge.executor.warm.pool import Pool
 from kedge.run import core
 from kedge.run.core import Request
@@ -272,6 +273,20 @@ def test_a_killed_holder_leaves_nothing(
     if function == "waits":
         assert (runs[0]["status"], runs[0]["failure_kind"]) == ("failed", "lost")
         assert not os.path.exists(os.path.join(runs[0]["folder"], "workspace"))
+
+
+def test_an_answer_that_comes_too_late_is_nobody_elses(many: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(forked, "KILL_PATIENCE_S", 0.1)
+    with waiting(many, "terminals", wait=True) as going:
+        keeper, _ = many.pool._keeper
+        os.kill(keeper, signal.SIGSTOP)
+    assert going.kind == "lost"
+    os.kill(keeper, signal.SIGCONT)
+    for number, kind in ((5, "function_error"), (1, None), (5, "function_error")):
+        called = many.warm("works", number=number)
+        assert called.is_warm
+        assert called.kind == kind
+    assert [one["calls"] for one in many.pool.kept()] == [0]
 
 
 def test_a_closed_pool_leaves_nothing(many: Any, left: Any) -> None:

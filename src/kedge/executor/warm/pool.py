@@ -74,6 +74,7 @@ class Taken(Data, frozen=False):
         before: what was used in that before the call.
         plan: what it sees besides the run's own folders.
         is_leaving: whether it was killed when it had nothing more to do, and is still ending.
+        is_awaited: whether an answer is still to come on its line.
     """
 
     line: socket.socket
@@ -89,6 +90,7 @@ class Taken(Data, frozen=False):
     before: cgroups.Usage | None
     plan: plan.MountPlan
     is_leaving: bool = False
+    is_awaited: bool = True  # that its folders are mounted
 
 
 @final
@@ -105,7 +107,6 @@ class Pool:
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
-        self._mounting: set[socket.socket] = set()  # on which `mounted` is still to come
         self.cold: dict[str, str] = {}  # what was tried and is not kept warm, and why
         self._plans: dict[str, plan.MountPlan] = {}
         self._closed = False
@@ -200,7 +201,6 @@ class Pool:
             line.close()
             self._note(key, error)
             raise
-        self._mounting.add(line)
         stdout, stderr, ended, first_ended = given[1:]
         group, before = pickle.loads(answer["group"])
         return Taken(
@@ -223,7 +223,7 @@ class Pool:
             NotWarmError: they cannot be, or nobody waits for them any more.
         """
         what, *words, _ = _awaited(taken.line, job)
-        self._mounting.discard(taken.line)
+        taken.is_awaited = False
         if what != "mounted":
             error = NotWarmError(words[0] if what == "cold" else "")
             self._note(key, error)
@@ -234,8 +234,7 @@ class Pool:
         taken.call.close()
         for descriptor in (taken.stdout, taken.stderr, taken.ended, taken.first_ended):
             os.close(descriptor)
-        if taken.line in self._mounting:  # there is an answer that nobody will read
-            self._mounting.discard(taken.line)
+        if taken.is_awaited:  # there is an answer that nobody will read
             taken.line.close()
             return
         try:
@@ -278,6 +277,8 @@ class Pool:
                 if not words[0]:  # importing it fails: each run of its own says how
                     self.cold[key] = ""
                 raise NotWarmError(words[0])
+            if what not in ("ready", "again"):  # it answers something else
+                break
         raise NotWarmError("")
 
     @contextlib.contextmanager
