@@ -108,8 +108,15 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
         bounds = Bounds(job, Shared(group, group.usage()), writable(job))
         after.callback(bounds.close)
         program = _start(engine, container, group, payload, root, job)
-        after.callback(lambda: messages.send(line, ("back", program.is_clean)))
+        after.callback(_give_back, line, program)
         return watch(program, job, bounds)
+
+
+def _give_back(line: socket.socket, program: "Executed") -> None:
+    try:
+        messages.send(line, ("back", program.is_clean))
+    except OSError:  # the keeper was killed; what came of the call is known all the same
+        line.close()
 
 
 def _key(engine: Engine, payload: Process, root: ImageRoot, job: "Job") -> str:

@@ -283,7 +283,7 @@ class Pool:
 
     @contextlib.contextmanager
     def line(self) -> Iterator[socket.socket]:
-        """A line to the keeper for a block; one in which something went wrong is closed.
+        """A line to the keeper for a block, which may close it; one in which something went wrong is closed.
 
         Raises:
             NotWarmError: there is none.
@@ -298,7 +298,7 @@ class Pool:
 
     def _keep(self, line: socket.socket) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and line.fileno() >= 0:
                 self._lines.append(line)
                 return
         line.close()
