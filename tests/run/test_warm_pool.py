@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 
 from kedge.executor import Cancel, cgroups
-from kedge.executor.warm import forked
+from kedge.executor.processes import wait_readable
+from kedge.executor.warm import forked, messages
+from kedge.executor.warm.keeper import Keeper
 from kedge.executor.warm.pool import Pool
 from kedge.run import core
 from kedge.run.core import Request
@@ -287,6 +289,23 @@ def test_an_answer_that_comes_too_late_is_nobody_elses(many: Any, monkeypatch: A
         assert called.is_warm
         assert called.kind == kind
     assert [one["calls"] for one in many.pool.kept()] == [0]
+
+
+def test_who_cannot_be_answered_does_not_wait_for_it(tmp_path: Path) -> None:
+    main, others = messages.pair()
+    mine, theirs = messages.pair()
+    owner = os.pidfd_open(os.getpid())
+    with main, others, mine, theirs, open(owner, "rb"):
+        held = Keeper(main, owner, str(tmp_path))
+        with held.selector, open(os.devnull) as closed:
+            number = closed.fileno()
+            closed.close()
+            held._answer(theirs, "called", give=(number,))
+            for end in (mine, theirs):  # both hear of it
+                assert wait_readable(end.fileno(), GONE_S)
+            assert messages.receive(mine) is None
+            held._hear(theirs)
+            assert theirs.fileno() < 0
 
 
 def test_a_closed_pool_leaves_nothing(many: Any, left: Any) -> None:

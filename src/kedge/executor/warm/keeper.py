@@ -172,9 +172,15 @@ class Keeper:
     def _answer(
         self, line: socket.socket | None, *message: Any, give: tuple[int, ...] = ()
     ) -> None:
-        if line is not None:
-            with suppress(OSError):  # it hung up, which will be heard
-                messages.send(line, message, give)
+        if line is None:
+            return
+        try:
+            messages.send(line, message, give)
+        except (
+            OSError
+        ):  # it hung up, or the kernel refuses: either way nobody waits on, and that will be heard
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     # ---- boxes
 
