@@ -291,6 +291,18 @@ def test_an_answer_that_comes_too_late_is_nobody_elses(many: Any, monkeypatch: A
     assert [one["calls"] for one in many.pool.kept()] == [0]
 
 
+def test_a_keeper_that_was_slow_once_is_no_reason_to_stay_cold(many: Any) -> None:
+    assert many.warm("other").is_warm
+    keeper, _ = many.pool._keeper
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        called = many.warm("other", {"timeout": 3})
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    assert (called.kind, called.is_warm, called.notices) == (None, False, ())
+    assert many.warm("other").is_warm
+
+
 def test_who_cannot_be_answered_does_not_wait_for_it(tmp_path: Path) -> None:
     main, others = messages.pair()
     mine, theirs = messages.pair()

@@ -50,6 +50,8 @@ _ATTEMPTS: Final = (
 
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
 
+_TOO_LONG: Final = "importing its module takes longer than a run may"
+
 # Variables that differ from call to call: a module that asks for one while it is imported runs cold.
 _OF_A_CALL: Final = ("KEDGE_RUN_ID", "KEDGE_FUNCTION")
 
@@ -417,11 +419,11 @@ def ask(
         messages.send(line, message, give)
     except OSError:
         raise NotWarmError("") from None
-    return _awaited(line, job)
+    return _awaited(line, job, _TOO_LONG if message[0] == "open" else "")
 
 
-def _awaited(line: socket.socket, job: "Job") -> tuple[Any, ...]:
-    """The keeper's next answer; as `ask`."""
+def _awaited(line: socket.socket, job: "Job", late: str = "") -> tuple[Any, ...]:
+    """The keeper's next answer; as `ask`. `late` says why there is none within the run's time."""
     timeout = job.resources.timeout
     try:
         poll = select.poll()
@@ -429,7 +431,7 @@ def _awaited(line: socket.socket, job: "Job") -> tuple[Any, ...]:
         poll.register(job.cancel.fileno(), select.POLLIN)
         ready = poll.poll(None if timeout is None else timeout * 1000)
         if all(descriptor != line.fileno() for descriptor, _ in ready):
-            raise NotWarmError("" if ready else "importing its module takes longer than a run may")
+            raise NotWarmError("" if ready else late)
         found = messages.receive(line)
     except OSError:
         found = None
