@@ -20,6 +20,7 @@ import pytest
 from kedge.executor import Cancel, cgroups
 from kedge.executor.processes import wait_readable
 from kedge.executor.warm import forked, messages
+from kedge.executor.warm import pool as pools
 from kedge.executor.warm.keeper import Keeper
 from kedge.executor.warm.pool import Pool
 from kedge.run import core
@@ -365,6 +366,19 @@ def test_a_secret_stays_with_the_function_that_has_it(many: Any, monkeypatch: An
     assert knowing.outputs["stamp"] == again.outputs["stamp"] != other.outputs["stamp"]
     monkeypatch.setenv("KEDGE_SECRET_WARM_TOKEN", "another")
     assert many.warm("secret").outputs["found"] == []
+
+
+def test_what_is_remembered_of_many_keys_has_an_end(many: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pools, "_MOST_KEYS", 1)
+    secrets = ("one", "two", "one")
+    for secret in secrets:  # each is a variable of the box, and makes a key
+        monkeypatch.setenv("KEDGE_SECRET_WARM_TOKEN", secret)
+        assert many.warm("secret").is_warm
+    assert len(many.pool._plans) == 1
+    assert len(many.pool.kept()) == 2
+    for key in secrets:
+        many.pool.note_cold(key, "why")
+    assert many.pool.cold == {"one": "why"}
 
 
 def test_many_calls_leave_nothing_that_grows(many: Any, left: Any) -> None:

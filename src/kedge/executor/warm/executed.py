@@ -92,7 +92,7 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
             container = _container(line, key, engine, root, job)
         except NotWarmError as error:
             if str(error):
-                pool.cold[key] = str(error)
+                pool.note_cold(key, str(error))
                 with suppress(OSError):  # it was killed
                     messages.send(line, ("unfit", key))
             raise
@@ -251,7 +251,7 @@ class Executed:
         return self.began is not None or time.monotonic() > self._eager_until
 
     def is_done(self) -> bool:
-        """It ends when it is."""
+        """Never before it has ended: what it is doing is not to be seen from here."""
         return False
 
     def ask(self) -> None:

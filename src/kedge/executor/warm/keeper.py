@@ -199,7 +199,7 @@ class Keeper:
                 )
                 self._crashed(box, f"the kernel refuses what that needs ({said})")
         elif box.is_ready:
-            self._answer(line, "ready", box.memory_mb)
+            self._answer(line, "ready")
         else:
             box.openers.append(line)
 
@@ -281,7 +281,7 @@ class Keeper:
         box.filters = int(looks.status_of(box.zygote).get("Seccomp_filters", 1)) + 1
         openers, box.openers = box.openers, []
         for line in openers:
-            self._answer(line, "ready", box.memory_mb)
+            self._answer(line, "ready")
         self._fill(box)
 
     def _crashed(self, box: Box, reason: str = "") -> None:
@@ -486,7 +486,6 @@ class Keeper:
             "process": one.process,
             "first": one.first,
             "account": one.box.account,
-            "memory_mb": one.box.memory_mb,
             "group": pickle.dumps((one.group, before)),
         }
         one.wait_for("spare", None)

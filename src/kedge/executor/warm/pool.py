@@ -48,6 +48,8 @@ _ATTEMPTS: Final = (
     4  # at a fork: to open what there is none of yet, and once more should that be killed
 )
 
+_MOST_KEYS: Final = 1000  # remembered: each change of a package makes another
+
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
 
 _TOO_LONG: Final = "importing its module takes longer than a run may"
@@ -74,7 +76,6 @@ class Taken(Data, frozen=False):
         account: the user and group number that it has on the host.
         group: its control group, None where there is none.
         before: what was used in that before the call.
-        plan: what it sees besides the run's own folders.
         is_leaving: whether it was killed when it had nothing more to do, and is still ending.
         is_awaited: whether an answer is still to come on its line.
     """
@@ -90,7 +91,6 @@ class Taken(Data, frozen=False):
     account: tuple[int, int]
     group: cgroups.Group | None
     before: cgroups.Usage | None
-    plan: plan.MountPlan
     is_leaving: bool = False
     is_awaited: bool = True  # that its folders are mounted
 
@@ -183,9 +183,11 @@ class Pool:
         key = _key(payload, forkable, job)
         if key in self.cold:
             raise NotWarmError("")
-        if key not in self._plans:
-            self._plans[key] = _box_of(payload, job)
-        return key, self._plans[key]
+        found = self._plans.get(key)
+        if found is None:
+            found = _box_of(payload, job)
+            self._remember(self._plans, key, found)
+        return key, found
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
         """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
@@ -215,7 +217,6 @@ class Pool:
             answer["account"],
             group,
             before,
-            self._plans[key],
         )
 
     def wait_mounted(self, key: str, taken: Taken, job: "Job") -> None:
@@ -249,7 +250,18 @@ class Pool:
     def _note(self, key: str, error: BaseException) -> None:
         """Remember why calls of this key run cold, if that is what an error says."""
         if isinstance(error, NotWarmError) and str(error):
-            self.cold[key] = str(error)
+            self.note_cold(key, str(error))
+
+    def note_cold(self, key: str, reason: str) -> None:
+        """Remember that calls of this key run cold."""
+        self._remember(self.cold, key, reason)
+
+    def _remember[Known](self, known: dict[str, Known], key: str, value: Known) -> None:
+        """Note something of a key. What is noted longest is forgotten, and found out again if need be."""
+        with self._lock:
+            known[key] = value
+            while len(known) > _MOST_KEYS:
+                del known[next(iter(known))]
 
     def _taken(
         self,
@@ -273,11 +285,11 @@ class Pool:
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
-                wanted = _wanted(payload, job, self._plans[key])
+                wanted = _wanted(payload, job)
                 what, *words, _ = ask(line, job, "open", key, wanted)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
-                    self.cold[key] = ""
+                    self.note_cold(key, "")
                 raise NotWarmError(words[0])
             if what not in ("ready", "again"):  # it answers something else
                 break
@@ -358,10 +370,11 @@ def _mask() -> int:
         return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
 
 
-def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str, Any]:
+def _wanted(payload: "Process", job: "Job") -> dict[str, Any]:
     """All that the keeper is to know for a box."""
     forkable = payload.forkable
     assert forkable is not None
+    mounts = _box_of(payload, job)
     found = program_variables(payload, job, plan.WORKSPACE)
     variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
     check_program(
