@@ -225,6 +225,14 @@ def test_a_command_that_stands_otherwise_does_without_it(agent: Any, other: str)
     assert told(agent)["kept"] == []
 
 
+def test_a_command_has_its_own_umask(agent: Any) -> None:
+    words = [*agent.words, "run", str(PACKAGES / "warm-many"), "mask", "--json"]
+    for mask in (0o077, 0o027):
+        ended = subprocess.run(words, capture_output=True, check=True, umask=mask)
+        assert json.loads(ended.stdout)["result"] == mask
+    assert len(told(agent)["kept"]) == 2
+
+
 def test_a_file_that_a_command_has_open_is_found_by_its_number(agent: Any, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(
         "import kedge\n\ndef size(f: kedge.File) -> int:\n    return len(f.read_bytes())\n"

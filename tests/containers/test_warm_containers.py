@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,18 @@ def test_what_is_shown_below_tmp_is_there_in_a_container_for_each_call(
         call(f"assert open({str(shown)!r}).read() == 'shown'\n" + LOOK).outputs  # noqa: B018
     (said,) = [one for one in call.notices if "container of its own" in one]
     assert str(shown) in said
+
+
+def test_a_result_is_not_lost_with_the_keeper(call: Any) -> None:
+    first = call(LOOK).outputs["said"]
+    with ThreadPoolExecutor(1) as thread:
+        going = thread.submit(call, "import time\ntime.sleep(3)\n" + LOOK)
+        until(lambda: [one["calls"] for one in call.pool.kept()] == [1])
+        time.sleep(1)  # until its engine has begun it
+        os.kill(call.pool._keeper[0], signal.SIGKILL)
+        assert alike(going.result().outputs["said"]) == alike(first)
+    assert alike(call(LOOK).outputs["said"]) == alike(first)
+    settle()
 
 
 HOLDER = """

@@ -18,6 +18,10 @@ from typing import Any
 import pytest
 
 from kedge.executor import Cancel, cgroups
+from kedge.executor.processes import wait_readable
+from kedge.executor.warm import forked, messages
+from kedge.executor.warm import pool as pools
+from kedge.executor.warm.keeper import Keeper
 from kedge.executor.warm.pool import Pool
 from kedge.run import core
 from kedge.run.core import Request
@@ -274,6 +278,49 @@ def test_a_killed_holder_leaves_nothing(
         assert not os.path.exists(os.path.join(runs[0]["folder"], "workspace"))
 
 
+def test_an_answer_that_comes_too_late_is_nobody_elses(many: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(forked, "KILL_PATIENCE_S", 0.1)
+    with waiting(many, "terminals", wait=True) as going:
+        keeper, _ = many.pool._keeper
+        os.kill(keeper, signal.SIGSTOP)
+    assert going.kind == "lost"
+    os.kill(keeper, signal.SIGCONT)
+    for number, kind in ((5, "function_error"), (1, None), (5, "function_error")):
+        called = many.warm("works", number=number)
+        assert called.is_warm
+        assert called.kind == kind
+    assert [one["calls"] for one in many.pool.kept()] == [0]
+
+
+def test_a_keeper_that_was_slow_once_is_no_reason_to_stay_cold(many: Any) -> None:
+    assert many.warm("other").is_warm
+    keeper, _ = many.pool._keeper
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        called = many.warm("other", {"timeout": 3})
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    assert (called.kind, called.is_warm, called.notices) == (None, False, ())
+    assert many.warm("other").is_warm
+
+
+def test_who_cannot_be_answered_does_not_wait_for_it(tmp_path: Path) -> None:
+    main, others = messages.pair()
+    mine, theirs = messages.pair()
+    owner = os.pidfd_open(os.getpid())
+    with main, others, mine, theirs, open(owner, "rb"):
+        held = Keeper(main, owner, str(tmp_path))
+        with held.selector, open(os.devnull) as closed:
+            number = closed.fileno()
+            closed.close()
+            held._answer(theirs, "called", give=(number,))
+            for end in (mine, theirs):  # both hear of it
+                assert wait_readable(end.fileno(), GONE_S)
+            assert messages.receive(mine) is None
+            held._hear(theirs)
+            assert theirs.fileno() < 0
+
+
 def test_a_closed_pool_leaves_nothing(many: Any, left: Any) -> None:
     with waiting(many) as going:
         tree = left.of_pool(many.pool)
@@ -299,15 +346,15 @@ def test_a_fork_of_the_holder_does_not_end_what_is_its_parents(many: Any) -> Non
     assert many.pool._keeper[0] == keeper
 
 
-@pytest.mark.parametrize("mask", [0o077, 0], ids=["closed", "open"])
-def test_what_files_are_to_be_is_the_callers_choice(many: Any, mask: int) -> None:
-    before = os.umask(mask)
-    try:
-        called = many.warm("mask")
-    finally:
-        os.umask(before)
-    assert called.is_warm
-    assert called.outputs == {"result": mask}
+def test_what_files_are_to_be_is_the_callers_choice_of_the_moment(many: Any) -> None:
+    for mask in (0o077, 0, 0o077):
+        before = os.umask(mask)
+        try:
+            called = many.warm("mask")
+        finally:
+            os.umask(before)
+        assert called.is_warm
+        assert called.outputs == {"result": mask}
 
 
 def test_a_secret_stays_with_the_function_that_has_it(many: Any, monkeypatch: Any) -> None:
@@ -319,6 +366,19 @@ def test_a_secret_stays_with_the_function_that_has_it(many: Any, monkeypatch: An
     assert knowing.outputs["stamp"] == again.outputs["stamp"] != other.outputs["stamp"]
     monkeypatch.setenv("KEDGE_SECRET_WARM_TOKEN", "another")
     assert many.warm("secret").outputs["found"] == []
+
+
+def test_what_is_remembered_of_many_keys_has_an_end(many: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(pools, "_MOST_KEYS", 1)
+    secrets = ("one", "two", "one")
+    for secret in secrets:  # each is a variable of the box, and makes a key
+        monkeypatch.setenv("KEDGE_SECRET_WARM_TOKEN", secret)
+        assert many.warm("secret").is_warm
+    assert len(many.pool._plans) == 1
+    assert len(many.pool.kept()) == 2
+    for key in secrets:
+        many.pool.note_cold(key, "why")
+    assert many.pool.cold == {"one": "why"}
 
 
 def test_many_calls_leave_nothing_that_grows(many: Any, left: Any) -> None:

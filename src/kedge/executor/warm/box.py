@@ -38,12 +38,14 @@ class Program(Data):
         argv: the interpreter, the runner and what it is told.
         variables: all of its environment.
         limits: RLIMIT_* → (soft, hard).
+        mask: what its files and folders may not be, see umask(2).
         rules: its system-call filter.
     """
 
     argv: tuple[str, ...]
     variables: dict[str, str]
     limits: dict[int, tuple[int, int]]
+    mask: int
     rules: bytes
 
 
@@ -133,7 +135,7 @@ def _begin(
     network: bool,
 ) -> None:
     _close_all_but(control.fileno(), line.fileno())
-    mask = os.umask(0o022)  # what is mounted can be seen, whatever the caller's files are to be
+    os.umask(0o022)  # what is mounted can be seen, whatever the caller's files are to be
     os.unshare(os.CLONE_NEWNS | os.CLONE_NEWPID)
     if os.fork():
         os._exit(0)
@@ -151,7 +153,7 @@ def _begin(
     os.setresuid(uid, uid, uid)
     socket.sethostname(HOSTNAME)
     if os.fork() == 0:
-        _or_end(_init, control, line, program, network, mask)
+        _or_end(_init, control, line, program, network)
     control.close()
     line.close()
     kernel.keep_capabilities()
@@ -170,13 +172,11 @@ def _close_all_but(*kept: int) -> None:
                 os.close(int(name))
 
 
-def _init(
-    control: socket.socket, line: socket.socket, program: Program, network: bool, mask: int
-) -> None:
+def _init(control: socket.socket, line: socket.socket, program: Program, network: bool) -> None:
     mounting.mount_processes("/proc")
     if os.fork() == 0:
         control.close()
-        _or_end(_become_zygote, line, program, mask)
+        _or_end(_become_zygote, line, program)
     line.close()
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
@@ -194,7 +194,7 @@ def _init(
         os.close(descriptor)
 
 
-def _become_zygote(line: socket.socket, program: Program, mask: int) -> None:
+def _become_zygote(line: socket.socket, program: Program) -> None:
     line.send(b"born")
     if line.recv(16) != b"go":
         return
@@ -209,7 +209,7 @@ def _become_zygote(line: socket.socket, program: Program, mask: int) -> None:
     for number in IGNORED:
         signal.signal(number, signal.SIG_DFL)
     os.setsid()
-    os.umask(mask)
+    os.umask(program.mask)
     kernel.no_new_privileges()
     kernel.keep_capabilities(kernel.CAP_SYS_ADMIN, kernel.CAP_SYS_CHROOT, kernel.CAP_SETPCAP)
     kernel.filter_system_calls(program.rules)

@@ -92,7 +92,7 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
             container = _container(line, key, engine, root, job)
         except NotWarmError as error:
             if str(error):
-                pool.cold[key] = str(error)
+                pool.note_cold(key, str(error))
                 with suppress(OSError):  # it was killed
                     messages.send(line, ("unfit", key))
             raise
@@ -108,8 +108,15 @@ def execute(pool: Pool, engine: Engine, payload: Process, root: ImageRoot, job: 
         bounds = Bounds(job, Shared(group, group.usage()), writable(job))
         after.callback(bounds.close)
         program = _start(engine, container, group, payload, root, job)
-        after.callback(lambda: messages.send(line, ("back", program.is_clean)))
+        after.callback(_give_back, line, program)
         return watch(program, job, bounds)
+
+
+def _give_back(line: socket.socket, program: "Executed") -> None:
+    try:
+        messages.send(line, ("back", program.is_clean))
+    except OSError:  # the keeper was killed; what came of the call is known all the same
+        line.close()
 
 
 def _key(engine: Engine, payload: Process, root: ImageRoot, job: "Job") -> str:
@@ -244,7 +251,7 @@ class Executed:
         return self.began is not None or time.monotonic() > self._eager_until
 
     def is_done(self) -> bool:
-        """It ends when it is."""
+        """Never before it has ended: what it is doing is not to be seen from here."""
         return False
 
     def ask(self) -> None:

@@ -221,7 +221,7 @@ class Forked:
 
         What it used: see `kedge.executor.warm.states.Slot`.
         """
-        self._settled = True
+        self._settled = self._taken.is_awaited = True
         line = self._taken.line
         try:
             messages.send(line, ("end",))
@@ -235,6 +235,7 @@ class Forked:
             found = None
         if found is None:  # the keeper was killed, and everything with it
             return None, True
+        self._taken.is_awaited = False
         _, usage, is_lost = found[0]
         return usage, is_lost
 

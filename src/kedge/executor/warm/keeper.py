@@ -177,9 +177,15 @@ class Keeper:
     def _answer(
         self, line: socket.socket | None, *message: Any, give: tuple[int, ...] = ()
     ) -> None:
-        if line is not None:
-            with suppress(OSError):  # it hung up, which will be heard
-                messages.send(line, message, give)
+        if line is None:
+            return
+        try:
+            messages.send(line, message, give)
+        except (
+            OSError
+        ):  # it hung up, or the kernel refuses: either way nobody waits on, and that will be heard
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
 
     # ---- boxes
 
@@ -198,7 +204,7 @@ class Keeper:
                 )
                 self._crashed(box, f"the kernel refuses what that needs ({said})")
         elif box.is_ready:
-            self._answer(line, "ready", box.memory_mb)
+            self._answer(line, "ready")
         else:
             box.openers.append(line)
 
@@ -213,6 +219,7 @@ class Keeper:
             argv=tuple(wanted["argv"]),
             variables=wanted["variables"],
             limits=self._limits(box.resources, box.group),
+            mask=wanted["mask"],
             rules=seccomp.zygote_filter(),
         )
         box.started = started = boxes.start(
@@ -283,7 +290,7 @@ class Keeper:
         box.filters = int(status.get("Seccomp_filters", 1)) + 1
         openers, box.openers = box.openers, []
         for line in openers:
-            self._answer(line, "ready", box.memory_mb)
+            self._answer(line, "ready")
         self._fill(box)
 
     def _crashed(self, box: Box, reason: str = "") -> None:
@@ -488,7 +495,6 @@ class Keeper:
             "process": one.process,
             "first": one.first,
             "account": one.box.account,
-            "memory_mb": one.box.memory_mb,
             "group": pickle.dumps((one.group, before)),
         }
         one.wait_for("spare", None)

@@ -48,7 +48,11 @@ _ATTEMPTS: Final = (
     4  # at a fork: to open what there is none of yet, and once more should that be killed
 )
 
+_MOST_KEYS: Final = 1000  # remembered: each change of a package makes another
+
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
+
+_TOO_LONG: Final = "importing its module takes longer than a run may"
 
 # Variables that differ from call to call: a module that asks for one while it is imported runs cold.
 _OF_A_CALL: Final = ("KEDGE_RUN_ID", "KEDGE_FUNCTION")
@@ -72,8 +76,8 @@ class Taken(Data, frozen=False):
         account: the user and group number that it has on the host.
         group: its control group, None where there is none.
         before: what was used in that before the call.
-        plan: what it sees besides the run's own folders.
         is_leaving: whether it was killed when it had nothing more to do, and is still ending.
+        is_awaited: whether an answer is still to come on its line.
     """
 
     line: socket.socket
@@ -87,8 +91,8 @@ class Taken(Data, frozen=False):
     account: tuple[int, int]
     group: cgroups.Group | None
     before: cgroups.Usage | None
-    plan: plan.MountPlan
     is_leaving: bool = False
+    is_awaited: bool = True  # that its folders are mounted
 
 
 @final
@@ -105,7 +109,6 @@ class Pool:
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
-        self._mounting: set[socket.socket] = set()  # on which `mounted` is still to come
         self.cold: dict[str, str] = {}  # what was tried and is not kept warm, and why
         self._plans: dict[str, plan.MountPlan] = {}
         self._closed = False
@@ -180,9 +183,11 @@ class Pool:
         key = _key(payload, forkable, job)
         if key in self.cold:
             raise NotWarmError("")
-        if key not in self._plans:
-            self._plans[key] = _box_of(payload, job)
-        return key, self._plans[key]
+        found = self._plans.get(key)
+        if found is None:
+            found = _box_of(payload, job)
+            self._remember(self._plans, key, found)
+        return key, found
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
         """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
@@ -200,7 +205,6 @@ class Pool:
             line.close()
             self._note(key, error)
             raise
-        self._mounting.add(line)
         stdout, stderr, ended, first_ended = given[1:]
         group, before = pickle.loads(answer["group"])
         return Taken(
@@ -213,7 +217,6 @@ class Pool:
             answer["account"],
             group,
             before,
-            self._plans[key],
         )
 
     def wait_mounted(self, key: str, taken: Taken, job: "Job") -> None:
@@ -223,7 +226,7 @@ class Pool:
             NotWarmError: they cannot be, or nobody waits for them any more.
         """
         what, *words, _ = _awaited(taken.line, job)
-        self._mounting.discard(taken.line)
+        taken.is_awaited = False
         if what != "mounted":
             error = NotWarmError(words[0] if what == "cold" else "")
             self._note(key, error)
@@ -234,8 +237,7 @@ class Pool:
         taken.call.close()
         for descriptor in (taken.stdout, taken.stderr, taken.ended, taken.first_ended):
             os.close(descriptor)
-        if taken.line in self._mounting:  # there is an answer that nobody will read
-            self._mounting.discard(taken.line)
+        if taken.is_awaited:  # there is an answer that nobody will read
             taken.line.close()
             return
         try:
@@ -248,7 +250,18 @@ class Pool:
     def _note(self, key: str, error: BaseException) -> None:
         """Remember why calls of this key run cold, if that is what an error says."""
         if isinstance(error, NotWarmError) and str(error):
-            self.cold[key] = str(error)
+            self.note_cold(key, str(error))
+
+    def note_cold(self, key: str, reason: str) -> None:
+        """Remember that calls of this key run cold."""
+        self._remember(self.cold, key, reason)
+
+    def _remember[Known](self, known: dict[str, Known], key: str, value: Known) -> None:
+        """Note something of a key. What is noted longest is forgotten, and found out again if need be."""
+        with self._lock:
+            known[key] = value
+            while len(known) > _MOST_KEYS:
+                del known[next(iter(known))]
 
     def _taken(
         self,
@@ -272,17 +285,19 @@ class Pool:
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
-                wanted = _wanted(payload, job, self._plans[key])
+                wanted = _wanted(payload, job)
                 what, *words, _ = ask(line, job, "open", key, wanted)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
-                    self.cold[key] = ""
+                    self.note_cold(key, "")
                 raise NotWarmError(words[0])
+            if what not in ("ready", "again"):  # it answers something else
+                break
         raise NotWarmError("")
 
     @contextlib.contextmanager
     def line(self) -> Iterator[socket.socket]:
-        """A line to the keeper for a block; one in which something went wrong is closed.
+        """A line to the keeper for a block, which may close it; one in which something went wrong is closed.
 
         Raises:
             NotWarmError: there is none.
@@ -297,7 +312,7 @@ class Pool:
 
     def _keep(self, line: socket.socket) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and line.fileno() >= 0:
                 self._lines.append(line)
                 return
         line.close()
@@ -345,14 +360,21 @@ def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:
     return digest.of_json([
         *(forkable.runner, forkable.module, asdict(payload.root), dict(payload.env)),
         *(job.workspace.package, job.package, job.network, job.paths),
-        *(resources.cpu, resources.memory_mb, resources.pids),
+        *(resources.cpu, resources.memory_mb, resources.pids, _mask()),
     ])  # fmt: skip
 
 
-def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str, Any]:
+def _mask() -> int:
+    """The umask of this process. To ask umask(2) would change it, for all threads."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+
+
+def _wanted(payload: "Process", job: "Job") -> dict[str, Any]:
     """All that the keeper is to know for a box."""
     forkable = payload.forkable
     assert forkable is not None
+    mounts = _box_of(payload, job)
     found = program_variables(payload, job, plan.WORKSPACE)
     variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
     check_program(
@@ -380,6 +402,7 @@ def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str,
         "shown": mounts.below(*COVERED),  # in a call
         "covered": box.below(*COVERED),
         "uid": USER_ID,
+        "mask": _mask(),
         "network": job.network,
         "resources": asdict(job.resources),
     }
@@ -409,11 +432,11 @@ def ask(
         messages.send(line, message, give)
     except OSError:
         raise NotWarmError("") from None
-    return _awaited(line, job)
+    return _awaited(line, job, _TOO_LONG if message[0] == "open" else "")
 
 
-def _awaited(line: socket.socket, job: "Job") -> tuple[Any, ...]:
-    """The keeper's next answer; as `ask`."""
+def _awaited(line: socket.socket, job: "Job", late: str = "") -> tuple[Any, ...]:
+    """The keeper's next answer; as `ask`. `late` says why there is none within the run's time."""
     timeout = job.resources.timeout
     try:
         poll = select.poll()
@@ -421,7 +444,7 @@ def _awaited(line: socket.socket, job: "Job") -> tuple[Any, ...]:
         poll.register(job.cancel.fileno(), select.POLLIN)
         ready = poll.poll(None if timeout is None else timeout * 1000)
         if all(descriptor != line.fileno() for descriptor, _ in ready):
-            raise NotWarmError("" if ready else "importing its module takes longer than a run may")
+            raise NotWarmError("" if ready else late)
         found = messages.receive(line)
     except OSError:
         found = None
