@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Callable
 
-    Reseed = Callable[[], object]
+    Restore = Callable[[], object]
 
 NEW_PROCESSES = 0x20000000  # CLONE_NEWPID
 NEW_MOUNTS = 0x00020000  # CLONE_NEWNS
@@ -43,7 +43,7 @@ LARGE_PAGE, MADV_COLLAPSE = 1 << 21, 25
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
-SIGTERM = 15
+SIGTERM, SIGCHLD = 15, 17
 
 
 def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> int:
@@ -76,11 +76,12 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
             return 1
         runner.flush_streams()
         LIBC.fflush(None)
+        put_back = wait_for_forks()
         gc.unfreeze()  # the module may have done that itself, and what is frozen is not found
         libraries = Libraries()
         libraries.use_threads({**instructions["threads"], **variables.changed})
         rules = bytes.fromhex(instructions["filter"])
-        call = Call(runner, rules, line.fileno(), variables, seeds.found(), libraries)
+        call = Call(runner, rules, line.fileno(), variables, [put_back, *seeds.found()], libraries)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -148,6 +149,17 @@ def serve(line: socket.socket, call: Call) -> None:
             poll.register(ended, select.POLLIN)
 
 
+def wait_for_forks() -> Restore:
+    """Sees that the ends of forks wait to be asked for, whatever the module does when its children end.
+
+    Returns what puts that back, for a call; what Python knows of it stays as it is.
+    """
+    own = ctypes.create_string_buffer(SIGACTION_SIZE)  # the default, and no flags
+    found = ctypes.create_string_buffer(SIGACTION_SIZE)
+    checked(LIBC.sigaction(SIGCHLD, own, found))
+    return partial(LIBC.sigaction, SIGCHLD, found, None)
+
+
 def received(line: socket.socket) -> tuple[bytes, list[int]]:
     """A call's name, and its descriptors."""
     size = struct.calcsize("i")
@@ -209,6 +221,7 @@ def wait_for_the_end(name: str) -> None:
 
 # struct rusage: user and system time, KiB of memory at most, and 13 more.
 RUSAGE = struct.Struct("5l104x")
+SIGACTION_SIZE = 256  # at least that of struct sigaction
 
 
 def checked(returned: int) -> int:
@@ -231,12 +244,12 @@ class Call:
         rules: bytes,
         own_line: int,
         variables: Variables,
-        reseed: list[Reseed],
+        restore: list[Restore],
         libraries: Libraries,
     ) -> None:
         self.runner = runner
         self.variables = variables
-        self.reseed = reseed
+        self.restore = restore
         self.collects = gc.isenabled()
         self.folder = os.getcwd()
         # The streams, and what the keeper lets pass: libraries that their own code holds open.
@@ -302,8 +315,8 @@ class Call:
     def prepare(self) -> None:
         """What a call needs and nobody has to have asked for: done before somebody waits for it."""
         self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
-        for again in self.reseed:
-            again()
+        for restore in self.restore:
+            restore()
         # To no effect but that the memory which a call begins and ends with is this process's own by then, and
         # the kernel need not copy it while somebody waits.
         runner = self.runner
@@ -704,10 +717,10 @@ class Seeds:
         self.is_over = True
         self.patch(*self.before)
 
-    def found(self) -> list[Reseed]:
+    def found(self) -> list[Restore]:
         """What gives each generator that is there the state that it has in a process of its own."""
         kind, own = self.random.Random, self.random._inst
-        found: list[Reseed] = []
+        found: list[Restore] = []
         if self.own[id(own)]:  # which Python itself reseeds in every fork
             found.append(partial(own.setstate, own.getstate()))
         objects = gc.get_objects()
@@ -727,7 +740,7 @@ class Numpy:
         self.module: Any = module
         self.drawn = drawn
 
-    def found(self, objects: list[Any]) -> list[Reseed]:
+    def found(self, objects: list[Any]) -> list[Restore]:
         """What gives those that were not seeded deliberately a new state."""
         module = self.module
         sequences, states, gausses = [], [], []
