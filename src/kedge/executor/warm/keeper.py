@@ -308,7 +308,7 @@ class Keeper:
             started.control.close()
             os.close(started.ended)
         for one in list(box.slots.values()):
-            if one.step == "empty":
+            if one.step in ("empty", "settled"):
                 self._kill(one)
                 self._answer_end(one.client, one)
             elif one.step in ("called", "ended", "killed"):
@@ -492,7 +492,11 @@ class Keeper:
             is_asked = one.step == "empty"
             self._kill(one)
             if is_asked:
-                self._answer_end(one.client, one)
+                self._answer_killed(one)
+            return
+        if one.step == "settled":  # the zygote does not say it
+            one.wait_for("killed", None)
+            self._answer_end(one.client, one)
             return
         client = one.client if one.step == "mounted" else None
         self._drop(one)
@@ -510,6 +514,17 @@ class Keeper:
             self._silence(one)
             if one.group is not None:
                 one.group.kill()
+
+    def _answer_killed(self, one: Slot) -> None:
+        """Answer for a slot in which all were killed, once the zygote says how the fork ended.
+
+        The fork may have ended well before, and before Linux 6.15 only the zygote knows.
+        """
+        if one.usage is None and not one.box.is_gone:
+            one.wait_for("settled")
+        else:
+            one.wait_for("killed", None)
+            self._answer_end(one.client, one)
 
     def _drop(self, one: Slot) -> None:
         """Kill all in a slot, and remove it."""
@@ -609,7 +624,10 @@ class Keeper:
         process says whether it only has to be buried.
         """
         one = self.taken.get(line)
-        if one is None or one.step == "killed" or one.line is None:
+        if one is not None and one.step == "killed":
+            self._answer_killed(one)
+            return
+        if one is None or one.line is None:
             self._answer_end(line, one)
             return
         one.wait_for("empty")
@@ -631,6 +649,8 @@ class Keeper:
             one.usage = (status & 0xFFFF, microseconds, *counts)
             if one.step == "leaving":
                 self._left(one)
+            elif one.step == "settled":
+                self._answer_killed(one)
             else:
                 self._ended(one)
 
