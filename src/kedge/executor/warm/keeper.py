@@ -59,6 +59,8 @@ FAILURES: Final = 3  # slots in a row that could not be made, after which a box 
 LOOK_S: Final = 1.0  # between two looks at the idle ones
 FILES_AT_ONCE: Final = 32
 OWN_PROCESSES: Final = 1  # of a slot's group: its first process
+# Of a box with one call, without the call: the box's own three, its slot's first, and two for each that waits.
+BOX_PROCESSES: Final = 4 + 2 * SPARES
 
 
 @final
@@ -204,10 +206,13 @@ class Keeper:
         if identity.needed():
             claimed = box.after.enter_context(identity.claimed())
             box.account = claimed.uid, claimed.gid
+        # More than a call has, so that a call which uses all of its own does not keep others from being forked.
+        held = self._limits(box.resources, box.group, 2 * BOX_PROCESSES)
+        box.counts_together = resource.RLIMIT_NPROC in held
         program = boxes.Program(
             argv=tuple(wanted["argv"]),
             variables=wanted["variables"],
-            limits=self._limits(box.resources, box.group),
+            limits=held,
             rules=seccomp.zygote_filter(),
         )
         box.started = started = boxes.start(
@@ -231,11 +236,11 @@ class Keeper:
         return group
 
     def _limits(
-        self, resources: Resources, group: cgroups.Group | None
+        self, resources: Resources, group: cgroups.Group | None, others: int
     ) -> dict[int, tuple[int, int]]:
         held = group.enforces if group is not None else frozenset[str]()
         return limits.process_limits(
-            resources, held, own_account=identity.needed(), own_namespace=True
+            resources, held, own_account=identity.needed(), own_namespace=True, others=others
         )
 
     def _hear_zygote(self, box: Box) -> None:
@@ -386,7 +391,7 @@ class Keeper:
         one = box.slots[self.numbers] = Slot(box, self.numbers)
         assert box.started is not None
         one.group = self._group(one, one.resources)
-        one.limits = self._limits(one.resources, one.group)
+        one.limits = self._limits(one.resources, one.group, BOX_PROCESSES)
         one.line, theirs = messages.pair(told_who=True)
         with theirs:
             wanted = box.wanted["shown"], one.resources.memory_mb
@@ -503,7 +508,8 @@ class Keeper:
         one.box.failures += 1
         self._answer(client, "again")
         if one.box.failures >= FAILURES:
-            self._remove(one.box, "forks of the process that has imported its module fail")
+            if not one.box.at(*GIVEN):  # else it is tried again when one of these calls has ended
+                self._remove(one.box, "forks of the process that has imported its module fail")
         elif not one.box.is_gone:
             self._fill(one.box)
 
@@ -554,6 +560,9 @@ class Keeper:
         box = self.boxes.get(key)
         if box is None or not box.is_ready:
             self._answer(line, "unknown")
+            return
+        if box.counts_together and (box.callers or box.at(*GIVEN)):
+            self._answer(line, "failed", "the kernel would count its processes with another call's")
             return
         box.used = time.monotonic()
         box.callers.append((line, request))

@@ -89,6 +89,7 @@ class Box:
         self.callers: list[tuple[socket.socket, dict[str, Any]]] = []
         self.failures = 0  # slots in a row that could not be made
         self.has_served = False
+        self.counts_together = False  # the kernel counts the processes of all its calls as one's
 
     def at(self, *steps: str) -> list[Slot]:
         """Its slots that are at one of these steps."""

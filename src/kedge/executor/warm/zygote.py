@@ -142,6 +142,8 @@ def serve(line: socket.socket, call: Call) -> None:
             if own < 0:
                 own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             process = forked(own, descriptors, call)
+            if process < 0:
+                continue  # the keeper sees that nobody is at the call's line
             ended = checked(LIBC.syscall(434, process, 0))  # pidfd_open
             # Opened now: of what has ended it shows the counts only to those who had asked before.
             counts = os.open("/proc/{}/io".format(process), os.O_RDONLY | os.O_CLOEXEC)
@@ -173,13 +175,12 @@ def received(line: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def forked(own: int, descriptors: list[int], call: Call) -> int:
-    """Forks into the process namespace that is the first of `descriptors`."""
+    """Forks into the process namespace that is the first of `descriptors`; -1 if the kernel refuses."""
     checked(LIBC.setns(descriptors[0], NEW_PROCESSES))
     try:
         process = os.fork()
     except OSError:
-        checked(LIBC.setns(own, NEW_PROCESSES))
-        raise
+        process = -1
     if process == 0:
         try:
             call.become(descriptors[1:])
