@@ -263,6 +263,10 @@ class Keeper:
             self._remove(
                 box, "importing its module asks for a variable that differs from run to run"
             )
+        elif said == [b"timer"] and not box.is_ready:
+            self._remove(box, "importing its module starts a timer")
+        elif said == [b"system-v"] and not box.is_ready:
+            self._remove(box, "importing its module makes semaphores, queues or memory of System V")
         elif said == [b"ready"] and not box.is_ready:
             self._imported(box, started.first)
         elif len(said) == 6:

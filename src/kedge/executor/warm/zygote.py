@@ -74,6 +74,10 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         if variables.asked:
             line.send(b"asked")
             return 1
+        for left, has_left in LEFT_UNSEEN.items():
+            if has_left():
+                line.send(left)
+                return 1
         runner.flush_streams()
         LIBC.fflush(None)
         put_back = wait_for_forks()
@@ -108,6 +112,33 @@ def use_large_pages() -> None:
                 -(-first // LARGE_PAGE) * LARGE_PAGE, last - LARGE_PAGE + 1, LARGE_PAGE
             ):
                 madvise(place, LARGE_PAGE, MADV_COLLAPSE)
+
+
+def has_timer() -> bool:
+    """Whether one of the process's three timers runs; no fork would have it."""
+    getitimer = __import__("_signal").getitimer
+    return any(getitimer(timer) != (0, 0) for timer in range(3))
+
+
+def has_system_v() -> bool:
+    """Whether there are semaphores, queues or memory of System V; a fork has a namespace of its own for them.
+
+    The kernel shows them to those who are in the namespace.
+    """
+    for name in ("sem", "msg", "shm"):
+        try:
+            with open("/proc/sysvipc/" + name) as file:
+                if len(file.readlines()) > 1:  # below the names of its columns
+                    return True
+        except OSError:  # a kernel without them
+            continue
+    return False
+
+
+LEFT_UNSEEN = {
+    b"timer": has_timer,
+    b"system-v": has_system_v,
+}  # that the keeper does not see from outside
 
 
 def make_room(workspace: str, loaded: set[str]) -> None:
