@@ -156,3 +156,14 @@ def test_arrays_go_in_and_come_out(package: Callable[[str], Any]) -> None:
     made = calls.warm("make").outputs["found"]
     same(calls, "double", given=made)
     assert same(calls, "alone", given=made)["outputs"]["threads"] == 1
+
+
+@pytest.mark.parametrize("function", ["ignores-its-children", "buries-its-children"])
+def test_a_module_may_have_its_own_way_when_children_end(
+    package: Callable[[str], Any], function: str
+) -> None:
+    calls = package("warm-manners")
+    cold = calls.cold(function).outputs
+    called = [calls.warm(function) for _ in range(4)]
+    assert [one.outputs["seen"] for one in called] == [cold["seen"]] * 4
+    assert len({one.outputs["stamp"] for one in called}) == 1  # by the same process

@@ -21,6 +21,8 @@ UNSUITABLE: dict[str, tuple[Any, str]] = {
     "scratch-file": ("made", "writes /workspace/scratch/made"),
     "folder": ("written", "writes /workspace/scratch/.cache"),
     "shared-memory": ("made", "writes /dev/shm/made"),
+    "timer": (True, "starts a timer"),
+    "system-v": (True, "makes semaphores, queues or memory of System V"),
     "asking": (True, "asks for a variable that differs from run to run"),
     "needing": ("needing", "asks for a variable that differs from run to run"),
     "closing": (1, "the process that imports its module ends"),

@@ -85,8 +85,11 @@ def test_what_nobody_uses_goes_and_comes_back(hasty: Callable[..., Hasty]) -> No
 
 def test_what_a_call_uses_does_not_go(hasty: Callable[..., Hasty]) -> None:
     made = hasty(idle=0.2)
-    made.has_free(0.01)
-    called = made.calls.warm("sleeps", seconds=1.5)
+    with ThreadPoolExecutor(1) as threads:
+        calling = threads.submit(made.calls.warm, "sleeps", seconds=1.5)
+        assert made.kept(lambda kept: any(one["calls"] for one in kept))
+        made.has_free(0.01)
+        called = calling.result()
     assert called.kind is None and called.is_warm
 
 

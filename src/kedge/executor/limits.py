@@ -37,6 +37,7 @@ def process_limits(
     *,
     own_account: bool,
     own_namespace: bool,
+    others: int = 0,
 ) -> dict[int, tuple[int, int]]:
     """RLIMIT_* → (soft, hard) for a run: no core dumps, a sane number of open files, of processes.
 
@@ -45,6 +46,7 @@ def process_limits(
         held_by_kernel: what a control group holds it to: "memory", "cpu", "pids".
         own_account: no other run's processes have the same user number.
         own_namespace: the run has a user namespace.
+        others: how many processes of Kedge's the kernel counts with the run's, besides those of a sandbox.
     """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     most = _OPEN_FILES_MOST if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES_MOST)
@@ -55,9 +57,9 @@ def process_limits(
     # Not besides a group, which counts what it refuses: whatever refuses first is what can be told.
     if "pids" not in held_by_kernel:
         if counts_processes(own_account=own_account, own_namespace=own_namespace):
-            others = 0 if own_account else _OWN_PROCESSES
+            others += 0 if own_account else _OWN_PROCESSES
         else:
-            others = _threads_of_account()  # counted with the run's own: as many as there are now
+            others += _threads_of_account()  # counted with the run's own: as many as there are now
         limits[resource.RLIMIT_NPROC] = _both(resources.pids + others, resource.RLIMIT_NPROC)
     if "memory" not in held_by_kernel:
         number = (resources.memory_mb * _DATA_SHARE + _DATA_MORE_MB) << 20

@@ -71,3 +71,20 @@ def mask() -> int:
 def sleeps(seconds: float) -> dict:
     time.sleep(seconds)
     return {"stamp": STAMP}
+
+
+def forks(wanted: int, seconds: float = 0.0) -> dict:
+    """As many processes as it may have, and no more than are wanted."""
+    made = []
+    try:
+        while len(made) < wanted:
+            made.append(os.fork())
+            if not made[-1]:
+                time.sleep(1000)
+    except OSError:
+        pass
+    time.sleep(seconds)
+    for process in made:
+        os.kill(process, 9)
+        os.waitpid(process, 0)
+    return {"made": len(made), "stamp": STAMP}

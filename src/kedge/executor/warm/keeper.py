@@ -61,6 +61,8 @@ LOOK_S: Final = 1.0  # between two looks at the idle ones
 FILES_AT_ONCE: Final = 32
 _LARGEST: Final = 1 << 63  # of what the kernel counts
 OWN_PROCESSES: Final = 1  # of a slot's group: its first process
+# Of a box with one call, without the call: the box's own three, its slot's first, and two for each that waits.
+BOX_PROCESSES: Final = 4 + 2 * SPARES
 
 
 @final
@@ -215,10 +217,13 @@ class Keeper:
         if identity.needed():
             claimed = box.after.enter_context(identity.claimed())
             box.account = claimed.uid, claimed.gid
+        # More than a call has, so that a call which uses all of its own does not keep others from being forked.
+        held = self._limits(box.resources, box.group, 2 * BOX_PROCESSES)
+        box.counts_together = resource.RLIMIT_NPROC in held
         program = boxes.Program(
             argv=tuple(wanted["argv"]),
             variables=wanted["variables"],
-            limits=self._limits(box.resources, box.group),
+            limits=held,
             mask=wanted["mask"],
             rules=seccomp.zygote_filter(),
         )
@@ -243,11 +248,11 @@ class Keeper:
         return group
 
     def _limits(
-        self, resources: Resources, group: cgroups.Group | None
+        self, resources: Resources, group: cgroups.Group | None, others: int
     ) -> dict[int, tuple[int, int]]:
         held = group.enforces if group is not None else frozenset[str]()
         return limits.process_limits(
-            resources, held, own_account=identity.needed(), own_namespace=True
+            resources, held, own_account=identity.needed(), own_namespace=True, others=others
         )
 
     def _hear_zygote(self, box: Box) -> None:
@@ -270,6 +275,10 @@ class Keeper:
             self._remove(
                 box, "importing its module asks for a variable that differs from run to run"
             )
+        elif said == [b"timer"] and not box.is_ready:
+            self._remove(box, "importing its module starts a timer")
+        elif said == [b"system-v"] and not box.is_ready:
+            self._remove(box, "importing its module makes semaphores, queues or memory of System V")
         elif said == [b"ready"] and not box.is_ready:
             self._imported(box, started.first)
         elif len(said) == 6:
@@ -324,7 +333,7 @@ class Keeper:
             started.control.close()
             os.close(started.ended)
         for one in list(box.slots.values()):
-            if one.step == "empty":
+            if one.step in ("empty", "settled"):
                 self._kill(one)
                 self._answer_end(one.client, one)
             elif one.step in ("called", "ended", "killed"):
@@ -402,7 +411,7 @@ class Keeper:
         one = box.slots[self.numbers] = Slot(box, self.numbers)
         assert box.started is not None
         one.group = self._group(one, one.resources)
-        one.limits = self._limits(one.resources, one.group)
+        one.limits = self._limits(one.resources, one.group, BOX_PROCESSES)
         one.line, theirs = messages.pair(told_who=True)
         with theirs:
             wanted = box.wanted["shown"], one.resources.memory_mb
@@ -507,14 +516,19 @@ class Keeper:
             is_asked = one.step == "empty"
             self._kill(one)
             if is_asked:
-                self._answer_end(one.client, one)
+                self._answer_killed(one)
+            return
+        if one.step == "settled":  # the zygote does not say it
+            one.wait_for("killed", None)
+            self._answer_end(one.client, one)
             return
         client = one.client if one.step == "mounted" else None
         self._drop(one)
         one.box.failures += 1
         self._answer(client, "again")
         if one.box.failures >= FAILURES:
-            self._remove(one.box, "forks of the process that has imported its module fail")
+            if not one.box.at(*GIVEN):  # else it is tried again when one of these calls has ended
+                self._remove(one.box, "forks of the process that has imported its module fail")
         elif not one.box.is_gone:
             self._fill(one.box)
 
@@ -525,6 +539,17 @@ class Keeper:
             self._silence(one)
             if one.group is not None:
                 one.group.kill()
+
+    def _answer_killed(self, one: Slot) -> None:
+        """Answer for a slot in which all were killed, once the zygote says how the fork ended.
+
+        The fork may have ended well before, and before Linux 6.15 only the zygote knows.
+        """
+        if one.usage is None and not one.box.is_gone:
+            one.wait_for("settled")
+        else:
+            one.wait_for("killed", None)
+            self._answer_end(one.client, one)
 
     def _drop(self, one: Slot) -> None:
         """Kill all in a slot, and remove it."""
@@ -554,6 +579,9 @@ class Keeper:
         box = self.boxes.get(key)
         if box is None or not box.is_ready:
             self._answer(line, "unknown")
+            return
+        if box.counts_together and (box.callers or box.at(*GIVEN)):
+            self._answer(line, "failed", "the kernel would count its processes with another call's")
             return
         box.used = time.monotonic()
         box.callers.append((line, request))
@@ -624,7 +652,10 @@ class Keeper:
         process says whether it only has to be buried.
         """
         one = self.taken.get(line)
-        if one is None or one.step == "killed" or one.line is None:
+        if one is not None and one.step == "killed":
+            self._answer_killed(one)
+            return
+        if one is None or one.line is None:
             self._answer_end(line, one)
             return
         one.wait_for("empty")
@@ -646,6 +677,8 @@ class Keeper:
             one.usage = (status & 0xFFFF, microseconds, *counts)
             if one.step == "leaving":
                 self._left(one)
+            elif one.step == "settled":
+                self._answer_killed(one)
             else:
                 self._ended(one)
 

@@ -14,7 +14,7 @@ STEP_S: Final = 10.0  # a step that makes a slot ready takes milliseconds; a mac
 IMPORT_S: Final = 600.0  # a module that imports for longer is imported by each run, within its time
 
 COMING: Final = ("up", "fresh", "born", "entered")
-GIVEN: Final = ("mounted", "called", "empty", "ended", "killed")
+GIVEN: Final = ("mounted", "called", "empty", "ended", "killed", "settled")
 
 
 @final
@@ -23,7 +23,8 @@ class Slot:
 
     `step` is what it waits for: `up`, `fresh`, `born`, `entered`; then it is a `spare`. Once a call was asked for:
     `mounted`, `called` (the fork is at work), `empty`, `ended` (the caller still looks at its group); or, after
-    `called`, `leaving` (the caller has what it wants, and the fork is ending).
+    `called`, `leaving` (the caller has what it wants, and the fork is ending). One whose call left somebody is
+    `killed`, and `settled` as long as the zygote has still to say how the fork ended.
     """
 
     def __init__(self, box: "Box", number: int) -> None:
@@ -88,6 +89,7 @@ class Box:
         self.callers: list[tuple[socket.socket, dict[str, Any]]] = []
         self.failures = 0  # slots in a row that could not be made
         self.has_served = False
+        self.counts_together = False  # the kernel counts the processes of all its calls as one's
 
     def at(self, *steps: str) -> list[Slot]:
         """Its slots that are at one of these steps."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any, Callable
 
-    Reseed = Callable[[], object]
+    Restore = Callable[[], object]
 
 NEW_PROCESSES = 0x20000000  # CLONE_NEWPID
 NEW_MOUNTS = 0x00020000  # CLONE_NEWNS
@@ -43,7 +43,7 @@ LARGE_PAGE, MADV_COLLAPSE = 1 << 21, 25
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
-SIGTERM = 15
+SIGTERM, SIGCHLD = 15, 17
 
 
 def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> int:
@@ -74,13 +74,18 @@ def main(runner: ModuleType, instructions: dict[str, Any], loaded: set[str]) -> 
         if variables.asked:
             line.send(b"asked")
             return 1
+        for left, has_left in LEFT_UNSEEN.items():
+            if has_left():
+                line.send(left)
+                return 1
         runner.flush_streams()
         LIBC.fflush(None)
+        put_back = wait_for_forks()
         gc.unfreeze()  # the module may have done that itself, and what is frozen is not found
         libraries = Libraries()
         libraries.use_threads({**instructions["threads"], **variables.changed})
         rules = bytes.fromhex(instructions["filter"])
-        call = Call(runner, rules, line.fileno(), variables, seeds.found(), libraries)
+        call = Call(runner, rules, line.fileno(), variables, [put_back, *seeds.found()], libraries)
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -107,6 +112,33 @@ def use_large_pages() -> None:
                 -(-first // LARGE_PAGE) * LARGE_PAGE, last - LARGE_PAGE + 1, LARGE_PAGE
             ):
                 madvise(place, LARGE_PAGE, MADV_COLLAPSE)
+
+
+def has_timer() -> bool:
+    """Whether one of the process's three timers runs; no fork would have it."""
+    getitimer = __import__("_signal").getitimer
+    return any(getitimer(timer) != (0, 0) for timer in range(3))
+
+
+def has_system_v() -> bool:
+    """Whether there are semaphores, queues or memory of System V; a fork has a namespace of its own for them.
+
+    The kernel shows them to those who are in the namespace.
+    """
+    for name in ("sem", "msg", "shm"):
+        try:
+            with open("/proc/sysvipc/" + name) as file:
+                if len(file.readlines()) > 1:  # below the names of its columns
+                    return True
+        except OSError:  # a kernel without them
+            continue
+    return False
+
+
+LEFT_UNSEEN = {
+    b"timer": has_timer,
+    b"system-v": has_system_v,
+}  # that the keeper does not see from outside
 
 
 def make_room(workspace: str, loaded: set[str]) -> None:
@@ -141,11 +173,24 @@ def serve(line: socket.socket, call: Call) -> None:
             if own < 0:
                 own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
             process = forked(own, descriptors, call)
+            if process < 0:
+                continue  # the keeper sees that nobody is at the call's line
             ended = checked(LIBC.syscall(434, process, 0))  # pidfd_open
             # Opened now: of what has ended it shows the counts only to those who had asked before.
             counts = os.open("/proc/{}/io".format(process), os.O_RDONLY | os.O_CLOEXEC)
             children[ended] = process, counts, name
             poll.register(ended, select.POLLIN)
+
+
+def wait_for_forks() -> Restore:
+    """Sees that the ends of forks wait to be asked for, whatever the module does when its children end.
+
+    Returns what puts that back, for a call; what Python knows of it stays as it is.
+    """
+    own = ctypes.create_string_buffer(SIGACTION_SIZE)  # the default, and no flags
+    found = ctypes.create_string_buffer(SIGACTION_SIZE)
+    checked(LIBC.sigaction(SIGCHLD, own, found))
+    return partial(LIBC.sigaction, SIGCHLD, found, None)
 
 
 def received(line: socket.socket) -> tuple[bytes, list[int]]:
@@ -161,13 +206,12 @@ def received(line: socket.socket) -> tuple[bytes, list[int]]:
 
 
 def forked(own: int, descriptors: list[int], call: Call) -> int:
-    """Forks into the process namespace that is the first of `descriptors`."""
+    """Forks into the process namespace that is the first of `descriptors`; -1 if the kernel refuses."""
     checked(LIBC.setns(descriptors[0], NEW_PROCESSES))
     try:
         process = os.fork()
     except OSError:
-        checked(LIBC.setns(own, NEW_PROCESSES))
-        raise
+        process = -1
     if process == 0:
         try:
             call.become(descriptors[1:])
@@ -212,6 +256,7 @@ def wait_for_the_end(name: str) -> None:
 
 # struct rusage: user and system time, KiB of memory at most, and 13 more.
 RUSAGE = struct.Struct("5l104x")
+SIGACTION_SIZE = 256  # at least that of struct sigaction
 
 
 def checked(returned: int) -> int:
@@ -234,12 +279,12 @@ class Call:
         rules: bytes,
         own_line: int,
         variables: Variables,
-        reseed: list[Reseed],
+        restore: list[Restore],
         libraries: Libraries,
     ) -> None:
         self.runner = runner
         self.variables = variables
-        self.reseed = reseed
+        self.restore = restore
         self.collects = gc.isenabled()
         self.folder = os.getcwd()
         # The streams, and what the keeper lets pass: libraries that their own code holds open.
@@ -305,8 +350,8 @@ class Call:
     def prepare(self) -> None:
         """What a call needs and nobody has to have asked for: done before somebody waits for it."""
         self.signal.signal(SIGTERM, self.arrived)  # forks of what a run starts end by it
-        for again in self.reseed:
-            again()
+        for restore in self.restore:
+            restore()
         # To no effect but that the memory which a call begins and ends with is this process's own by then, and
         # the kernel need not copy it while somebody waits.
         runner = self.runner
@@ -707,10 +752,10 @@ class Seeds:
         self.is_over = True
         self.patch(*self.before)
 
-    def found(self) -> list[Reseed]:
+    def found(self) -> list[Restore]:
         """What gives each generator that is there the state that it has in a process of its own."""
         kind, own = self.random.Random, self.random._inst
-        found: list[Reseed] = []
+        found: list[Restore] = []
         if self.own[id(own)]:  # which Python itself reseeds in every fork
             found.append(partial(own.setstate, own.getstate()))
         objects = gc.get_objects()
@@ -734,7 +779,7 @@ class Numpy:
         self.module: Any = module
         self.drawn = drawn
 
-    def found(self, objects: list[Any]) -> list[Reseed]:
+    def found(self, objects: list[Any]) -> list[Restore]:
         """What gives those that were not seeded deliberately a new state."""
         module = self.module
         sequences, states, gausses = [], [], []
