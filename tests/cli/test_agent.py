@@ -225,6 +225,42 @@ def test_a_command_that_stands_otherwise_does_without_it(agent: Any, other: str)
     assert told(agent)["kept"] == []
 
 
+# Says of itself what it was given, and prints the agent's answer.
+FORGING = """
+import array, marshal, os, socket, sys
+order, place = bytes.fromhex(sys.argv[1]), sys.argv[2]
+line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+os.chdir(place)
+line.connect("agent")
+wishes, wishing = os.pipe()
+told, telling = os.pipe()
+given = array.array("i", [wishes, telling, os.open(".", os.O_PATH)])
+line.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)])
+print(marshal.loads(line.recv(4096))[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("standing", "answer"),
+    [
+        ((), "supervisor"),
+        (("nice",), "another"),
+        (("setpriv", "--no-new-privs"), "another"),
+        (("prlimit", "--nofile=200"), "another"),
+    ],
+)
+def test_who_has_fewer_rights_gets_none_by_what_it_says(
+    agent: Any, kedge_home: Path, standing: tuple[str, ...], answer: str
+) -> None:
+    order = marshal.dumps(("supervise", agents._identity(), dict(os.environ), 0o077))
+    said = subprocess.run(
+        [*standing, sys.executable, "-c", FORGING, order.hex(), str(kedge_home)],
+        capture_output=True,
+        check=True,
+    )
+    assert said.stdout.decode().strip() == answer
+
+
 def test_a_file_that_a_command_has_open_is_found_by_its_number(agent: Any, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(
         "import kedge\n\ndef size(f: kedge.File) -> int:\n    return len(f.read_bytes())\n"

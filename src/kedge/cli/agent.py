@@ -15,13 +15,13 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NoReturn, final
 
 from kedge import version
 from kedge.data import Data
 from kedge.errors import Unavailable
+from kedge.executor.processes import wait_readable
 from kedge.executor.warm import messages
 from kedge.executor.warm.pool import NotWarmError, Pool
 from kedge.home import agent_socket, folder, home
@@ -34,13 +34,14 @@ _LOCK_S: Final = 1.0  # for those who only look whether the lock is held to let 
 _LOOK_S: Final = 1.0  # between two looks whether its socket is still there
 _PAUSE_S: Final = 0.02  # between two looks whether an agent has ended
 _PACKAGE: Final = os.path.dirname(os.path.abspath(version.__file__))
-_RIGHTS: Final = (  # of /proc/self/status; see proc_pid_status(5)
+_RIGHTS: Final = (  # of a process's status in /proc; see proc_pid_status(5)
     *(b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
     *(b"Cpus_allowed:", b"Mems_allowed:"),
 )
 # Words of a command that mean what it has open, which an agent has not.
 _BY_NUMBER: Final = re.compile(r"/dev/(fd|std)|/proc/(self|thread-self)\b")
 _CREDENTIALS: Final = struct.Struct("iII")
+_SO_PEERPIDFD: Final = 77  # <asm-generic/socket.h>, from Linux 6.5 on
 _QUEUE: Final = 128
 
 
@@ -171,7 +172,7 @@ def _connected() -> socket.socket | None:
             line.connect(f"/proc/self/fd/{place}/{os.path.basename(agent_socket())}")
         finally:
             os.close(place)
-        if _peer(line) == os.geteuid():
+        if _peer(line)[1] == os.geteuid():
             return line
     except OSError:
         pass
@@ -192,35 +193,65 @@ def _asked(what: str) -> tuple[Any, ...] | None:
     return None if found is None else found[0]
 
 
-def _peer(line: socket.socket) -> int:
+def _peer(line: socket.socket) -> tuple[int, int]:
+    """Which process connected, or listens, and whose it was then."""
     data = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(data)[1])
+    process, account, _ = _CREDENTIALS.unpack(data)
+    return process, account
 
 
 def _identity() -> tuple[Any, ...]:
-    """What an agent and a command must have in common for a fork of the one to do for the other.
+    """What a command says that it is: the agent must be the same for a fork of it to do for the command.
 
-    All else a command hands over. Not in here is the control group: each terminal may have one of its own.
+    All else a command hands over. Nothing here is a right: anybody can say it.
     """
     return (
         *(version.__version__, _PACKAGE, home(), sys.version, sys.prefix, tuple(sys.flags)),
         *(sys.getfilesystemencoding(), os.environ.get("PYTHONPATH", "")),
-        *_standing(),
     )
 
 
-def _standing() -> Iterator[Any]:
-    """What the kernel lets this process see, do and use."""
-    for name in sorted(os.listdir("/proc/self/ns")):
-        yield os.readlink(f"/proc/self/ns/{name}")
-    root = os.stat("/")
-    yield root.st_dev, root.st_ino
-    with open("/proc/self/status", "rb") as file:
-        yield [line for line in file if line.startswith(_RIGHTS)]
+def _standing(process: int) -> tuple[Any, ...]:
+    """What the kernel lets a process see, do and use.
+
+    Not in here is the control group: each terminal may have one of its own.
+
+    Raises:
+        OSError: it has gone, or may not be looked at, as one with more rights.
+    """
+    place = f"/proc/{process}"
+    root = os.stat(f"{place}/root")
+    found: list[Any] = [
+        *(os.readlink(f"{place}/ns/{name}") for name in sorted(os.listdir(f"{place}/ns"))),
+        (root.st_dev, root.st_ino),
+    ]
+    with open(f"{place}/status", "rb") as file:
+        found += [line for line in file if line.startswith(_RIGHTS)]
     for name in ("limits", "oom_score_adj"):
-        with open(f"/proc/self/{name}", "rb") as file:
-            yield file.read()
-    yield os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
+        with open(f"{place}/{name}", "rb") as file:
+            found.append(file.read())
+    return (*found, os.getpriority(os.PRIO_PROCESS, process), os.sched_getscheduler(process))
+
+
+def _standing_of_peer(line: socket.socket) -> tuple[Any, ...] | None:
+    """That of the process that connected; None when it has ended or may not be looked at.
+
+    Never what it says itself: a function that is kept from nothing but its rights has the same account, can
+    reach the socket, and would get a supervisor that has these rights.
+    """
+    process, _ = _peer(line)
+    try:
+        try:
+            living = line.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+        except OSError:  # an older kernel; the number is another's only if it ended before this
+            living = os.pidfd_open(process)
+        try:
+            standing = _standing(process)
+            return None if wait_readable(living, 0) else standing
+        finally:
+            os.close(living)
+    except OSError:
+        return None
 
 
 def _code() -> list[tuple[str, int, int]]:
@@ -330,6 +361,7 @@ class _Agent:
         self.pool = pool
         self.lock = lock
         self.identity = _identity()
+        self.standing = _standing(os.getpid())
         self.code = _code()
         self.children: dict[int, int] = {}  # descriptor → process
         self.began = time.monotonic()
@@ -388,7 +420,7 @@ class _Agent:
         # Who asks may be another version's, and may have gone: all that must not end an agent.
         with line, suppress(OSError, EOFError, ValueError, TypeError):
             line.settimeout(_ANSWER_S)
-            if _peer(line) != os.geteuid():
+            if _peer(line)[1] != os.geteuid():
                 return
             found = messages.receive(line)
             if found is None:
@@ -419,7 +451,8 @@ class _Agent:
     ) -> None:
         if _code() != self.code:  # it would run what it has loaded, and that is not what is there
             self.over = True
-        if self.over or tuple(identity) != self.identity:
+        alike = tuple(identity) == self.identity and _standing_of_peer(line) == self.standing
+        if self.over or not alike:
             messages.send(line, ("another",))
             return
         with suppress(NotWarmError):  # then its runs are cold
