@@ -7,6 +7,7 @@ import marshal
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -383,14 +384,20 @@ def test_it_ends_when_nobody_has_asked_for_long(kedge: Any) -> None:
 
 
 def test_what_is_sent_by_another_version_does_not_end_it(agent: Any) -> None:
-    for data in (b"", b"nonsense", marshal.dumps(("supervise",)), marshal.dumps(7)):
-        line = agents._connected()
-        assert line is not None
-        with line:
-            line.send(data)
-            with contextlib.suppress(OSError):
-                line.recv(64)
-    assert told(agent)["commands"] == 0
+    process = told(agent)["pid"]
+    before = os.listdir(f"/proc/{process}/fd")
+    order = ("supervise", agents._identity(), {}, 0o077)  # which wants three descriptors
+    messages = (b"", b"\0", b"nonsense", *map(marshal.dumps, (("supervise",), 7, (), order)))
+    for number in (0, 1, 2):
+        for data in messages:
+            line = agents._connected()
+            assert line is not None
+            with line:
+                socket.send_fds(line, [data], [0] * number)
+                with contextlib.suppress(OSError):
+                    assert line.recv(64) == b""
+    assert (told(agent)["pid"], told(agent)["commands"]) == (process, 0)
+    assert os.listdir(f"/proc/{process}/fd") == before
 
 
 def lives(process: int) -> bool:

@@ -15,7 +15,9 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NoReturn, final
 
 from kedge import version
@@ -147,8 +149,7 @@ def start() -> int:
         _begin(writing)
     os.close(writing)
     os.waitpid(child, 0)
-    ready, _, _ = select.select((reading,), (), (), _START_S)
-    said = os.read(reading, 64) if ready else b""
+    said = os.read(reading, 64) if wait_readable(reading, _START_S) else b""
     os.close(reading)
     if said.isdigit():
         return int(said)
@@ -392,9 +393,10 @@ class _Agent:
             os.close(writing)
             while not self.over or self.children:
                 left = self.asked + IDLE_S - time.monotonic()
-                watched = [listening.fileno(), *self.children]
-                ready, _, _ = select.select(watched, (), (), max(0.0, min(left, _LOOK_S)))
-                for descriptor in ready:
+                poll = select.poll()  # which knows no highest descriptor
+                for descriptor in (listening.fileno(), *self.children):
+                    poll.register(descriptor, select.POLLIN)
+                for descriptor, _ in poll.poll(1000 * max(0.0, min(left, _LOOK_S))):
                     if descriptor in self.children:
                         self._bury(descriptor)
                     else:
@@ -416,7 +418,11 @@ class _Agent:
         os.close(descriptor)
 
     def _answer(self, listening: socket.socket) -> None:
-        line, _ = listening.accept()
+        try:
+            line, _ = listening.accept()
+        except OSError:  # there may be no descriptor left until a command ends
+            time.sleep(_PAUSE_S)
+            return
         # Who asks may be another version's, and may have gone: all that must not end an agent.
         with line, suppress(OSError, EOFError, ValueError, TypeError):
             line.settimeout(_ANSWER_S)
@@ -425,12 +431,17 @@ class _Agent:
             found = messages.receive(line)
             if found is None:
                 return
-            (what, *words), given = found
+            message, given = found
             try:
+                what, *words = message
                 if what == "supervise":
                     self.asked = time.monotonic()
                     identity, variables, umask = words
-                    self._supervise(line, listening, identity, variables, umask, given)
+                    wishes, telling, here = given
+                    begin = partial(
+                        self._become_supervisor, variables, umask, wishes, telling, here
+                    )
+                    self._supervise(line, listening, identity, begin)
                 elif what in ("status", "stop"):
                     self.over |= what == "stop"
                     kept = self.pool.kept()
@@ -444,10 +455,8 @@ class _Agent:
         self,
         line: socket.socket,
         listening: socket.socket,
-        identity: tuple[str, ...],
-        variables: dict[str, str],
-        umask: int,
-        given: list[int],
+        identity: tuple[Any, ...],
+        begin: Callable[[], NoReturn],
     ) -> None:
         if _code() != self.code:  # it would run what it has loaded, and that is not what is there
             self.over = True
@@ -461,7 +470,7 @@ class _Agent:
         if child == 0:
             listening.close()
             line.close()
-            self._become_supervisor(variables, umask, *given)
+            begin()
         ended = os.pidfd_open(child)
         self.children[ended] = child
         messages.send(line, ("supervisor", child), (ended,))
