@@ -303,6 +303,30 @@ def test_an_agent_that_does_not_answer_is_done_without(agent: Any) -> None:
     assert len(told(agent)["kept"]) == 1
 
 
+def test_clients_that_say_nothing_keep_nobody_waiting(agent: Any) -> None:
+    silent = [agents._connected() for _ in range(3)]
+    began = time.monotonic()
+    assert agents.status() is not None
+    assert time.monotonic() - began < GONE_S
+    assert told(agent)["commands"] == 0
+    for line in silent:
+        assert line is not None
+        line.settimeout(PATIENCE_S)
+        assert line.recv(1) == b""
+        line.close()
+
+
+def test_a_keeper_that_does_not_answer_keeps_nothing(agent: Any) -> None:
+    agent("run", BOLTS, *GIVEN)
+    (keeper,) = children(told(agent)["pid"])
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        assert told(agent)["kept"] == []
+    finally:
+        os.kill(keeper, signal.SIGCONT)
+    assert len(told(agent)["kept"]) == 1
+
+
 @pytest.mark.parametrize("gone", ["socket", "home"])
 def test_an_agent_that_nobody_finds_any_more_ends(agent: Any, kedge_home: Path, gone: str) -> None:
     process = told(agent)["pid"]
@@ -343,9 +367,8 @@ def test_a_killed_agent_leaves_a_place_while_a_run_of_its_goes_on(kedge: Any) ->
 
 def test_a_killed_keeper_gets_a_successor(agent: Any) -> None:
     agent("run", BOLTS, *GIVEN)
-    process = told(agent)["pid"]
-    (keeper,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    os.kill(int(keeper), signal.SIGKILL)
+    (keeper,) = children(told(agent)["pid"])
+    os.kill(keeper, signal.SIGKILL)
     agent("run", BOLTS, *GIVEN)
     assert len(told(agent)["kept"]) == 1
 
@@ -407,6 +430,11 @@ def lives(process: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def children(process: int) -> list[int]:
+    """Those of a process with one thread."""
+    return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
 
 
 def living(argument: str) -> list[str]:

@@ -365,6 +365,9 @@ class _Agent:
         self.standing = _standing(os.getpid())
         self.code = _code()
         self.children: dict[int, int] = {}  # descriptor → process
+        self.asking: dict[
+            int, tuple[socket.socket, float]
+        ] = {}  # who has said nothing yet, since when
         self.began = time.monotonic()
         self.asked = self.began
         self.over = False
@@ -394,13 +397,19 @@ class _Agent:
             while not self.over or self.children:
                 left = self.asked + IDLE_S - time.monotonic()
                 poll = select.poll()  # which knows no highest descriptor
-                for descriptor in (listening.fileno(), *self.children):
+                for descriptor in (listening.fileno(), *self.children, *self.asking):
                     poll.register(descriptor, select.POLLIN)
                 for descriptor, _ in poll.poll(1000 * max(0.0, min(left, _LOOK_S))):
                     if descriptor in self.children:
                         self._bury(descriptor)
+                    elif descriptor in self.asking:
+                        self._answer(self.asking.pop(descriptor)[0], listening)
                     else:
-                        self._answer(listening)
+                        self._accept(listening)
+                for line, since in list(self.asking.values()):
+                    if time.monotonic() - since > _ANSWER_S:
+                        del self.asking[line.fileno()]
+                        line.close()
                 if self.children:
                     self.asked = time.monotonic()
                 elif left <= 0:
@@ -417,12 +426,15 @@ class _Agent:
         os.waitpid(self.children.pop(descriptor), 0)
         os.close(descriptor)
 
-    def _answer(self, listening: socket.socket) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         try:
             line, _ = listening.accept()
         except OSError:  # there may be no descriptor left until a command ends
             time.sleep(_PAUSE_S)
             return
+        self.asking[line.fileno()] = line, time.monotonic()
+
+    def _answer(self, line: socket.socket, listening: socket.socket) -> None:
         # Who asks may be another version's, and may have gone: all that must not end an agent.
         with line, suppress(OSError, EOFError, ValueError, TypeError):
             line.settimeout(_ANSWER_S)
@@ -482,7 +494,7 @@ class _Agent:
             from kedge.cli.supervised import supervise
             from kedge.run.warmth import inherit
 
-            for descriptor in (self.lock, *self.children):
+            for descriptor in (self.lock, *self.children, *self.asking):
                 os.close(descriptor)
             os.environ.clear()
             os.environ.update(variables)
