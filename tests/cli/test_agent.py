@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -280,14 +281,32 @@ def test_a_command_given_while_it_ends_does_not_wait_for_it(agent: Any) -> None:
             break
     stopping = agent.start("agent", "stop")
     until(lambda: told(agent)["ending"])
-    assert ", 1 commands, ending" in agent("agent", "status").out
+    assert ", 1 command, ending" in agent("agent", "status").out
     assert "already" in agent("agent", "start", code=3).err
     agent("run", BOLTS, *GIVEN)
     assert told(agent)["commands"] == 1
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=PATIENCE_S)
-    assert stopping.communicate(timeout=PATIENCE_S)[1] == b"the agent has ended\n"
+    said = stopping.communicate(timeout=PATIENCE_S)[1]
+    assert said == b"waiting for 1 command\nthe agent has ended\n"
     assert agent("agent", "status", code=3).err == "there is no agent\n"
+
+
+def test_stopping_one_takes_as_long_as_its_commands(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = agent.start("run", PACKAGES / "stubborn", "sleeps", "-v")
+    for line in process.stderr:
+        if line.startswith(b"running"):
+            break
+    monkeypatch.setattr(agents, "_STOP_S", 2 * agents._LOOK_S)
+    interrupting = threading.Timer(3 * agents._STOP_S, os.killpg, (process.pid, signal.SIGINT))
+    interrupting.start()
+    waited_for: list[int] = []
+    assert agents.stop(waited_for.append)
+    assert waited_for == [1]
+    interrupting.join()
+    process.communicate(timeout=PATIENCE_S)
 
 
 def test_an_agent_that_does_not_answer_is_done_without(agent: Any) -> None:

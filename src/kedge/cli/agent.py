@@ -31,7 +31,7 @@ from kedge.home import agent_socket, folder, home
 IDLE_S: Final = 1800.0  # without a command, after which an agent ends
 _ANSWER_S: Final = 5.0  # for an agent to answer; a command does without one that does not
 _START_S: Final = 20.0
-_STOP_S: Final = 20.0  # its keeper's end included
+_STOP_S: Final = 20.0  # from its last command's end on, its keeper's end included
 _LOCK_S: Final = 1.0  # for those who only look whether the lock is held to let go of it
 _LOOK_S: Final = 1.0  # between two looks whether its socket is still there
 _PAUSE_S: Final = 0.02  # between two looks whether an agent has ended
@@ -110,21 +110,37 @@ def status() -> AgentStatus | None:
     return AgentStatus(pid, since_s, commands, ending, tuple(kept))
 
 
-def stop() -> bool:
+def stop(waiting: Callable[[int], None]) -> bool:
     """End the agent, once the commands that it supervises have ended; whether there was one.
 
+    `waiting` is told how many these are, if there are any.
+
     Raises:
-        Unavailable: it does not end.
+        Unavailable: it does not end, although it says nothing of commands.
     """
     if not _is_held():
         return False
-    who, until = "the agent", time.monotonic() + _STOP_S
-    asked = False
+    process, again = None, 0.0
+    until = time.monotonic() + _STOP_S
     while _is_held():
-        if not asked and (found := _asked("stop")) is not None:
-            asked, who = True, f"the agent, process {found[0]},"
-        if time.monotonic() > until:
-            raise Unavailable(f"{who} does not end yet", hint="commands that it runs go on")
+        now = time.monotonic()
+        if now >= again:
+            found = _asked("stop" if process is None else "status")
+            again = now + _LOOK_S
+            if found is not None:
+                if process is None and found[2]:
+                    waiting(found[2])
+                elif process not in (None, found[0]):  # it has ended, and somebody started another
+                    break
+                process = found[0]
+                if found[2]:
+                    until = time.monotonic() + _STOP_S
+        if now > until:
+            who = "the agent" if process is None else f"the agent, process {process},"
+            raise Unavailable(
+                f"{who} does not end",
+                hint=f"`{os.path.join(home(), 'agent.log')}` may say why",
+            )
         time.sleep(_PAUSE_S)
     return True
 

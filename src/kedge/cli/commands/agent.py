@@ -29,7 +29,8 @@ def stop() -> None:
     """End the agent, after the commands that it runs."""
     from kedge.cli import agent
 
-    say("the agent has ended" if agent.stop() else "there is no agent")
+    was_there = agent.stop(lambda number: say(f"waiting for {_commands(number)}"))
+    say("the agent has ended" if was_there else "there is no agent")
 
 
 @command.command("status")
@@ -46,7 +47,7 @@ def status(as_json: bool) -> int:
     else:
         ending = ", ending" if found.ending else ""
         write_text(
-            f"process {found.pid}, for {found.since_s:.0f} s, {found.commands} commands{ending}"
+            f"process {found.pid}, for {found.since_s:.0f} s, {_commands(found.commands)}{ending}"
         )
         rows = [
             [
@@ -61,3 +62,7 @@ def status(as_json: bool) -> int:
             table([["kept", "memory", "now", "idle for"], *rows]) if rows else "nothing is kept"
         )
     return 0 if found is not None else 3
+
+
+def _commands(number: int) -> str:
+    return f"{number} command" + "s" * (number != 1)
