@@ -5,6 +5,7 @@ import fcntl
 import json
 import marshal
 import os
+import re
 import shutil
 import signal
 import socket
@@ -57,14 +58,16 @@ def until(condition: Any) -> None:
         time.sleep(0.02)
 
 
-def test_a_run_gives_the_same_and_the_next_one_is_a_fork(agent: Any) -> None:
-    cold = agent("run", BOLTS, *GIVEN, "--json", env=os.environ | {"KEDGE_WARM": "false"}).json
-    assert told(agent)["kept"] == []
-    warm = [agent("run", BOLTS, *GIVEN, "--json").json for _ in range(2)]
-    assert cold["stress_mpa"] == warm[0]["stress_mpa"] == warm[1]["stress_mpa"]
-    (kept,) = told(agent)["kept"]
+def test_a_run_gives_the_same_and_the_next_one_is_a_fork(kedge: Any) -> None:
+    without = kedge("run", BOLTS, *GIVEN, "--json").json
+    kedge("agent", "start")
+    cold = kedge("run", BOLTS, *GIVEN, "--json", env=os.environ | {"KEDGE_WARM": "false"}).json
+    assert told(kedge)["kept"] == []  # it supervised, and that run was cold
+    warm = [kedge("run", BOLTS, *GIVEN, "--json").json for _ in range(2)]
+    assert {run["stress_mpa"] for run in (without, cold, *warm)} == {without["stress_mpa"]}
+    (kept,) = told(kedge)["kept"]
     assert kept["name"] == "bolt-sizing bolts" and kept["forks"] >= 1
-    record = agent("show", warm[1]["_run"]["id"], "--json").json
+    record = kedge("show", warm[1]["_run"]["id"], "--json").json
     assert (record["status"], record["executor"]) == ("succeeded", "sandbox")
 
 
@@ -96,19 +99,35 @@ def test_what_cannot_be_kept_warm_says_why_once(agent: Any) -> None:
     assert told(agent)["kept"] == []
 
 
+STUBBORN = PACKAGES / "stubborn"
+ONE_WRONG = "diameter_mm,load_n\n12,15000\n0,15000\n"
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        ((BOLTS, "sizing", "diameter_mm=0", "load_n=1"), 1),
-        ((BOLTS, "sizing", "diameter_mm=wide", "load_n=1"), 2),
-        ((PACKAGES / "stubborn", "sleeps", "--timeout", "0.5"), 124),
+        (("run", BOLTS, "sizing", "diameter_mm=0", "load_n=1"), 1),
+        (("run", BOLTS, "sizing", "diameter_mm=wide", "load_n=1"), 2),
+        (("run", STUBBORN, "sleeps", "--timeout", "0.5"), 124),
+        (("test", BOLTS), 0),
+        (("map", BOLTS, "sizing", "--inputs", "cases.csv", "--out", "out.csv", "-j", "1"), 1),
+        (("conform", "no-such-package"), 2),
     ],
 )
-def test_failures_have_their_codes_and_words(agent: Any, words: Any, code: int) -> None:
-    with_agent = agent("run", *words, code=code)
-    without = agent("run", *words, code=code, env=os.environ | {"KEDGE_WARM": "false"})
-    assert [line for line in with_agent.err.splitlines() if line.startswith(("error", "hint"))] == [
-        line for line in without.err.splitlines() if line.startswith(("error", "hint"))
+def test_commands_end_as_without_it(agent: Any, tmp_path: Path, words: Any, code: int) -> None:
+    (tmp_path / "cases.csv").write_text(ONE_WRONG)
+    with_agent = said(agent(*words, code=code, cwd=tmp_path))
+    assert agent("agent", "stop").err == "the agent has ended\n"
+    without = said(agent(*words, code=code, cwd=tmp_path))
+    assert with_agent == without
+    assert without[0] or without[1]
+
+
+def said(ended: Any) -> tuple[list[str], list[str]]:
+    """What a command printed, with no numbers, and its errors: times, runs and folders differ."""
+    errors = [line for line in ended.err.splitlines() if line.startswith(("error", "hint", "row"))]
+    return [re.sub(r"[0-9.]+", "0", line) for line in ended.out.splitlines()], [
+        re.sub(r"run `[^`]+`", "run", line) for line in errors
     ]
 
 
