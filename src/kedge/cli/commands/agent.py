@@ -11,8 +11,9 @@ from kedge.data import asdict
 def command() -> None:
     """Keep what functions import warm between commands, for this account.
 
-    While an agent is there, `kedge run` starts functions in milliseconds, with the same results. It ends after half
-    an hour without a command.
+    While an agent is there, a function that an earlier command has called starts within milliseconds, with the same
+    results; the command itself takes longer than that, since it is a program that starts. An agent ends after half an
+    hour without a command.
     """
 
 
