@@ -28,13 +28,19 @@ from kedge.executor.warm import messages
 from kedge.executor.warm.pool import NotWarmError, Pool
 from kedge.home import agent_socket, folder, home
 
-IDLE_S: Final = 1800.0  # without a command, after which an agent ends
+IDLE_S: Final = 1800.0  # without a command, after which an agent ends: nobody is at work any more
 _ANSWER_S: Final = 5.0  # for an agent to answer; a command does without one that does not
-_START_S: Final = 20.0
+_START_S: Final = (
+    20.0  # for it to load everything and start a keeper: half a second where nothing else goes on
+)
 _STOP_S: Final = 20.0  # from its last command's end on, its keeper's end included
 _LOCK_S: Final = 1.0  # for those who only look whether the lock is held to let go of it
-_LOOK_S: Final = 1.0  # between two looks whether its socket is still there
-_PAUSE_S: Final = 0.02  # between two looks whether an agent has ended
+_LOOK_S: Final = (
+    1.0  # between two looks at what rarely changes: whether its socket is there, what it still does
+)
+_PAUSE_S: Final = (
+    0.02  # between two looks at what somebody waits for: that it ends, or lets go of a lock
+)
 _PACKAGE: Final = os.path.dirname(os.path.abspath(version.__file__))
 _RIGHTS: Final = (  # of a process's status in /proc; see proc_pid_status(5)
     *(b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
@@ -42,9 +48,9 @@ _RIGHTS: Final = (  # of a process's status in /proc; see proc_pid_status(5)
 )
 # Words of a command that mean what it has open, which an agent has not.
 _BY_NUMBER: Final = re.compile(r"/dev/(fd|std)|/proc/(self|thread-self)\b")
-_CREDENTIALS: Final = struct.Struct("iII")
+_CREDENTIALS: Final = struct.Struct("iII")  # <sys/socket.h>: struct ucred
 _SO_PEERPIDFD: Final = 77  # <asm-generic/socket.h>, from Linux 6.5 on
-_QUEUE: Final = 128
+_QUEUE: Final = 128  # commands that come at once: more than anybody's `xargs -P`
 
 
 class AgentStatus(Data):
