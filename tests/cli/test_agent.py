@@ -5,10 +5,13 @@ import fcntl
 import json
 import marshal
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,14 +58,16 @@ def until(condition: Any) -> None:
         time.sleep(0.02)
 
 
-def test_a_run_gives_the_same_and_the_next_one_is_a_fork(agent: Any) -> None:
-    cold = agent("run", BOLTS, *GIVEN, "--json", env=os.environ | {"KEDGE_WARM": "false"}).json
-    assert told(agent)["kept"] == []
-    warm = [agent("run", BOLTS, *GIVEN, "--json").json for _ in range(2)]
-    assert cold["stress_mpa"] == warm[0]["stress_mpa"] == warm[1]["stress_mpa"]
-    (kept,) = told(agent)["kept"]
+def test_a_run_gives_the_same_and_the_next_one_is_a_fork(kedge: Any) -> None:
+    without = kedge("run", BOLTS, *GIVEN, "--json").json
+    kedge("agent", "start")
+    cold = kedge("run", BOLTS, *GIVEN, "--json", env=os.environ | {"KEDGE_WARM": "false"}).json
+    assert told(kedge)["kept"] == []  # it supervised, and that run was cold
+    warm = [kedge("run", BOLTS, *GIVEN, "--json").json for _ in range(2)]
+    assert {run["stress_mpa"] for run in (without, cold, *warm)} == {without["stress_mpa"]}
+    (kept,) = told(kedge)["kept"]
     assert kept["name"] == "bolt-sizing bolts" and kept["forks"] >= 1
-    record = agent("show", warm[1]["_run"]["id"], "--json").json
+    record = kedge("show", warm[1]["_run"]["id"], "--json").json
     assert (record["status"], record["executor"]) == ("succeeded", "sandbox")
 
 
@@ -94,19 +99,35 @@ def test_what_cannot_be_kept_warm_says_why_once(agent: Any) -> None:
     assert told(agent)["kept"] == []
 
 
+STUBBORN = PACKAGES / "stubborn"
+ONE_WRONG = "diameter_mm,load_n\n12,15000\n0,15000\n"
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        ((BOLTS, "sizing", "diameter_mm=0", "load_n=1"), 1),
-        ((BOLTS, "sizing", "diameter_mm=wide", "load_n=1"), 2),
-        ((PACKAGES / "stubborn", "sleeps", "--timeout", "0.5"), 124),
+        (("run", BOLTS, "sizing", "diameter_mm=0", "load_n=1"), 1),
+        (("run", BOLTS, "sizing", "diameter_mm=wide", "load_n=1"), 2),
+        (("run", STUBBORN, "sleeps", "--timeout", "0.5"), 124),
+        (("test", BOLTS), 0),
+        (("map", BOLTS, "sizing", "--inputs", "cases.csv", "--out", "out.csv", "-j", "1"), 1),
+        (("conform", "no-such-package"), 2),
     ],
 )
-def test_failures_have_their_codes_and_words(agent: Any, words: Any, code: int) -> None:
-    with_agent = agent("run", *words, code=code)
-    without = agent("run", *words, code=code, env=os.environ | {"KEDGE_WARM": "false"})
-    assert [line for line in with_agent.err.splitlines() if line.startswith(("error", "hint"))] == [
-        line for line in without.err.splitlines() if line.startswith(("error", "hint"))
+def test_commands_end_as_without_it(agent: Any, tmp_path: Path, words: Any, code: int) -> None:
+    (tmp_path / "cases.csv").write_text(ONE_WRONG)
+    with_agent = said(agent(*words, code=code, cwd=tmp_path))
+    assert agent("agent", "stop").err == "the agent has ended\n"
+    without = said(agent(*words, code=code, cwd=tmp_path))
+    assert with_agent == without
+    assert without[0] or without[1]
+
+
+def said(ended: Any) -> tuple[list[str], list[str]]:
+    """What a command printed, with no numbers, and its errors: times, runs and folders differ."""
+    errors = [line for line in ended.err.splitlines() if line.startswith(("error", "hint", "row"))]
+    return [re.sub(r"[0-9.]+", "0", line) for line in ended.out.splitlines()], [
+        re.sub(r"run `[^`]+`", "run", line) for line in errors
     ]
 
 
@@ -233,6 +254,42 @@ def test_a_command_has_its_own_umask(agent: Any) -> None:
     assert len(told(agent)["kept"]) == 2
 
 
+# Says of itself what it was given, and prints the agent's answer.
+FORGING = """
+import array, marshal, os, socket, sys
+order, place = bytes.fromhex(sys.argv[1]), sys.argv[2]
+line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+os.chdir(place)
+line.connect("agent")
+wishes, wishing = os.pipe()
+told, telling = os.pipe()
+given = array.array("i", [wishes, telling, os.open(".", os.O_PATH)])
+line.sendmsg([order], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, given)])
+print(marshal.loads(line.recv(4096))[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("standing", "answer"),
+    [
+        ((), "supervisor"),
+        (("nice",), "another"),
+        (("setpriv", "--no-new-privs"), "another"),
+        (("prlimit", "--nofile=200"), "another"),
+    ],
+)
+def test_who_has_fewer_rights_gets_none_by_what_it_says(
+    agent: Any, kedge_home: Path, standing: tuple[str, ...], answer: str
+) -> None:
+    order = marshal.dumps(("supervise", agents._identity(), dict(os.environ), 0o077))
+    said = subprocess.run(
+        [*standing, sys.executable, "-c", FORGING, order.hex(), str(kedge_home)],
+        capture_output=True,
+        check=True,
+    )
+    assert said.stdout.decode().strip() == answer
+
+
 def test_a_file_that_a_command_has_open_is_found_by_its_number(agent: Any, tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text(
         "import kedge\n\ndef size(f: kedge.File) -> int:\n    return len(f.read_bytes())\n"
@@ -251,14 +308,32 @@ def test_a_command_given_while_it_ends_does_not_wait_for_it(agent: Any) -> None:
             break
     stopping = agent.start("agent", "stop")
     until(lambda: told(agent)["ending"])
-    assert ", 1 commands, ending" in agent("agent", "status").out
+    assert ", 1 command, ending" in agent("agent", "status").out
     assert "already" in agent("agent", "start", code=3).err
     agent("run", BOLTS, *GIVEN)
     assert told(agent)["commands"] == 1
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=PATIENCE_S)
-    assert stopping.communicate(timeout=PATIENCE_S)[1] == b"the agent has ended\n"
+    said = stopping.communicate(timeout=PATIENCE_S)[1]
+    assert said == b"waiting for 1 command\nthe agent has ended\n"
     assert agent("agent", "status", code=3).err == "there is no agent\n"
+
+
+def test_stopping_one_takes_as_long_as_its_commands(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = agent.start("run", PACKAGES / "stubborn", "sleeps", "-v")
+    for line in process.stderr:
+        if line.startswith(b"running"):
+            break
+    monkeypatch.setattr(agents, "_STOP_S", 2 * agents._LOOK_S)
+    interrupting = threading.Timer(3 * agents._STOP_S, os.killpg, (process.pid, signal.SIGINT))
+    interrupting.start()
+    waited_for: list[int] = []
+    assert agents.stop(waited_for.append)
+    assert waited_for == [1]
+    interrupting.join()
+    process.communicate(timeout=PATIENCE_S)
 
 
 def test_an_agent_that_does_not_answer_is_done_without(agent: Any) -> None:
@@ -271,6 +346,30 @@ def test_an_agent_that_does_not_answer_is_done_without(agent: Any) -> None:
     until(lambda: told(agent)["commands"] == 0)
     assert [run["id"] for run in agent("runs", "--json").json] == [first]
     agent("run", BOLTS, *GIVEN)
+    assert len(told(agent)["kept"]) == 1
+
+
+def test_clients_that_say_nothing_keep_nobody_waiting(agent: Any) -> None:
+    silent = [agents._connected() for _ in range(3)]
+    began = time.monotonic()
+    assert agents.status() is not None
+    assert time.monotonic() - began < GONE_S
+    assert told(agent)["commands"] == 0
+    for line in silent:
+        assert line is not None
+        line.settimeout(PATIENCE_S)
+        assert line.recv(1) == b""
+        line.close()
+
+
+def test_a_keeper_that_does_not_answer_keeps_nothing(agent: Any) -> None:
+    agent("run", BOLTS, *GIVEN)
+    (keeper,) = children(told(agent)["pid"])
+    os.kill(keeper, signal.SIGSTOP)
+    try:
+        assert told(agent)["kept"] == []
+    finally:
+        os.kill(keeper, signal.SIGCONT)
     assert len(told(agent)["kept"]) == 1
 
 
@@ -314,9 +413,8 @@ def test_a_killed_agent_leaves_a_place_while_a_run_of_its_goes_on(kedge: Any) ->
 
 def test_a_killed_keeper_gets_a_successor(agent: Any) -> None:
     agent("run", BOLTS, *GIVEN)
-    process = told(agent)["pid"]
-    (keeper,) = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    os.kill(int(keeper), signal.SIGKILL)
+    (keeper,) = children(told(agent)["pid"])
+    os.kill(keeper, signal.SIGKILL)
     agent("run", BOLTS, *GIVEN)
     assert len(told(agent)["kept"]) == 1
 
@@ -355,14 +453,20 @@ def test_it_ends_when_nobody_has_asked_for_long(kedge: Any) -> None:
 
 
 def test_what_is_sent_by_another_version_does_not_end_it(agent: Any) -> None:
-    for data in (b"", b"nonsense", marshal.dumps(("supervise",)), marshal.dumps(7)):
-        line = agents._connected()
-        assert line is not None
-        with line:
-            line.send(data)
-            with contextlib.suppress(OSError):
-                line.recv(64)
-    assert told(agent)["commands"] == 0
+    process = told(agent)["pid"]
+    before = os.listdir(f"/proc/{process}/fd")
+    order = ("supervise", agents._identity(), {}, 0o077)  # which wants three descriptors
+    messages = (b"", b"\0", b"nonsense", *map(marshal.dumps, (("supervise",), 7, (), order)))
+    for number in (0, 1, 2):
+        for data in messages:
+            line = agents._connected()
+            assert line is not None
+            with line:
+                socket.send_fds(line, [data], [0] * number)
+                with contextlib.suppress(OSError):
+                    assert line.recv(64) == b""
+    assert (told(agent)["pid"], told(agent)["commands"]) == (process, 0)
+    assert os.listdir(f"/proc/{process}/fd") == before
 
 
 def lives(process: int) -> bool:
@@ -372,6 +476,11 @@ def lives(process: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def children(process: int) -> list[int]:
+    """Those of a process with one thread."""
+    return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
 
 
 def living(argument: str) -> list[str]:

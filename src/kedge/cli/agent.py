@@ -15,33 +15,42 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, NoReturn, final
 
 from kedge import version
 from kedge.data import Data
 from kedge.errors import Unavailable
+from kedge.executor.processes import wait_readable
 from kedge.executor.warm import messages
 from kedge.executor.warm.pool import NotWarmError, Pool
 from kedge.home import agent_socket, folder, home
 
-IDLE_S: Final = 1800.0  # without a command, after which an agent ends
+IDLE_S: Final = 1800.0  # without a command, after which an agent ends: nobody is at work any more
 _ANSWER_S: Final = 5.0  # for an agent to answer; a command does without one that does not
-_START_S: Final = 20.0
-_STOP_S: Final = 20.0  # its keeper's end included
+_START_S: Final = (
+    20.0  # for it to load everything and start a keeper: half a second where nothing else goes on
+)
+_STOP_S: Final = 20.0  # from its last command's end on, its keeper's end included
 _LOCK_S: Final = 1.0  # for those who only look whether the lock is held to let go of it
-_LOOK_S: Final = 1.0  # between two looks whether its socket is still there
-_PAUSE_S: Final = 0.02  # between two looks whether an agent has ended
+_LOOK_S: Final = (
+    1.0  # between two looks at what rarely changes: whether its socket is there, what it still does
+)
+_PAUSE_S: Final = (
+    0.02  # between two looks at what somebody waits for: that it ends, or lets go of a lock
+)
 _PACKAGE: Final = os.path.dirname(os.path.abspath(version.__file__))
-_RIGHTS: Final = (  # of /proc/self/status; see proc_pid_status(5)
+_RIGHTS: Final = (  # of a process's status in /proc; see proc_pid_status(5)
     *(b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
     *(b"Cpus_allowed:", b"Mems_allowed:"),
 )
 # Words of a command that mean what it has open, which an agent has not.
 _BY_NUMBER: Final = re.compile(r"/dev/(fd|std)|/proc/(self|thread-self)\b")
-_CREDENTIALS: Final = struct.Struct("iII")
-_QUEUE: Final = 128
+_CREDENTIALS: Final = struct.Struct("iII")  # <sys/socket.h>: struct ucred
+_SO_PEERPIDFD: Final = 77  # <asm-generic/socket.h>, from Linux 6.5 on
+_QUEUE: Final = 128  # commands that come at once: more than anybody's `xargs -P`
 
 
 class AgentStatus(Data):
@@ -107,21 +116,37 @@ def status() -> AgentStatus | None:
     return AgentStatus(pid, since_s, commands, ending, tuple(kept))
 
 
-def stop() -> bool:
+def stop(waiting: Callable[[int], None]) -> bool:
     """End the agent, once the commands that it supervises have ended; whether there was one.
 
+    `waiting` is told how many these are, if there are any.
+
     Raises:
-        Unavailable: it does not end.
+        Unavailable: it does not end, although it says nothing of commands.
     """
     if not _is_held():
         return False
-    who, until = "the agent", time.monotonic() + _STOP_S
-    asked = False
+    process, again = None, 0.0
+    until = time.monotonic() + _STOP_S
     while _is_held():
-        if not asked and (found := _asked("stop")) is not None:
-            asked, who = True, f"the agent, process {found[0]},"
-        if time.monotonic() > until:
-            raise Unavailable(f"{who} does not end yet", hint="commands that it runs go on")
+        now = time.monotonic()
+        if now >= again:
+            found = _asked("stop" if process is None else "status")
+            again = now + _LOOK_S
+            if found is not None:
+                if process is None and found[2]:
+                    waiting(found[2])
+                elif process not in (None, found[0]):  # it has ended, and somebody started another
+                    break
+                process = found[0]
+                if found[2]:
+                    until = time.monotonic() + _STOP_S
+        if now > until:
+            who = "the agent" if process is None else f"the agent, process {process},"
+            raise Unavailable(
+                f"{who} does not end",
+                hint=f"`{os.path.join(home(), 'agent.log')}` may say why",
+            )
         time.sleep(_PAUSE_S)
     return True
 
@@ -146,8 +171,7 @@ def start() -> int:
         _begin(writing)
     os.close(writing)
     os.waitpid(child, 0)
-    ready, _, _ = select.select((reading,), (), (), _START_S)
-    said = os.read(reading, 64) if ready else b""
+    said = os.read(reading, 64) if wait_readable(reading, _START_S) else b""
     os.close(reading)
     if said.isdigit():
         return int(said)
@@ -171,7 +195,7 @@ def _connected() -> socket.socket | None:
             line.connect(f"/proc/self/fd/{place}/{os.path.basename(agent_socket())}")
         finally:
             os.close(place)
-        if _peer(line) == os.geteuid():
+        if _peer(line)[1] == os.geteuid():
             return line
     except OSError:
         pass
@@ -192,35 +216,65 @@ def _asked(what: str) -> tuple[Any, ...] | None:
     return None if found is None else found[0]
 
 
-def _peer(line: socket.socket) -> int:
+def _peer(line: socket.socket) -> tuple[int, int]:
+    """Which process connected, or listens, and whose it was then."""
     data = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return int(_CREDENTIALS.unpack(data)[1])
+    process, account, _ = _CREDENTIALS.unpack(data)
+    return process, account
 
 
 def _identity() -> tuple[Any, ...]:
-    """What an agent and a command must have in common for a fork of the one to do for the other.
+    """What a command says that it is: the agent must be the same for a fork of it to do for the command.
 
-    All else a command hands over. Not in here is the control group: each terminal may have one of its own.
+    All else a command hands over. Nothing here is a right: anybody can say it.
     """
     return (
         *(version.__version__, _PACKAGE, home(), sys.version, sys.prefix, tuple(sys.flags)),
         *(sys.getfilesystemencoding(), os.environ.get("PYTHONPATH", "")),
-        *_standing(),
     )
 
 
-def _standing() -> Iterator[Any]:
-    """What the kernel lets this process see, do and use."""
-    for name in sorted(os.listdir("/proc/self/ns")):
-        yield os.readlink(f"/proc/self/ns/{name}")
-    root = os.stat("/")
-    yield root.st_dev, root.st_ino
-    with open("/proc/self/status", "rb") as file:
-        yield [line for line in file if line.startswith(_RIGHTS)]
+def _standing(process: int) -> tuple[Any, ...]:
+    """What the kernel lets a process see, do and use.
+
+    Not in here is the control group: each terminal may have one of its own.
+
+    Raises:
+        OSError: it has gone, or may not be looked at, as one with more rights.
+    """
+    place = f"/proc/{process}"
+    root = os.stat(f"{place}/root")
+    found: list[Any] = [
+        *(os.readlink(f"{place}/ns/{name}") for name in sorted(os.listdir(f"{place}/ns"))),
+        (root.st_dev, root.st_ino),
+    ]
+    with open(f"{place}/status", "rb") as file:
+        found += [line for line in file if line.startswith(_RIGHTS)]
     for name in ("limits", "oom_score_adj"):
-        with open(f"/proc/self/{name}", "rb") as file:
-            yield file.read()
-    yield os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
+        with open(f"{place}/{name}", "rb") as file:
+            found.append(file.read())
+    return (*found, os.getpriority(os.PRIO_PROCESS, process), os.sched_getscheduler(process))
+
+
+def _standing_of_peer(line: socket.socket) -> tuple[Any, ...] | None:
+    """That of the process that connected; None when it has ended or may not be looked at.
+
+    Never what it says itself: a function that is kept from nothing but its rights has the same account, can
+    reach the socket, and would get a supervisor that has these rights.
+    """
+    process, _ = _peer(line)
+    try:
+        try:
+            living = line.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+        except OSError:  # an older kernel; the number is another's only if it ended before this
+            living = os.pidfd_open(process)
+        try:
+            standing = _standing(process)
+            return None if wait_readable(living, 0) else standing
+        finally:
+            os.close(living)
+    except OSError:
+        return None
 
 
 def _code() -> list[tuple[str, int, int]]:
@@ -330,8 +384,12 @@ class _Agent:
         self.pool = pool
         self.lock = lock
         self.identity = _identity()
+        self.standing = _standing(os.getpid())
         self.code = _code()
         self.children: dict[int, int] = {}  # descriptor → process
+        self.asking: dict[
+            int, tuple[socket.socket, float]
+        ] = {}  # who has said nothing yet, since when
         self.began = time.monotonic()
         self.asked = self.began
         self.over = False
@@ -360,13 +418,20 @@ class _Agent:
             os.close(writing)
             while not self.over or self.children:
                 left = self.asked + IDLE_S - time.monotonic()
-                watched = [listening.fileno(), *self.children]
-                ready, _, _ = select.select(watched, (), (), max(0.0, min(left, _LOOK_S)))
-                for descriptor in ready:
+                poll = select.poll()  # which knows no highest descriptor
+                for descriptor in (listening.fileno(), *self.children, *self.asking):
+                    poll.register(descriptor, select.POLLIN)
+                for descriptor, _ in poll.poll(1000 * max(0.0, min(left, _LOOK_S))):
                     if descriptor in self.children:
                         self._bury(descriptor)
+                    elif descriptor in self.asking:
+                        self._answer(self.asking.pop(descriptor)[0], listening)
                     else:
-                        self._answer(listening)
+                        self._accept(listening)
+                for line, since in list(self.asking.values()):
+                    if time.monotonic() - since > _ANSWER_S:
+                        del self.asking[line.fileno()]
+                        line.close()
                 if self.children:
                     self.asked = time.monotonic()
                 elif left <= 0:
@@ -383,22 +448,34 @@ class _Agent:
         os.waitpid(self.children.pop(descriptor), 0)
         os.close(descriptor)
 
-    def _answer(self, listening: socket.socket) -> None:
-        line, _ = listening.accept()
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            line, _ = listening.accept()
+        except OSError:  # there may be no descriptor left until a command ends
+            time.sleep(_PAUSE_S)
+            return
+        self.asking[line.fileno()] = line, time.monotonic()
+
+    def _answer(self, line: socket.socket, listening: socket.socket) -> None:
         # Who asks may be another version's, and may have gone: all that must not end an agent.
         with line, suppress(OSError, EOFError, ValueError, TypeError):
             line.settimeout(_ANSWER_S)
-            if _peer(line) != os.geteuid():
+            if _peer(line)[1] != os.geteuid():
                 return
             found = messages.receive(line)
             if found is None:
                 return
-            (what, *words), given = found
+            message, given = found
             try:
+                what, *words = message
                 if what == "supervise":
                     self.asked = time.monotonic()
                     identity, variables, umask = words
-                    self._supervise(line, listening, identity, variables, umask, given)
+                    wishes, telling, here = given
+                    begin = partial(
+                        self._become_supervisor, variables, umask, wishes, telling, here
+                    )
+                    self._supervise(line, listening, identity, begin)
                 elif what in ("status", "stop"):
                     self.over |= what == "stop"
                     kept = self.pool.kept()
@@ -412,14 +489,13 @@ class _Agent:
         self,
         line: socket.socket,
         listening: socket.socket,
-        identity: tuple[str, ...],
-        variables: dict[str, str],
-        umask: int,
-        given: list[int],
+        identity: tuple[Any, ...],
+        begin: Callable[[], NoReturn],
     ) -> None:
         if _code() != self.code:  # it would run what it has loaded, and that is not what is there
             self.over = True
-        if self.over or tuple(identity) != self.identity:
+        alike = tuple(identity) == self.identity and _standing_of_peer(line) == self.standing
+        if self.over or not alike:
             messages.send(line, ("another",))
             return
         with suppress(NotWarmError):  # then its runs are cold
@@ -428,7 +504,7 @@ class _Agent:
         if child == 0:
             listening.close()
             line.close()
-            self._become_supervisor(variables, umask, *given)
+            begin()
         ended = os.pidfd_open(child)
         self.children[ended] = child
         messages.send(line, ("supervisor", child), (ended,))
@@ -440,7 +516,7 @@ class _Agent:
             from kedge.cli.supervised import supervise
             from kedge.run.warmth import inherit
 
-            for descriptor in (self.lock, *self.children):
+            for descriptor in (self.lock, *self.children, *self.asking):
                 os.close(descriptor)
             os.environ.clear()
             os.environ.update(variables)

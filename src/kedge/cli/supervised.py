@@ -1,9 +1,9 @@
 """Work that outlives a kill of the command that asked for it, to be ended and tidied up at once.
 
-The command forks once, before it has loaded what only one of the two needs. The child is the supervisor: in a session of its own, it prepares, runs and
-records. The parent is the face: it shows what it is told and passes on the wish to stop. Between them is
-a pipe each way. When the face is killed its pipe ends, and the supervisor ends the run; when the
-supervisor is killed the face settles what it left.
+The command forks once, before it has loaded what only one of the two needs. The child is the supervisor:
+in a session of its own, it prepares, runs and records. The parent is the face: it shows what it is told and
+passes on the wish to stop. Between them is a pipe each way. When the face is killed its pipe ends, and the
+supervisor ends the run; when the supervisor is killed the face settles what it left.
 
 Messages are `length, marshal.dumps((name, payload))`. The supervisor gets one, what it is to do, and then
 single letters.

@@ -11,8 +11,9 @@ from kedge.data import asdict
 def command() -> None:
     """Keep what functions import warm between commands, for this account.
 
-    While an agent is there, `kedge run` starts functions in milliseconds, with the same results. It ends after half
-    an hour without a command.
+    While an agent is there, a function that an earlier command has called starts within milliseconds, with the same
+    results; the command itself takes longer than that, since it is a program that starts. An agent ends after half an
+    hour without a command.
     """
 
 
@@ -29,7 +30,8 @@ def stop() -> None:
     """End the agent, after the commands that it runs."""
     from kedge.cli import agent
 
-    say("the agent has ended" if agent.stop() else "there is no agent")
+    was_there = agent.stop(lambda number: say(f"waiting for {_commands(number)}"))
+    say("the agent has ended" if was_there else "there is no agent")
 
 
 @command.command("status")
@@ -46,7 +48,7 @@ def status(as_json: bool) -> int:
     else:
         ending = ", ending" if found.ending else ""
         write_text(
-            f"process {found.pid}, for {found.since_s:.0f} s, {found.commands} commands{ending}"
+            f"process {found.pid}, for {found.since_s:.0f} s, {_commands(found.commands)}{ending}"
         )
         rows = [
             [
@@ -61,3 +63,7 @@ def status(as_json: bool) -> int:
             table([["kept", "memory", "now", "idle for"], *rows]) if rows else "nothing is kept"
         )
     return 0 if found is not None else 3
+
+
+def _commands(number: int) -> str:
+    return f"{number} command" + "s" * (number != 1)

@@ -42,18 +42,39 @@ def send(line: socket.socket, message: Any, descriptors: tuple[int, ...] = ()) -
 
 
 def receive(line: socket.socket) -> tuple[Any, list[int]] | None:
-    """The next message and its descriptors; None once the other end is closed."""
+    """The next message and its descriptors; None once the other end is closed.
+
+    Raises:
+        OSError: as a socket does.
+        EOFError, ValueError, TypeError: it is not understood; what came along with it is closed.
+    """
     data, descriptors, _, _ = socket.recv_fds(
         line, _LONGEST + 1, _MOST_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
     )
-    if not data:
-        return None
-    if data == _IN_FILE:
-        file = descriptors.pop()
-        with open(file, "rb") as reading:
+    try:
+        if data == _IN_FILE and descriptors:
+            data = _content(descriptors.pop())
+        if data:
+            return marshal.loads(data), descriptors
+    except BaseException:
+        _close(descriptors)
+        raise
+    _close(descriptors)
+    return None
+
+
+def _content(file: int) -> bytes:
+    try:
+        with open(file, "rb", closefd=False) as reading:
             reading.seek(0)
-            data = reading.read()
-    return marshal.loads(data), descriptors
+            return reading.read()
+    finally:
+        os.close(file)
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def words(line: socket.socket, most: int = 256) -> tuple[list[bytes], int]:

@@ -43,6 +43,9 @@ _ZYGOTE: Final = os.path.join(_HERE, "zygote.py")
 _SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
 
 _START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
+_STATUS_S: Final = (
+    2.0  # for it to say what is kept, at once unless it is stopped or the machine is busy
+)
 _END_S: Final = 5.0  # for it to end, with all that it holds
 _ATTEMPTS: Final = (
     4  # at a fork: to open what there is none of yet, and once more should that be killed
@@ -134,16 +137,23 @@ class Pool:
             self._living_keeper()
 
     def kept(self) -> list[dict[str, Any]]:
-        """What is warm now: `name`, `memory_mb`, `forks` that wait, `calls` that go on, `idle_s`."""
+        """What is warm now: `name`, `memory_mb`, `forks` that wait, `calls` that go on, `idle_s`.
+
+        Nothing where the keeper does not answer.
+        """
         if self._keeper is None:
             return []
         try:
             line = self._line()
         except NotWarmError:
             return []
+        line.settimeout(_STATUS_S)
         with line:
-            messages.send(line, ("status",))
-            found = messages.receive(line)
+            try:
+                messages.send(line, ("status",))
+                found = messages.receive(line)
+            except OSError:
+                return []
         return [] if found is None else list(found[0][1])
 
     def close(self) -> None:
