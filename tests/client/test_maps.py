@@ -11,7 +11,7 @@ import pytest
 
 import kedge
 from kedge.client import Package
-from kedge.errors import UsageError
+from kedge.errors import InputError, UsageError
 from kedge.run import record
 
 Runs = Callable[[], list[record.Run]]
@@ -103,14 +103,22 @@ def test_closing_the_package_ends_a_map_with_an_error(sleeps: Package) -> None:
 def test_what_is_neither_rows_nor_columns_is_refused(
     sleeps: Package, cases: Any, said: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=said) as raised:
         list(sleeps.area.map(cases))
+    assert raised.value.__notes__[0].startswith("hint: ")
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
 def test_a_number_of_jobs_that_is_none_is_refused_at_once(sleeps: Package, jobs: Any) -> None:
-    with pytest.raises(UsageError, match="jobs"):
+    with pytest.raises(UsageError, match="jobs") as raised:
         sleeps.area.map([], jobs=jobs)
+    assert raised.value.__notes__ == ["hint: give a whole number above 0"]
+
+
+def test_a_case_whose_inputs_are_wrong_says_what_to_do_and_which_it_was(sleeps: Package) -> None:
+    with pytest.raises(InputError, match="there is no input `hight`") as raised:
+        list(sleeps.area.map([{"width": 1}, {"width": 1, "hight": 2}], jobs=1))
+    assert raised.value.__notes__ == ["hint: did you mean `height`?", "in case 2"]
 
 
 def test_an_error_of_who_gives_the_cases_is_passed_on(sleeps: Package) -> None:

@@ -149,10 +149,11 @@ class Function:
             UsageError: an amount that is none.
         """
         amounts = {"timeout": timeout, "cpu": cpu, "memory_mb": memory_mb}
-        for name, value in amounts.items():
-            if value is not None and not _is_amount(value, whole=name == "memory_mb"):
-                what = "a whole number" if name == "memory_mb" else "a number"
-                raise UsageError(f"`{name}` is {value!r}", hint=f"give {what} above 0")
+        with hints.shown():
+            for name, value in amounts.items():
+                if value is not None and not _is_amount(value, whole=name == "memory_mb"):
+                    what = "a whole number" if name == "memory_mb" else "a number"
+                    raise UsageError(f"`{name}` is {value!r}", hint=f"give {what} above 0")
         told = amounts | {"executor": executor, "network": network}
         changes = {name: value for name, value in told.items() if value is not None}
         return Function(self._opened, self._name, replace(self._options, **changes))
@@ -216,35 +217,36 @@ class Function:
         return_exceptions: bool,
     ) -> Generator[Any]:
         opened, options = self._opened, self._options
-        ready = opened.ready(self._name, options.executor)
-        description = ready.prepared.description
-        function = description.function(self._name)
-        ports = function.input_ports
-        if jobs is None:
-            machine = this_machine()
-            asked = options.request(self._name, {}).overrides
-            limits, _, _ = resources.effective(
-                description.resources, function.resources, asked, machine
+        with hints.shown():
+            ready = opened.ready(self._name, options.executor)
+            description = ready.prepared.description
+            function = description.function(self._name)
+            ports = function.input_ports
+            if jobs is None:
+                machine = this_machine()
+                asked = options.request(self._name, {}).overrides
+                limits, _, _ = resources.effective(
+                    description.resources, function.resources, asked, machine
+                )
+                jobs = fitting(limits, machine.cpu)
+
+            def one(case: Mapping[str, Any]) -> Any:
+                with hints.shown(), ExitStack() as after:
+                    values = staged(ports, given(ports, (), case, self._name), after)
+                    request = options.request(self._name, values)
+                    ended = opened.run(ready, request, Cancel(cancel))
+                return returned(function.output_ports, ended)
+
+            yield from sweep.results(
+                one,
+                cases,
+                jobs,
+                cancel,
+                opened.session.calls,
+                name=self._name,
+                progress=progress,
+                return_exceptions=return_exceptions,
             )
-            jobs = fitting(limits, machine.cpu)
-
-        def one(case: Mapping[str, Any]) -> Any:
-            with ExitStack() as after:
-                values = staged(ports, given(ports, (), case, self._name), after)
-                request = options.request(self._name, values)
-                ended = opened.run(ready, request, Cancel(cancel))
-            return returned(function.output_ports, ended)
-
-        yield from sweep.results(
-            one,
-            cases,
-            jobs,
-            cancel,
-            opened.session.calls,
-            name=self._name,
-            progress=progress,
-            return_exceptions=return_exceptions,
-        )
 
 
 class _Documentation:
@@ -264,6 +266,7 @@ class _Documentation:
 Function.__doc__ = _Documentation(Function.__doc__)  # type: ignore[assignment]
 
 
+@hints.shown()
 def _check_jobs(jobs: int | None) -> None:
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")

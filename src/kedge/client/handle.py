@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, final
 
-from kedge.client import awaiting
+from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
 from kedge.client.values import returned
 from kedge.errors import KedgeError, RunCancelled
@@ -180,4 +180,6 @@ class Run:
 
 
 def _never_begun() -> RunCancelled:
-    return RunCancelled("cancelled before it was its turn to run", hint="submit it again")
+    error = RunCancelled("cancelled before it was its turn to run", hint="submit it again")
+    hints.add_notes(error)
+    return error
