@@ -154,6 +154,24 @@ def test_a_forked_child_has_runs_of_its_own_and_the_parent_keeps_its(
     assert processes_of(forks.pid) == []
 
 
+def test_a_package_that_was_closed_is_closed_in_a_forked_child_too(
+    program: Start, sleeping: Path
+) -> None:
+    forks = program(
+        "import kedge, os\n"
+        f"package = kedge.load({str(sleeping)!r})\n"
+        "package.close()\n"
+        "if not os.fork():\n"
+        "    try:\n"
+        "        print(package.area(2), flush=True)\n"
+        "    except kedge.KedgeError as error:\n"
+        "        print(error, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    assert forks.ended() == (0, "the package was closed\n", "")
+
+
 def newest(function: str, source: Path) -> record.Run:
     """The newest run of a function, once its code has said that it works."""
     from kedge.run import events

@@ -29,6 +29,7 @@ class Session:
 
     def __init__(self) -> None:
         self._warm: bool = settings.get("warm")
+        self._closed = False  # what was closed before a fork is closed in the child too
         self.renew()
         _open.add(self)
 
@@ -37,7 +38,6 @@ class Session:
         self.preparing = threading.Lock()
         self._changed = threading.Condition()
         self._going: set[Cancel] = set()
-        self._closed = False
         self.calls = Threads()  # each has a thread of the caller's that waits for it
         cpus = int(this_machine().cpu)
         self.background = Threads(min(_MOST_IN_BACKGROUND, cpus + _MORE_THAN_CPUS))
