@@ -9,6 +9,7 @@ from typing import Any, final
 
 from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
+from kedge.client.threads import Closed
 from kedge.client.values import returned
 from kedge.errors import KedgeError, RunCancelled
 from kedge.executor import Cancel
@@ -159,6 +160,9 @@ class Run:
             self._cancel = Cancel()
         try:
             ended = self._opened.run(ready, request, self._cancel, self._begun)
+        except Closed:  # while it waited for its turn
+            self._over()
+            self._future.set_exception(_never_begun())
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result is told
             self._over()
             self._future.set_exception(error)

@@ -47,7 +47,7 @@ class Session:
         """Refuse to begin anything after the end.
 
         Raises:
-            UsageError: it was closed.
+            Closed: it was closed.
         """
         if self._closed:
             raise closed()
@@ -57,7 +57,7 @@ class Session:
         """A block that runs something which `cancel` can stop: gives what is kept warm for it.
 
         Raises:
-            UsageError: it was closed.
+            Closed: it was closed.
         """
         with self._changed:
             self.check_open()

@@ -14,6 +14,10 @@ from kedge.errors import UsageError
 _END_S: Final = 1.0  # for idle threads to end; one that waits for somebody else's iterator may not
 
 
+class Closed(UsageError):
+    """Something is wanted of a package that was closed."""
+
+
 @final
 class Threads(Executor):
     """Threads that are started when none is free, and stay for the next work.
@@ -41,7 +45,7 @@ class Threads(Executor):
         """Have `work` done in a thread.
 
         Raises:
-            UsageError: after `shutdown`.
+            Closed: after `shutdown`.
         """
         future: Future[Result] = Future()
         task = partial(copy_context().run, _do, future, partial(work, *args, **named))
@@ -84,9 +88,9 @@ class Threads(Executor):
                     self._free += 1
 
 
-def closed() -> UsageError:
+def closed() -> Closed:
     """The error of who wants something of a package that was closed."""
-    return UsageError("the package was closed", hint="load it again with kedge.load()")
+    return Closed("the package was closed", hint="load it again with kedge.load()")
 
 
 def _do(future: "Future[Any]", work: Callable[[], Any]) -> None:
