@@ -172,6 +172,29 @@ def test_a_package_that_was_closed_is_closed_in_a_forked_child_too(
     assert forks.ended() == (0, "the package was closed\n", "")
 
 
+def test_a_run_is_waited_for_and_cancelled_only_in_the_process_that_submitted_it(
+    program: Start, sleeping: Path
+) -> None:
+    forks = program(
+        "import asyncio, kedge, os\n"
+        f"package = kedge.load({str(sleeping)!r})\n"
+        "run = package.waits.submit(seconds=1, says='of the parent')\n"
+        "async def waits():\n"
+        "    await run\n"
+        "if not os.fork():\n"
+        "    for attempt in (run.result, run.cancel, lambda: asyncio.run(waits())):\n"
+        "        try:\n"
+        "            print(attempt(), flush=True)\n"
+        "        except kedge.KedgeError as error:\n"
+        "            print('submitted it' in str(error), error.__notes__[0][:5], flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "print(run.result())\n"
+    )
+    code, out, err = forks.ended()
+    assert (code, out) == (0, "True hint:\n" * 3 + "of the parent\n"), err
+
+
 def newest(function: str, source: Path) -> record.Run:
     """The newest run of a function, once its code has said that it works."""
     from kedge.run import events

@@ -11,7 +11,7 @@ from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
 from kedge.client.threads import Closed
 from kedge.client.values import returned
-from kedge.errors import KedgeError, RunCancelled
+from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
 from kedge.ports import Ports
 from kedge.run import core, events
@@ -45,6 +45,7 @@ class Run:
         self._name = f"{ready.prepared.description.name}#{request.function}"
         self._outputs = outputs
         self._after = after
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._cancel: Cancel | None = None  # it has descriptors: only while the run goes on
         self._recorded: records.Run | None = None
@@ -77,9 +78,11 @@ class Run:
 
         Raises:
             TimeoutError: it has not ended by then, and goes on.
+            UsageError: this is a forked child, and its parent submitted it; so too `cancel` and `await`.
             RunFailed: it failed; the subclass says how.
             KedgeError: it could not be begun.
         """
+        self._check_process()
         try:
             ended = self._future.result(timeout)
         except TimeoutError:
@@ -97,6 +100,7 @@ class Run:
         Args:
             force: without the grace period in which it may tidy up.
         """
+        self._check_process()
         with self._lock:
             if self._cancel is not None:
                 self._cancel.request(force=force)
@@ -130,6 +134,7 @@ class Run:
         return self._awaited().__await__()
 
     async def _awaited(self) -> Any:
+        self._check_process()
         await awaiting.ended(self._future, self.cancel)
         return self.result()
 
@@ -169,6 +174,15 @@ class Run:
         else:
             self._over()
             self._future.set_result(ended)
+
+    @hints.shown()
+    def _check_process(self) -> None:
+        """Refuse what only the process that submitted it can do: the thread that runs it is there."""
+        if self._process != os.getpid():
+            raise UsageError(
+                "a run goes on in the process that submitted it, and this is a child of that one",
+                hint="wait for it or cancel it there, or submit it again here",
+            )
 
     def _begun(self, run: records.Run) -> None:
         self._recorded = run
