@@ -91,11 +91,13 @@ def test_the_end_of_the_interpreter_cancels_what_goes_on(
     )
     assert ends.line() == "left"
     run = newest("waits", sleeping)
+    held = processes_of(ends.pid)
+    assert held
     began = time.monotonic()
     assert ends.ended()[0] == 0
     assert time.monotonic() - began < 15
     assert record.get(run.id).status == "cancelled"
-    assert processes_of(ends.pid) == []
+    wait_for_the_end_of(held)
 
 
 def test_nothing_is_left_of_a_process_that_is_killed(program: Start, sleeping: Path) -> None:
@@ -109,10 +111,7 @@ def test_nothing_is_left_of_a_process_that_is_killed(program: Start, sleeping: P
     assert held
     os.kill(ends.pid, signal.SIGKILL)
     ends.wait()
-    until = time.monotonic() + 5
-    while any(map(lives, held)):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for_the_end_of(held)
 
 
 def test_what_nobody_refers_to_any_more_is_closed(program: Start, sleeping: Path) -> None:
@@ -147,11 +146,16 @@ def test_a_forked_child_has_runs_of_its_own_and_the_parent_keeps_its(
         "    sys.exit()\n"
         "_, status = os.waitpid(child, 0)\n"
         "print(status, run.result(), package.area(3), flush=True)\n"
+        "sys.stdin.read()\n"
         "package.close()\n",
+        stdin=-1,
     )
-    code, out, err = forks.ended()
-    assert (code, out) == (0, "2.0\n4.0 8.0\n0 of the parent 6.0\n"), err
-    assert processes_of(forks.pid) == []
+    said = [forks.line() for _ in range(3)]
+    held = processes_of(forks.pid)
+    code, _, err = forks.ended()
+    assert (code, said) == (0, ["2.0", "4.0 8.0", "0 of the parent 6.0"]), err
+    assert held
+    wait_for_the_end_of(held)
 
 
 def test_a_package_that_was_closed_is_closed_in_a_forked_child_too(
@@ -222,6 +226,14 @@ def processes_of(process: int) -> list[int]:
     for one in found:
         found += parents.get(one, [])
     return found[1:]
+
+
+def wait_for_the_end_of(processes: list[int]) -> None:
+    """Until none of them lives, which takes no more than a moment."""
+    until = time.monotonic() + 5
+    while any(map(lives, processes)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def lives(process: int) -> bool:
