@@ -100,6 +100,23 @@ def test_the_end_of_the_interpreter_cancels_what_goes_on(
     wait_for_the_end_of(held)
 
 
+def test_a_thread_calls_after_the_end_of_the_main_thread(program: Start, sleeping: Path) -> None:
+    ends = program(
+        "import kedge, threading\n"
+        f"package = kedge.load({str(sleeping)!r})\n"
+        "def calls():\n"
+        "    threading.main_thread().join()\n"
+        "    print(package.area(1), package.area(2), flush=True)\n"
+        "    for begin in (package.area.submit, lambda one: list(package.area.map([{'width': one}]))):\n"
+        "        try:\n"
+        "            begin(3)\n"
+        "        except kedge.KedgeError as error:\n"
+        "            print(error.__notes__[0][:23], flush=True)\n"
+        "threading.Thread(target=calls).start()\n"
+    )
+    assert ends.ended() == (0, "2.0 4.0\n" + "hint: call the function\n" * 2, "")
+
+
 def test_nothing_is_left_of_a_process_that_is_killed(program: Start, sleeping: Path) -> None:
     ends = program(
         f"import kedge\npackage = kedge.load({str(sleeping)!r})\npackage.area(1)\n"

@@ -1,6 +1,7 @@
 """A function of a package, called as a function of Python."""
 
 import math
+import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, final
@@ -62,7 +63,11 @@ class Function:
             KedgeError: it could not be run.
         """
         run = self._made(args, inputs)
-        self._opened.session.calls.submit(run.execute)
+        if threading.current_thread() is not threading.main_thread():  # no Ctrl-C gets here
+            run.execute()
+            return run.result()
+        with hints.shown():
+            self._opened.session.calls.submit(run.execute)
         return run.wait_or_cancel()
 
     def submit(self, /, *args: Any, **inputs: Any) -> Run:
@@ -73,7 +78,7 @@ class Function:
             KedgeError: it cannot be run.
         """
         run = self._checked(args, inputs)
-        self._opened.session.background.submit(run.execute)
+        self._submitted(run)
         return run
 
     def map(
@@ -108,9 +113,10 @@ class Function:
         Raises:
             KedgeError: as a call does.
         """
-        making = self._opened.session.calls.submit(self._checked, args, inputs)
+        with hints.shown():
+            making = self._opened.session.calls.submit(self._checked, args, inputs)
         run = await awaiting.ended(making, lambda: None)
-        self._opened.session.background.submit(run.execute)
+        self._submitted(run)
         return await run
 
     def amap(
@@ -207,6 +213,11 @@ class Function:
     def _run(self, ready: core.Ready, values: Mapping[str, Any], after: ExitStack) -> Run:
         outputs = ready.prepared.description.function(self._name).output_ports
         return Run(self._opened, ready, self._options.request(self._name, values), outputs, after)
+
+    def _submitted(self, run: Run) -> None:
+        """Have it run when it is its turn."""
+        with hints.shown():
+            self._opened.session.background.submit(run.execute)
 
     def _results(
         self,

@@ -46,6 +46,7 @@ class Threads(Executor):
 
         Raises:
             Closed: after `shutdown`.
+            UsageError: no thread is free, and Python starts none any more.
         """
         future: Future[Result] = Future()
         task = partial(copy_context().run, _do, future, partial(work, *args, **named))
@@ -56,7 +57,14 @@ class Threads(Executor):
                 self._free -= 1
             elif self._most is None or len(self._threads) < self._most:
                 thread = threading.Thread(target=self._serve, name="kedge", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # Python starts none once the main thread has ended
+                    raise UsageError(
+                        f"no thread can be started for it: {error}",
+                        hint="call the function instead: in a thread of yours that needs no other; "
+                        "or submit it before the main thread ends",
+                    ) from error
                 self._threads.append(thread)
             else:
                 self._waiting += 1

@@ -39,11 +39,11 @@ def at_once[Case, Outcome](
         cancel: the request to stop; `work` gives it on to what it runs.
         threads: whose threads do it; None: new ones.
     """
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, wait
 
     waiting = iter(cases)
     going: dict[Future[Outcome], Case] = {}
-    with nullcontext(threads) if threads is not None else ThreadPoolExecutor(jobs) as pool:
+    with nullcontext(threads) if threads is not None else _new_threads(jobs) as pool:
         try:
             while True:
                 while len(going) < jobs and not cancel.requested:
@@ -60,6 +60,14 @@ def at_once[Case, Outcome](
             cancel.request()
             wait(going)
             raise
+
+
+def _new_threads(most: int) -> "Executor":
+    from concurrent.futures import (
+        ThreadPoolExecutor,
+    )  # which Python loads only before its end begins
+
+    return ThreadPoolExecutor(most)
 
 
 def fitting(limits: Resources, cpus: float) -> int:
