@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import kedge
-from kedge.client import Package
+from kedge.client import Package, sweep
 from kedge.errors import InputError, UsageError
 from kedge.run import record
 
@@ -50,6 +50,24 @@ def test_cases_are_taken_as_there_is_room_for_them(sleeps: Package) -> None:
     assert next(taken) == 0  # nothing is run before a result is wanted
     assert list(itertools.islice(results, 3)) == [2.0, 4.0, 6.0]
     assert next(taken) < 10
+
+
+def test_no_more_is_taken_while_many_results_wait_for_a_slow_case(
+    sleeps: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_AHEAD", 2)
+    taken = 0
+
+    def cases() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        for number in range(12):
+            taken += 1
+            yield {"seconds": 0.0 if number else 2.0, "says": str(number)}
+
+    results = sleeps.waits.map(cases(), jobs=2)
+    assert next(results) == "0"
+    assert taken <= 6
+    assert list(results) == [str(number) for number in range(1, 12)]
 
 
 def test_the_first_failure_is_raised_once_the_others_are_cancelled(
