@@ -1,7 +1,9 @@
 """Runs awaited in asynchronous code."""
 
 import asyncio
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +31,23 @@ def test_many_are_awaited_together(sleeps: Package) -> None:
         return await asyncio.gather(*(sleeps.area.acall(width) for width in range(5)))
 
     assert asyncio.run(main()) == [0.0, 2.0, 4.0, 6.0, 8.0]
+
+
+def test_however_many_are_awaited_together_a_few_threads_prepare_them(
+    sleeps: Package, sleeping: Path
+) -> None:
+    async def main() -> int:
+        (sleeping / "sleeps.py").write_text((sleeping / "sleeps.py").read_text() + "\n# changed\n")
+        before = threading.active_count()
+        tasks = [asyncio.create_task(sleeps.area.acall(width)) for width in range(200)]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        more = threading.active_count() - before
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        return more
+
+    assert asyncio.run(main()) < 60
 
 
 def test_a_failure_is_raised(sleeps: Package) -> None:

@@ -114,7 +114,7 @@ class Function:
             KedgeError: as a call does.
         """
         with hints.shown():
-            making = self._opened.session.calls.submit(self._checked, args, inputs)
+            making = self._opened.session.making.submit(self._checked, args, inputs)
         run = await awaiting.ended(making, lambda: None)
         self._submitted(run)
         return await run
