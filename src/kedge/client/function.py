@@ -108,14 +108,14 @@ class Function:
         return self._results(cases, jobs, Cancel(), progress, return_exceptions)
 
     async def acall(self, /, *args: Any, **inputs: Any) -> Any:
-        """Run it, and await its result. To cancel the task cancels the run.
+        """Run it, and await its result. To cancel the task cancels the run, and a second time at once.
 
         Raises:
             KedgeError: as a call does.
         """
         with hints.shown():
             making = self._opened.session.making.submit(self._checked, args, inputs)
-        run = await awaiting.ended(making, lambda: None)
+        run = await awaiting.ended(making, lambda _: making.cancel())
         self._submitted(run)
         return await run
 
@@ -127,7 +127,7 @@ class Function:
         progress: bool = True,
         return_exceptions: bool = False,
     ) -> AsyncIterator[Any]:
-        """`map` for `async for`. To cancel the task cancels all that runs."""
+        """`map` for `async for`. To cancel the task cancels all that runs, and a second time at once."""
         _check_jobs(jobs)
         cancel = Cancel()
         results = self._results(cases, jobs, cancel, progress, return_exceptions)
