@@ -1,14 +1,18 @@
 """Runs awaited in asynchronous code."""
 
 import asyncio
+import gc
+import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kedge
 from kedge.client import Package
-from kedge.run import record
+from kedge.run import events, record
 
 
 def test_a_call_is_awaited_and_the_loop_goes_on(sleeps: Package) -> None:
@@ -29,6 +33,23 @@ def test_many_are_awaited_together(sleeps: Package) -> None:
         return await asyncio.gather(*(sleeps.area.acall(width) for width in range(5)))
 
     assert asyncio.run(main()) == [0.0, 2.0, 4.0, 6.0, 8.0]
+
+
+def test_however_many_are_awaited_together_a_few_threads_prepare_them(
+    sleeps: Package, sleeping: Path
+) -> None:
+    async def main() -> int:
+        (sleeping / "sleeps.py").write_text((sleeping / "sleeps.py").read_text() + "\n# changed\n")
+        before = threading.active_count()
+        tasks = [asyncio.create_task(sleeps.area.acall(width)) for width in range(200)]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        more = threading.active_count() - before
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        return more
+
+    assert asyncio.run(main()) < 60
 
 
 def test_a_failure_is_raised(sleeps: Package) -> None:
@@ -111,6 +132,43 @@ def test_to_cancel_the_task_of_a_map_cancels_what_runs(sleeps: Package) -> None:
         assert not sleeps._opened.session._going
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("way", ["awaited", "mapped"])
+def test_to_cancel_the_task_again_ends_it_at_once_and_leaves_nothing_running(
+    sleeps: Package,
+    runs: Callable[[], list[record.Run]],
+    way: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def says_so() -> bool:
+        return any(
+            event.type == events.PROGRESS for run in runs() for event in events.events(run.id)
+        )
+
+    async def main() -> float:
+        async def works() -> None:
+            if way == "awaited":
+                await sleeps.deaf.acall()
+            async for _ in sleeps.deaf.amap([{}], jobs=1):
+                pass
+
+        task = asyncio.create_task(works())
+        while not says_so():
+            await asyncio.sleep(0.01)
+        began = time.monotonic()
+        task.cancel()
+        await asyncio.sleep(0.2)
+        assert not task.done()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not sleeps._opened.session._going
+        return time.monotonic() - began
+
+    assert asyncio.run(main()) < 15
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_asyncio_is_not_loaded_before_something_is_awaited(

@@ -141,8 +141,9 @@ def test_options_choose_the_executor(load: Load) -> None:
     "wrong", [{"timeout": 0}, {"cpu": float("nan")}, {"memory_mb": 1.5}, {"timeout": True}]
 )
 def test_an_amount_that_is_none_is_refused(load: Load, wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong))):
+    with pytest.raises(UsageError, match=next(iter(wrong))) as raised:
         load("single-return").number.options(**wrong)
+    assert "number above 0" in raised.value.__notes__[0]
 
 
 def test_names_are_spelt_as_python_needs_them(load: Load, sleeps: Package) -> None:

@@ -91,11 +91,30 @@ def test_the_end_of_the_interpreter_cancels_what_goes_on(
     )
     assert ends.line() == "left"
     run = newest("waits", sleeping)
+    held = processes_of(ends.pid)
+    assert held
     began = time.monotonic()
     assert ends.ended()[0] == 0
     assert time.monotonic() - began < 15
     assert record.get(run.id).status == "cancelled"
-    assert processes_of(ends.pid) == []
+    wait_for_the_end_of(held)
+
+
+def test_a_thread_calls_after_the_end_of_the_main_thread(program: Start, sleeping: Path) -> None:
+    ends = program(
+        "import kedge, threading\n"
+        f"package = kedge.load({str(sleeping)!r})\n"
+        "def calls():\n"
+        "    threading.main_thread().join()\n"
+        "    print(package.area(1), package.area(2), flush=True)\n"
+        "    for begin in (package.area.submit, lambda one: list(package.area.map([{'width': one}]))):\n"
+        "        try:\n"
+        "            begin(3)\n"
+        "        except kedge.KedgeError as error:\n"
+        "            print(error.__notes__[0][:23], flush=True)\n"
+        "threading.Thread(target=calls).start()\n"
+    )
+    assert ends.ended() == (0, "2.0 4.0\n" + "hint: call the function\n" * 2, "")
 
 
 def test_nothing_is_left_of_a_process_that_is_killed(program: Start, sleeping: Path) -> None:
@@ -109,10 +128,7 @@ def test_nothing_is_left_of_a_process_that_is_killed(program: Start, sleeping: P
     assert held
     os.kill(ends.pid, signal.SIGKILL)
     ends.wait()
-    until = time.monotonic() + 5
-    while any(map(lives, held)):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for_the_end_of(held)
 
 
 def test_what_nobody_refers_to_any_more_is_closed(program: Start, sleeping: Path) -> None:
@@ -147,11 +163,57 @@ def test_a_forked_child_has_runs_of_its_own_and_the_parent_keeps_its(
         "    sys.exit()\n"
         "_, status = os.waitpid(child, 0)\n"
         "print(status, run.result(), package.area(3), flush=True)\n"
+        "sys.stdin.read()\n"
         "package.close()\n",
+        stdin=-1,
+    )
+    said = [forks.line() for _ in range(3)]
+    held = processes_of(forks.pid)
+    code, _, err = forks.ended()
+    assert (code, said) == (0, ["2.0", "4.0 8.0", "0 of the parent 6.0"]), err
+    assert held
+    wait_for_the_end_of(held)
+
+
+def test_a_package_that_was_closed_is_closed_in_a_forked_child_too(
+    program: Start, sleeping: Path
+) -> None:
+    forks = program(
+        "import kedge, os\n"
+        f"package = kedge.load({str(sleeping)!r})\n"
+        "package.close()\n"
+        "if not os.fork():\n"
+        "    try:\n"
+        "        print(package.area(2), flush=True)\n"
+        "    except kedge.KedgeError as error:\n"
+        "        print(error, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+    )
+    assert forks.ended() == (0, "the package was closed\n", "")
+
+
+def test_a_run_is_waited_for_and_cancelled_only_in_the_process_that_submitted_it(
+    program: Start, sleeping: Path
+) -> None:
+    forks = program(
+        "import asyncio, kedge, os\n"
+        f"package = kedge.load({str(sleeping)!r})\n"
+        "run = package.waits.submit(seconds=1, says='of the parent')\n"
+        "async def waits():\n"
+        "    await run\n"
+        "if not os.fork():\n"
+        "    for attempt in (run.result, run.cancel, lambda: asyncio.run(waits())):\n"
+        "        try:\n"
+        "            print(attempt(), flush=True)\n"
+        "        except kedge.KedgeError as error:\n"
+        "            print('submitted it' in str(error), error.__notes__[0][:5], flush=True)\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "print(run.result())\n"
     )
     code, out, err = forks.ended()
-    assert (code, out) == (0, "2.0\n4.0 8.0\n0 of the parent 6.0\n"), err
-    assert processes_of(forks.pid) == []
+    assert (code, out) == (0, "True hint:\n" * 3 + "of the parent\n"), err
 
 
 def newest(function: str, source: Path) -> record.Run:
@@ -181,6 +243,14 @@ def processes_of(process: int) -> list[int]:
     for one in found:
         found += parents.get(one, [])
     return found[1:]
+
+
+def wait_for_the_end_of(processes: list[int]) -> None:
+    """Until none of them lives, which takes no more than a moment."""
+    until = time.monotonic() + 5
+    while any(map(lives, processes)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def lives(process: int) -> bool:

@@ -86,6 +86,18 @@ def test_what_waits_for_its_turn_can_be_cancelled_before_it(
     assert sleeps.area.submit(2).result() == 4.0
 
 
+def test_what_waits_for_its_turn_is_cancelled_by_closing(sleeps: Package, wait_for: Wait) -> None:
+    sleeps._opened.session.background._most = 2
+    runs = [sleeps.waits.submit() for _ in range(5)]
+    wait_for(lambda: all(run.progress() for run in runs[:2]))
+    sleeps.close()
+    for run in runs:
+        with pytest.raises(kedge.RunCancelled):
+            run.result(timeout=10)
+    assert {run.status for run in runs} == {"cancelled"}
+    assert [run.id is None for run in runs] == [False, False, True, True, True]
+
+
 def test_what_was_given_may_change_after_it_was_submitted(
     load: Callable[..., Package], tmp_path: Path
 ) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 import kedge
-from kedge.client import Package
-from kedge.errors import UsageError
+from kedge.client import Package, sweep
+from kedge.errors import InputError, UsageError
 from kedge.run import record
 
 Runs = Callable[[], list[record.Run]]
@@ -50,6 +50,24 @@ def test_cases_are_taken_as_there_is_room_for_them(sleeps: Package) -> None:
     assert next(taken) == 0  # nothing is run before a result is wanted
     assert list(itertools.islice(results, 3)) == [2.0, 4.0, 6.0]
     assert next(taken) < 10
+
+
+def test_no_more_is_taken_while_many_results_wait_for_a_slow_case(
+    sleeps: Package, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "_AHEAD", 2)
+    taken = 0
+
+    def cases() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        for number in range(12):
+            taken += 1
+            yield {"seconds": 0.0 if number else 2.0, "says": str(number)}
+
+    results = sleeps.waits.map(cases(), jobs=2)
+    assert next(results) == "0"
+    assert taken <= 6
+    assert list(results) == [str(number) for number in range(1, 12)]
 
 
 def test_the_first_failure_is_raised_once_the_others_are_cancelled(
@@ -103,14 +121,22 @@ def test_closing_the_package_ends_a_map_with_an_error(sleeps: Package) -> None:
 def test_what_is_neither_rows_nor_columns_is_refused(
     sleeps: Package, cases: Any, said: str
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=said) as raised:
         list(sleeps.area.map(cases))
+    assert raised.value.__notes__[0].startswith("hint: ")
 
 
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
 def test_a_number_of_jobs_that_is_none_is_refused_at_once(sleeps: Package, jobs: Any) -> None:
-    with pytest.raises(UsageError, match="jobs"):
+    with pytest.raises(UsageError, match="jobs") as raised:
         sleeps.area.map([], jobs=jobs)
+    assert raised.value.__notes__ == ["hint: give a whole number above 0"]
+
+
+def test_a_case_whose_inputs_are_wrong_says_what_to_do_and_which_it_was(sleeps: Package) -> None:
+    with pytest.raises(InputError, match="there is no input `hight`") as raised:
+        list(sleeps.area.map([{"width": 1}, {"width": 1, "hight": 2}], jobs=1))
+    assert raised.value.__notes__ == ["hint: did you mean `height`?", "in case 2"]
 
 
 def test_an_error_of_who_gives_the_cases_is_passed_on(sleeps: Package) -> None:

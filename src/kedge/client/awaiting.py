@@ -7,10 +7,11 @@ from typing import Any, Final
 _END: Final = object()
 
 
-async def ended[Result](future: "Future[Result]", stop: Callable[[], Any]) -> Result:
+async def ended[Result](future: "Future[Result]", stop: Callable[[bool], Any]) -> Result:
     """What comes of `future`.
 
-    When the task that waits is cancelled, `stop` is called, and the task ends once `future` has.
+    When the task that waits is cancelled, `stop` is called, and the task ends once `future` has. Each time
+    that it is cancelled again, `stop` is called with True: at once.
     """
     import asyncio
 
@@ -18,19 +19,25 @@ async def ended[Result](future: "Future[Result]", stop: Callable[[], Any]) -> Re
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
-        stop()
-        await asyncio.wait([waiting])
+        stop(False)
+        while not waiting.done():
+            try:
+                await asyncio.wait([waiting])
+            except asyncio.CancelledError:
+                stop(True)
+        if not waiting.cancelled():
+            waiting.exception()  # else asyncio complains that nobody asked for it
         raise
 
 
 async def each[Value](
-    values: Generator[Value], stop: Callable[[], Any], threads: Executor
+    values: Generator[Value], stop: Callable[[bool], Any], threads: Executor
 ) -> AsyncGenerator[Value]:
     """The values of a generator that blocks, each taken in a thread.
 
     Args:
         values: closed in the end.
-        stop: makes the generator give its next value, or end, at once.
+        stop: makes the generator give its next value, or end; called as `ended` does.
         threads: where it is waited for.
     """
     try:

@@ -1,6 +1,7 @@
 """A function of a package, called as a function of Python."""
 
 import math
+import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, final
@@ -62,7 +63,11 @@ class Function:
             KedgeError: it could not be run.
         """
         run = self._made(args, inputs)
-        self._opened.session.calls.submit(run.execute)
+        if threading.current_thread() is not threading.main_thread():  # no Ctrl-C gets here
+            run.execute()
+            return run.result()
+        with hints.shown():
+            self._opened.session.calls.submit(run.execute)
         return run.wait_or_cancel()
 
     def submit(self, /, *args: Any, **inputs: Any) -> Run:
@@ -73,7 +78,7 @@ class Function:
             KedgeError: it cannot be run.
         """
         run = self._checked(args, inputs)
-        self._opened.session.background.submit(run.execute)
+        self._submitted(run)
         return run
 
     def map(
@@ -103,14 +108,15 @@ class Function:
         return self._results(cases, jobs, Cancel(), progress, return_exceptions)
 
     async def acall(self, /, *args: Any, **inputs: Any) -> Any:
-        """Run it, and await its result. To cancel the task cancels the run.
+        """Run it, and await its result. To cancel the task cancels the run, and a second time at once.
 
         Raises:
             KedgeError: as a call does.
         """
-        making = self._opened.session.calls.submit(self._checked, args, inputs)
-        run = await awaiting.ended(making, lambda: None)
-        self._opened.session.background.submit(run.execute)
+        with hints.shown():
+            making = self._opened.session.making.submit(self._checked, args, inputs)
+        run = await awaiting.ended(making, lambda _: making.cancel())
+        self._submitted(run)
         return await run
 
     def amap(
@@ -121,7 +127,7 @@ class Function:
         progress: bool = True,
         return_exceptions: bool = False,
     ) -> AsyncIterator[Any]:
-        """`map` for `async for`. To cancel the task cancels all that runs."""
+        """`map` for `async for`. To cancel the task cancels all that runs, and a second time at once."""
         _check_jobs(jobs)
         cancel = Cancel()
         results = self._results(cases, jobs, cancel, progress, return_exceptions)
@@ -149,10 +155,11 @@ class Function:
             UsageError: an amount that is none.
         """
         amounts = {"timeout": timeout, "cpu": cpu, "memory_mb": memory_mb}
-        for name, value in amounts.items():
-            if value is not None and not _is_amount(value, whole=name == "memory_mb"):
-                what = "a whole number" if name == "memory_mb" else "a number"
-                raise UsageError(f"`{name}` is {value!r}", hint=f"give {what} above 0")
+        with hints.shown():
+            for name, value in amounts.items():
+                if value is not None and not _is_amount(value, whole=name == "memory_mb"):
+                    what = "a whole number" if name == "memory_mb" else "a number"
+                    raise UsageError(f"`{name}` is {value!r}", hint=f"give {what} above 0")
         told = amounts | {"executor": executor, "network": network}
         changes = {name: value for name, value in told.items() if value is not None}
         return Function(self._opened, self._name, replace(self._options, **changes))
@@ -207,6 +214,11 @@ class Function:
         outputs = ready.prepared.description.function(self._name).output_ports
         return Run(self._opened, ready, self._options.request(self._name, values), outputs, after)
 
+    def _submitted(self, run: Run) -> None:
+        """Have it run when it is its turn."""
+        with hints.shown():
+            self._opened.session.background.submit(run.execute)
+
     def _results(
         self,
         cases: sweep.Cases,
@@ -216,35 +228,36 @@ class Function:
         return_exceptions: bool,
     ) -> Generator[Any]:
         opened, options = self._opened, self._options
-        ready = opened.ready(self._name, options.executor)
-        description = ready.prepared.description
-        function = description.function(self._name)
-        ports = function.input_ports
-        if jobs is None:
-            machine = this_machine()
-            asked = options.request(self._name, {}).overrides
-            limits, _, _ = resources.effective(
-                description.resources, function.resources, asked, machine
+        with hints.shown():
+            ready = opened.ready(self._name, options.executor)
+            description = ready.prepared.description
+            function = description.function(self._name)
+            ports = function.input_ports
+            if jobs is None:
+                machine = this_machine()
+                asked = options.request(self._name, {}).overrides
+                limits, _, _ = resources.effective(
+                    description.resources, function.resources, asked, machine
+                )
+                jobs = fitting(limits, machine.cpu)
+
+            def one(case: Mapping[str, Any]) -> Any:
+                with hints.shown(), ExitStack() as after:
+                    values = staged(ports, given(ports, (), case, self._name), after)
+                    request = options.request(self._name, values)
+                    ended = opened.run(ready, request, Cancel(cancel))
+                return returned(function.output_ports, ended)
+
+            yield from sweep.results(
+                one,
+                cases,
+                jobs,
+                cancel,
+                opened.session.calls,
+                name=self._name,
+                progress=progress,
+                return_exceptions=return_exceptions,
             )
-            jobs = fitting(limits, machine.cpu)
-
-        def one(case: Mapping[str, Any]) -> Any:
-            with ExitStack() as after:
-                values = staged(ports, given(ports, (), case, self._name), after)
-                request = options.request(self._name, values)
-                ended = opened.run(ready, request, Cancel(cancel))
-            return returned(function.output_ports, ended)
-
-        yield from sweep.results(
-            one,
-            cases,
-            jobs,
-            cancel,
-            opened.session.calls,
-            name=self._name,
-            progress=progress,
-            return_exceptions=return_exceptions,
-        )
 
 
 class _Documentation:
@@ -264,6 +277,7 @@ class _Documentation:
 Function.__doc__ = _Documentation(Function.__doc__)  # type: ignore[assignment]
 
 
+@hints.shown()
 def _check_jobs(jobs: int | None) -> None:
     if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
         raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")

@@ -7,10 +7,11 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, final
 
-from kedge.client import awaiting
+from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
+from kedge.client.threads import Closed
 from kedge.client.values import returned
-from kedge.errors import KedgeError, RunCancelled
+from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
 from kedge.ports import Ports
 from kedge.run import core, events
@@ -44,6 +45,7 @@ class Run:
         self._name = f"{ready.prepared.description.name}#{request.function}"
         self._outputs = outputs
         self._after = after
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._cancel: Cancel | None = None  # it has descriptors: only while the run goes on
         self._recorded: records.Run | None = None
@@ -76,9 +78,11 @@ class Run:
 
         Raises:
             TimeoutError: it has not ended by then, and goes on.
+            UsageError: this is a forked child, and its parent submitted it; so too `cancel` and `await`.
             RunFailed: it failed; the subclass says how.
             KedgeError: it could not be begun.
         """
+        self._check_process()
         try:
             ended = self._future.result(timeout)
         except TimeoutError:
@@ -96,6 +100,7 @@ class Run:
         Args:
             force: without the grace period in which it may tidy up.
         """
+        self._check_process()
         with self._lock:
             if self._cancel is not None:
                 self._cancel.request(force=force)
@@ -129,6 +134,7 @@ class Run:
         return self._awaited().__await__()
 
     async def _awaited(self) -> Any:
+        self._check_process()
         await awaiting.ended(self._future, self.cancel)
         return self.result()
 
@@ -159,12 +165,24 @@ class Run:
             self._cancel = Cancel()
         try:
             ended = self._opened.run(ready, request, self._cancel, self._begun)
+        except Closed:  # while it waited for its turn
+            self._over()
+            self._future.set_exception(_never_begun())
         except BaseException as error:  # noqa: BLE001 - whoever waits for the result is told
             self._over()
             self._future.set_exception(error)
         else:
             self._over()
             self._future.set_result(ended)
+
+    @hints.shown()
+    def _check_process(self) -> None:
+        """Refuse what only the process that submitted it can do: the thread that runs it is there."""
+        if self._process != os.getpid():
+            raise UsageError(
+                "a run goes on in the process that submitted it, and this is a child of that one",
+                hint="wait for it or cancel it there, or submit it again here",
+            )
 
     def _begun(self, run: records.Run) -> None:
         self._recorded = run
@@ -180,4 +198,6 @@ class Run:
 
 
 def _never_begun() -> RunCancelled:
-    return RunCancelled("cancelled before it was its turn to run", hint="submit it again")
+    error = RunCancelled("cancelled before it was its turn to run", hint="submit it again")
+    hints.add_notes(error)
+    return error

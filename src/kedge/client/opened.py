@@ -89,7 +89,7 @@ class Opened:
             executor: the kind of executor that was asked for.
 
         Raises:
-            UsageError: it was closed.
+            Closed: it was closed.
             KedgeError: it cannot be made ready as it is now.
         """
         self.session.check_open()
@@ -115,7 +115,7 @@ class Opened:
             started: given the run once it is recorded.
 
         Raises:
-            UsageError: it was closed.
+            Closed: it was closed.
             KedgeError: what `kedge.run.core.run` raises.
         """
         observer = replace(notices.OBSERVER, started=started)

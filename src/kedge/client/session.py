@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # As many as Python's own ThreadPoolExecutor has: who submits a thousand runs wants them all, not all at once.
 _MORE_THAN_CPUS: Final = 4
 _MOST_IN_BACKGROUND: Final = 32
+_MOST_PREPARING: Final = (
+    4  # asynchronous calls: mostly stamps are looked at, or all wait for the one that prepares
+)
 
 
 @final
@@ -29,6 +32,7 @@ class Session:
 
     def __init__(self) -> None:
         self._warm: bool = settings.get("warm")
+        self._closed = False  # what was closed before a fork is closed in the child too
         self.renew()
         _open.add(self)
 
@@ -37,8 +41,10 @@ class Session:
         self.preparing = threading.Lock()
         self._changed = threading.Condition()
         self._going: set[Cancel] = set()
-        self._closed = False
-        self.calls = Threads()  # each has a thread of the caller's that waits for it
+        self.calls = (
+            Threads()
+        )  # of calls and maps; as many as somebody waits for, in a thread or a loop
+        self.making = Threads(_MOST_PREPARING)
         cpus = int(this_machine().cpu)
         self.background = Threads(min(_MOST_IN_BACKGROUND, cpus + _MORE_THAN_CPUS))
         self._pool = _pool() if self._warm else None
@@ -47,7 +53,7 @@ class Session:
         """Refuse to begin anything after the end.
 
         Raises:
-            UsageError: it was closed.
+            Closed: it was closed.
         """
         if self._closed:
             raise closed()
@@ -57,7 +63,7 @@ class Session:
         """A block that runs something which `cancel` can stop: gives what is kept warm for it.
 
         Raises:
-            UsageError: it was closed.
+            Closed: it was closed.
         """
         with self._changed:
             self.check_open()
@@ -82,6 +88,7 @@ class Session:
                 self._stop(force=True)
                 raise
         finally:
+            self.making.shutdown()
             self.calls.shutdown()
             self.background.shutdown()
             if self._pool is not None:

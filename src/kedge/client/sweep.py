@@ -10,6 +10,9 @@ from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
 from kedge.run.sweep import at_once
 
+# Results kept behind a case that takes long, for each run at once: hours of waiting must not fill the memory,
+# and mostly a result is small.
+_AHEAD: Final = 1000
 _WRITE: Final = 'write [{"load": 1}, {"load": 2}], or columns: {"load": [1, 2]}'
 
 type Cases = Iterable[Mapping[str, Any]] | Mapping[str, Iterable[Any]]
@@ -60,7 +63,7 @@ def results(
 
     Args:
         work: called in a thread.
-        cases: taken one by one, as there is room for another.
+        cases: taken one by one, as there is room for another and its result.
         jobs: how many at once.
         cancel: the request to stop, made by whoever leaves before the end.
         threads: whose threads do the work.
@@ -76,11 +79,16 @@ def results(
     def numbered(case: tuple[int, Mapping[str, Any]]) -> Any:
         return work(case[1])
 
+    def has_room() -> bool:
+        return len(ended) < _AHEAD * jobs
+
     ended: dict[int, Any] = {}
     following = 0
     with (
         bar.shown(name, length_of(cases), wanted=progress) as advance,
-        closing(at_once(numbered, enumerate(rows(cases)), jobs, cancel, threads)) as futures,
+        closing(
+            at_once(numbered, enumerate(rows(cases)), jobs, cancel, threads, has_room)
+        ) as futures,
     ):
         for (number, _), future in futures:
             error = future.exception()

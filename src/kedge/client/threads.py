@@ -14,6 +14,10 @@ from kedge.errors import UsageError
 _END_S: Final = 1.0  # for idle threads to end; one that waits for somebody else's iterator may not
 
 
+class Closed(UsageError):
+    """Something is wanted of a package that was closed."""
+
+
 @final
 class Threads(Executor):
     """Threads that are started when none is free, and stay for the next work.
@@ -41,7 +45,8 @@ class Threads(Executor):
         """Have `work` done in a thread.
 
         Raises:
-            UsageError: after `shutdown`.
+            Closed: after `shutdown`.
+            UsageError: no thread is free, and Python starts none any more.
         """
         future: Future[Result] = Future()
         task = partial(copy_context().run, _do, future, partial(work, *args, **named))
@@ -52,7 +57,14 @@ class Threads(Executor):
                 self._free -= 1
             elif self._most is None or len(self._threads) < self._most:
                 thread = threading.Thread(target=self._serve, name="kedge", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:  # Python starts none once the main thread has ended
+                    raise UsageError(
+                        f"no thread can be started for it: {error}",
+                        hint="call the function instead: in a thread of yours that needs no other; "
+                        "or submit it before the main thread ends",
+                    ) from error
                 self._threads.append(thread)
             else:
                 self._waiting += 1
@@ -84,9 +96,9 @@ class Threads(Executor):
                     self._free += 1
 
 
-def closed() -> UsageError:
+def closed() -> Closed:
     """The error of who wants something of a package that was closed."""
-    return UsageError("the package was closed", hint="load it again with kedge.load()")
+    return Closed("the package was closed", hint="load it again with kedge.load()")
 
 
 def _do(future: "Future[Any]", work: Callable[[], Any]) -> None:

@@ -26,10 +26,11 @@ def at_once[Case, Outcome](
     jobs: int,
     cancel: Cancel,
     threads: "Executor | None" = None,
+    room: Callable[[], bool] = lambda: True,
 ) -> "Generator[tuple[Case, Future[Outcome]]]":
     """Do `work` on each case in threads, never more than `jobs` at once; each case as it ends.
 
-    A case is taken from `cases` only when there is room for it. A request to stop starts no more; whoever
+    A case is taken from `cases` only when it can run at once. A request to stop starts no more; whoever
     leaves before the end makes that request.
 
     Args:
@@ -38,15 +39,16 @@ def at_once[Case, Outcome](
         jobs: how many at once.
         cancel: the request to stop; `work` gives it on to what it runs.
         threads: whose threads do it; None: new ones.
+        room: whether another may be taken now; asked again when one has ended.
     """
-    from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, wait
 
     waiting = iter(cases)
     going: dict[Future[Outcome], Case] = {}
-    with nullcontext(threads) if threads is not None else ThreadPoolExecutor(jobs) as pool:
+    with nullcontext(threads) if threads is not None else _new_threads(jobs) as pool:
         try:
             while True:
-                while len(going) < jobs and not cancel.requested:
+                while len(going) < jobs and not cancel.requested and room():
                     try:
                         case = next(waiting)
                     except StopIteration:
@@ -60,6 +62,13 @@ def at_once[Case, Outcome](
             cancel.request()
             wait(going)
             raise
+
+
+def _new_threads(most: int) -> "Executor":
+    # Python loads it only before its end begins; with threads that are there, cases run even then.
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(most)
 
 
 def fitting(limits: Resources, cpus: float) -> int:
