@@ -227,6 +227,14 @@ def test_a_changed_signature_is_seen_by_the_next_call(sleeps: Package, sleeping:
     assert list(inspect.signature(sleeps.area).parameters) == ["width"]
 
 
+def test_what_was_seen_last_is_shown_whichever_executor_it_was_seen_for(
+    sleeps: Package, sleeping: Path
+) -> None:
+    (sleeping / "sleeps.py").write_text(SCRIPT_WITH.format(factor=1))
+    assert sleeps.area.options(executor="process")(3) == 3.0
+    assert list(inspect.signature(sleeps.area).parameters) == ["width"]
+
+
 def test_an_added_function_is_found_and_a_removed_one_is_missed(
     sleeps: Package, sleeping: Path
 ) -> None:

@@ -15,6 +15,7 @@ from kedge.errors import InputError, UsageError
 from kedge.run import record
 
 Runs = Callable[[], list[record.Run]]
+Wait = Callable[[Callable[[], Any]], None]
 
 
 def test_results_come_in_the_order_of_the_cases(sleeps: Package) -> None:
@@ -71,12 +72,16 @@ def test_no_more_is_taken_while_many_results_wait_for_a_slow_case(
 
 
 def test_the_first_failure_is_raised_once_the_others_are_cancelled(
-    sleeps: Package, runs: Runs
+    sleeps: Package, runs: Runs, wait_for: Wait
 ) -> None:
-    cases = [{"seconds": 3600}, {"seconds": "none"}]
+    def cases() -> Iterator[dict[str, Any]]:
+        yield {"seconds": 3600}
+        wait_for(runs)
+        yield {"seconds": "none"}
+
     with pytest.raises(kedge.RequestError, match="seconds"):
-        list(sleeps.waits.map(cases, jobs=2))
-    assert {run.status for run in runs()} <= {"cancelled"}
+        list(sleeps.waits.map(cases(), jobs=2))
+    assert [run.status for run in runs()] == ["cancelled"]
 
 
 def test_a_failure_says_which_case_it_was(sleeps: Package) -> None:
@@ -94,10 +99,13 @@ def test_errors_may_take_the_place_of_results(sleeps: Package) -> None:
     assert isinstance(found[2], kedge.RequestError)
 
 
-def test_whoever_leaves_early_leaves_nothing_running(sleeps: Package, runs: Runs) -> None:
+def test_whoever_leaves_early_leaves_nothing_running(
+    sleeps: Package, runs: Runs, wait_for: Wait
+) -> None:
     for _ in sleeps.waits.map([{"seconds": 0}, *({"seconds": 3600},) * 3], jobs=3):
+        wait_for(lambda: len(runs()) == 3)
         break
-    assert {run.status for run in runs()} <= {"succeeded", "cancelled"}
+    assert sorted(run.status for run in runs()) == ["cancelled", "cancelled", "succeeded"]
 
 
 def test_closing_the_package_ends_a_map_with_an_error(sleeps: Package) -> None:

@@ -72,12 +72,12 @@ class Opened:
     @property
     def description(self) -> Description:
         """The package as it was last seen."""
-        return next(iter(self._seen.values())).prepared.description
+        return self._last.prepared.description
 
     @property
     def root(self) -> str:
         """Where it is."""
-        return next(iter(self._seen.values())).source.root
+        return self._last.source.root
 
     def ready(self, function: str | None, executor: str | None = None) -> core.Ready:
         """The package as it is now, made ready again if one of its files has changed.
@@ -161,7 +161,7 @@ class Opened:
         if known is not None and (known.digest != prepared.snapshot.digest or not known.settled):
             known = None
         seen = _Seen(source, root, prepared, known, _lock_stamp(prepared))
-        self._seen[executor] = seen
+        self._seen[executor] = self._last = seen
         return seen
 
 
