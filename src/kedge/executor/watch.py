@@ -209,8 +209,8 @@ class _Watch:
         if cancel.forced and self.killed is None:
             self._end_as("abandoned" if cancel.abandoned else "cancelled")
             self._kill(now)
-        elif cancel.requested and self.asked is None:
-            self._end_as("cancelled")
+        elif cancel.requested and self.asked is None and self.program.found():
+            self._end_as("cancelled")  # before it was found, nobody would hear of it
             self._ask(now)
         elif not due:
             return
