@@ -134,7 +134,7 @@ def test_what_cannot_be_measured_here_is_left_out_with_its_reason(tmp_path: Path
 
 def test_an_unknown_figure_is_refused_with_those_there_are(tmp_path: Path) -> None:
     said = benchmark(tmp_path, "helb", code=2).stderr
-    assert "there is no figure `helb`; choose from help, run, primer" in said
+    assert "there is no figure `helb`; choose from help, run, agent, primer" in said
 
 
 def test_a_missed_goal_is_printed_as_missed(parts: SimpleNamespace) -> None:

@@ -309,7 +309,7 @@ def test_a_loaded_package_is_called_warm(account: Account) -> None:
         pytest.approx(0.0199044586),
         pytest.approx(132.69639),
     ]
-    assert said[3] == "ZeroDivisionError: float division by zero"
+    assert said[3].startswith("ZeroDivisionError: ") and "division by zero" in said[3]
     assert account.processes() == []
 
 

@@ -114,7 +114,11 @@ def test_a_thread_calls_after_the_end_of_the_main_thread(program: Start, sleepin
         "            print(error.__notes__[0][:23], flush=True)\n"
         "threading.Thread(target=calls).start()\n"
     )
-    assert ends.ended() == (0, "2.0 4.0\n" + "hint: call the function\n" * 2, "")
+    code, out, err = ends.ended()
+    assert (code, err) == (0, "")
+    first, *others = out.splitlines()  # since Python 3.14 other threads can start some for longer
+    assert first == "2.0 4.0"
+    assert set(others) <= {"hint: call the function"}
 
 
 def test_nothing_is_left_of_a_process_that_is_killed(program: Start, sleeping: Path) -> None:

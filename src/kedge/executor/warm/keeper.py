@@ -61,8 +61,9 @@ LOOK_S: Final = 1.0  # between two looks at the idle ones
 FILES_AT_ONCE: Final = 32
 _LARGEST: Final = 1 << 63  # of what the kernel counts
 OWN_PROCESSES: Final = 1  # of a slot's group: its first process
-# Of a box with one call, without the call: the box's own three, its slot's first, and two for each that waits.
-BOX_PROCESSES: Final = 4 + 2 * SPARES
+# Of a box with one call, without the call: the box's own three, and its slot's first. Those that wait may be fewer
+# for a moment, and then a call would have more than it may; so it has a few less while they wait.
+BOX_PROCESSES: Final = 4
 
 
 @final
@@ -218,7 +219,7 @@ class Keeper:
             claimed = box.after.enter_context(identity.claimed())
             box.account = claimed.uid, claimed.gid
         # More than a call has, so that a call which uses all of its own does not keep others from being forked.
-        held = self._limits(box.resources, box.group, 2 * BOX_PROCESSES)
+        held = self._limits(box.resources, box.group, 2 * BOX_PROCESSES + 2 * SPARES)
         box.counts_together = resource.RLIMIT_NPROC in held
         program = boxes.Program(
             argv=tuple(wanted["argv"]),
