@@ -34,6 +34,9 @@ keeper.Keeper._hear_zygote = last
 
 WITHOUT_GROUPS = "keeper.cgroups.create = lambda *_: None"
 PIDS = 20  # of that package
+FEWER = (
+    6  # than a call may have: those that wait are counted with it, and what cold runs have besides
+)
 
 # The zygote cannot fork as long as there is this file.
 LETS_NOBODY_FORK = """\
@@ -85,7 +88,7 @@ def test_without_groups_a_call_may_have_its_processes(ungrouped: Any) -> None:
         called = ungrouped.warm("forks", wanted=1000)
         assert called.is_warm
         assert called.kind is None, called.result.failure
-        assert called.outputs["made"] in range(PIDS - 2, PIDS + 10)
+        assert called.outputs["made"] in range(PIDS - FEWER, PIDS + 1)
 
 
 def test_without_groups_a_greedy_call_does_no_harm_to_others(ungrouped: Any) -> None:
@@ -99,7 +102,7 @@ def test_without_groups_a_greedy_call_does_no_harm_to_others(ungrouped: Any) -> 
     with ThreadPoolExecutor(3) as threads:
         ended = list(threads.map(call, range(3)))
     assert [one.kind for one in ended] == [None] * 3, [one.result.failure for one in ended]
-    assert min(one.outputs["made"] for one in ended) >= PIDS - 2
+    assert min(one.outputs["made"] for one in ended) >= PIDS - FEWER
     assert [one.notices for one in ended] == [()] * 3
     assert ungrouped.warm("forks", wanted=1).outputs["stamp"] == stamp
 
