@@ -67,7 +67,7 @@ def conform(
         freed = trials.freed()
     if trial.failing is not None:
         failing = trials.run("inputs that it fails on", trial.failing)
-    after, rest = _when_to_ask(first, trial)
+    after = _when_to_ask(first, trial)
     if after is not None:
         values = trial.values if trial.long is None else trial.long
         asked = trials.run("a request to stop", values, ask_after_s=after)
@@ -77,24 +77,20 @@ def conform(
         checks.inputs(first, second, freed),
         checks.outputs(first, second, trials.function.output_ports),
         checks.failure(failing),
-        checks.sigterm(first, asked, rest),
+        checks.sigterm(first, asked, long=trial.long is not None),
         checks.writes(every, freed, asked_for=trials.asks_to_write),
         checks.user(every, freed, as_its_user=trials.as_its_user),
         checks.progress(every),
     )
 
 
-def _when_to_ask(first: Tried, trial: Trial) -> tuple[float | None, float | None]:
-    """How long to wait before a run is asked to stop, and how long it would then go on, as far as known.
-
-    In seconds from when its processes are first seen. None to wait: it would have ended by then.
-    """
+def _when_to_ask(first: Tried, trial: Trial) -> float | None:
+    """How many seconds after its processes are first seen a run is asked to stop; None: not at all."""
     if trial.long is not None:
-        return _AT_WORK_S, None
+        return _AT_WORK_S
     if not first.answered or first.sight.seen_s is None:
-        return None, None
-    after = min(_AT_WORK_S, first.sight.seen_s / 2)
-    return after, first.sight.seen_s - after
+        return None
+    return min(_AT_WORK_S, first.sight.seen_s / 2)
 
 
 @final
