@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, final
@@ -10,10 +10,9 @@ from typing import Any, final
 from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
 from kedge.client.threads import Closed
-from kedge.client.values import returned
+from kedge.data import replace
 from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
-from kedge.ports import Ports
 from kedge.run import core, events
 from kedge.run import record as records
 from kedge.run.log import read_log
@@ -36,14 +35,16 @@ class Run:
         opened: Opened,
         ready: core.Ready,
         request: core.Request,
-        outputs: Ports,
+        read: Callable[[core.Result], Any],
         after: ExitStack,
+        observer: core.Observer,
     ) -> None:
         self._opened = opened
         self._ready: core.Ready | None = ready
         self._request: core.Request | None = request
         self._name = f"{ready.prepared.description.name}#{request.function}"
-        self._outputs = outputs
+        self._read = read
+        self._observer = observer
         self._after = after
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -92,7 +93,7 @@ class Run:
         except KedgeError as error:
             # Where it came from in another thread says nothing.
             raise error.with_traceback(None) from None
-        return returned(self._outputs, ended)
+        return self._read(ended)
 
     def cancel(self, force: bool = False) -> None:
         """Ask it to stop; nothing if it has ended. Who waits for its result gets `kedge.RunCancelled`.
@@ -164,7 +165,8 @@ class Run:
                 return
             self._cancel = Cancel()
         try:
-            ended = self._opened.run(ready, request, self._cancel, self._begun)
+            observer = replace(self._observer, started=self._begun)
+            ended = self._opened.run(ready, request, self._cancel, observer)
         except Closed:  # while it waited for its turn
             self._over()
             self._future.set_exception(_never_begun())

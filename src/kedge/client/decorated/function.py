@@ -1,0 +1,279 @@
+"""`kedge.function`: a Python function with what it needs, run in a runtime of its own."""
+
+import functools
+import inspect
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn, final, overload
+
+from kedge.client import hints
+from kedge.client.decorated.declaration import declared
+from kedge.errors import Unavailable, UsageError
+
+if TYPE_CHECKING:
+    from kedge.client.decorated.calls import Calls
+    from kedge.client.handle import Run
+
+_NO_SERVER = "there is no Kedge server yet to publish a function to"
+
+
+@overload
+def function(function: Callable[..., Any], /, **options: Any) -> "Decorated": ...
+
+
+@overload
+def function(**options: Any) -> Callable[[Callable[..., Any]], "Decorated"]: ...
+
+
+def function(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    pip: "Iterable[str] | str | os.PathLike[str]" = (),
+    apt: Iterable[str] = (),
+    run_commands: Iterable[str] = (),
+    copy: "Iterable[str | os.PathLike[str]] | Mapping[str, str]" = (),
+    python_version: str | None = None,
+    name: str | None = None,
+    base_image: str | None = None,
+    cpu: float | None = None,
+    memory: int | None = None,
+    timeout: float | None = None,
+    gpu: int | None = None,
+    network: bool = False,
+    env: Mapping[str, str] | None = None,
+    secrets: Iterable[str] | Mapping[str, str] = (),
+    retries: int | Mapping[str, Any] | None = None,
+    cache: bool | None = None,
+    executor: str = "auto",
+    unpickle: str = "safe",
+    key: str | None = None,
+    server: str | None = None,
+) -> Any:
+    """A decorator: the function can still be called here, and `.run(…)` runs it in a runtime of its own.
+
+    Also with the function as the first argument, for one that is not decorated where it stands.
+
+    Args:
+        pip: requirement strings, or the path of a requirements or lock file.
+        apt: Debian packages; these, `run_commands` and `base_image` need a container.
+        run_commands: shell commands that are run when the image is built.
+        copy: files and folders to ship; a list of paths relative to the function's file, or a dictionary
+            of sources and destinations. They are in the working directory, and can be imported.
+        python_version: minor version, such as "3.12"; only this program's own.
+        name: of function and image; by default the function's.
+        base_image: the image to build on; nothing is assumed to be in it.
+        cpu: CPUs that a run may use.
+        memory: MiB of memory.
+        timeout: seconds that a run may take.
+        gpu: number of GPUs.
+        network: whether a run may use this machine's network.
+        env: further variables.
+        secrets: names of secrets, which are variables inside; or variables with names of secrets.
+        retries, cache: as in a manifest.
+        executor: `auto`, `sandbox`, `process`, `docker` or `podman`.
+        unpickle: `safe` takes plain data, arrays, data frames and your own classes back from a run; `any`
+            whatever there is, which can run code here.
+        key, server: for `.deploy`.
+
+    Raises:
+        UsageError: options that mean nothing, all of them.
+
+    >>> @kedge.function(pip=["numpy"])
+    ... def mean(values):
+    ...     import numpy as np
+    ...     return float(np.mean(values))
+    >>> mean.run([1, 2, 3, 4, 5])
+    3.0
+    """
+    options = {
+        "pip": pip, "apt": apt, "run_commands": run_commands, "copy": copy,
+        "python_version": python_version, "name": name, "base_image": base_image, "cpu": cpu,
+        "memory": memory, "timeout": timeout, "gpu": gpu, "network": network, "env": env,
+        "secrets": secrets, "retries": retries, "cache": cache, "executor": executor,
+        "unpickle": unpickle,
+    }  # fmt: skip
+    if function is None:
+        return lambda decorated: Decorated(decorated, options)
+    return Decorated(function, options)
+
+
+@final
+class Decorated:
+    """A function with what it needs. To call it is to call the function, here and now."""
+
+    __kedge_decorated__ = True
+
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        with hints.shown():
+            if isinstance(function, Decorated):
+                function = function.__wrapped__
+            if not callable(function) or isinstance(function, type):
+                raise UsageError(
+                    f"{function!r} is no function", hint="decorate a function: `def`, or a lambda"
+                )
+            self._declaration = declared(function, options)
+        functools.update_wrapper(self, function)
+        self.__wrapped__: Callable[..., Any] = function
+        self._lock = threading.Lock()
+        self._made: Calls | None = None
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call the function, here."""
+        return self.__wrapped__(*args, **named)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Bound to an object, as a function would be."""
+        return self if instance is None else functools.partial(self.__wrapped__, instance)
+
+    def __reduce__(self) -> str:
+        return self.__wrapped__.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<kedge.function {self._declaration.name}>"
+
+    def run(self, /, *args: Any, **named: Any) -> Any:
+        """Run it in its runtime, and wait. What it prints appears here, as it comes.
+
+        A generator function gives an iterator of what it yields, while it goes on.
+
+        Raises:
+            Exception: what the function raises, with its remote traceback as a note.
+            RunFailed: the run failed otherwise; the subclass says how.
+            KedgeError: it could not be run.
+        """
+        self._check_arguments(args, named)
+        return self._calls().run(args, named)
+
+    def submit(self, /, *args: Any, **named: Any) -> "Run":
+        """Run it and go on; some at once, the others when it is their turn.
+
+        Raises:
+            KedgeError: it cannot be run.
+        """
+        self._check_arguments(args, named)
+        return self._calls().submit(args, named)
+
+    def map(
+        self,
+        cases: Iterable[Any],
+        *more: Iterable[Any],
+        jobs: int | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        progress: bool = True,
+    ) -> Iterator[Any]:
+        """Run it for each of many arguments, some at once; their results as they come.
+
+        Nothing is run before the first result is asked for. One that fails does not keep the others from
+        running: the errors of all are raised together, at the end.
+
+        Args:
+            cases: the first argument of each call; `more` the others, as for Python's `map`.
+            jobs: how many at once; None: as many as have the CPUs that the function may use.
+            ordered: in the order of the arguments, else as they are done.
+            return_exceptions: whether errors take the place of results.
+            progress: whether to show a bar where standard error is a terminal.
+
+        Raises:
+            ExceptionGroup: the errors of the calls that failed, each with a note which that was.
+            KedgeError: it could not be run.
+        """
+        return self.starmap(
+            _Zipped(cases, *more),
+            jobs=jobs,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
+            progress=progress,
+        )
+
+    def starmap(
+        self,
+        cases: Iterable[Iterable[Any]],
+        *,
+        jobs: int | None = None,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        progress: bool = True,
+    ) -> Iterator[Any]:
+        """`map` for arguments that come as tuples."""
+        if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
+            with hints.shown():
+                raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")
+        if self._yields:
+            with hints.shown():
+                raise UsageError(
+                    f"`{self._declaration.name}` is a generator function, which cannot be mapped",
+                    hint="have it return a list, or call `.run` for each",
+                )
+        return self._calls().map(
+            cases,
+            jobs=jobs,
+            ordered=ordered,
+            return_exceptions=return_exceptions,
+            progress=progress,
+        )
+
+    def lock(self, *, upgrade: bool | str = False) -> str | None:
+        """Resolve what `pip` names, or look it up; the path of the lock, None when nothing is needed.
+
+        The versions that were resolved first stay, for all functions that need the same.
+
+        Args:
+            upgrade: True takes newer versions of everything, a name of that package.
+
+        Raises:
+            EnvironmentFailed: it cannot be resolved.
+        """
+        return self._calls().lock(upgrade)
+
+    @hints.shown()
+    def deploy(self, **_inputs: Any) -> NoReturn:
+        """Publish it to a Kedge server.
+
+        Raises:
+            Unavailable: there is none yet.
+        """
+        raise Unavailable(_NO_SERVER, hint="`.build()` makes an image that runs anywhere")
+
+    @property
+    def _yields(self) -> bool:
+        function = inspect.unwrap(self.__wrapped__)
+        return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+    def _check_arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        """Refuse what the function could not be called with, before anything is made.
+
+        Raises:
+            TypeError: as the call would.
+        """
+        try:
+            signature = inspect.signature(self.__wrapped__)
+        except (ValueError, TypeError):  # of one that is written in C
+            return
+        signature.bind(*args, **named)
+
+    def _calls(self) -> "Calls":
+        """What runs it, made with the first run."""
+        with self._lock:
+            if self._made is None:
+                from kedge.client.decorated.calls import Calls
+
+                self._made = Calls(self.__wrapped__, self._declaration, yields=self._yields)
+            return self._made
+
+
+class _Zipped:
+    """Arguments beside each other, with their number where it is known."""
+
+    def __init__(self, *columns: Iterable[Any]) -> None:
+        self._columns = columns
+        lengths = [len(one) for one in columns if hasattr(one, "__len__")]
+        if len(lengths) == len(columns):
+            self.__len__ = lambda: min(lengths)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*self._columns, strict=False)
+
+
