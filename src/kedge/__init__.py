@@ -56,7 +56,9 @@ __all__ = [
 ]
 
 _AUTHORS = ("Cancelled", "File", "Folder", "Unit", "out_path", "progress")
-_HOMES = {"load": "kedge.client", "function": "kedge.client.decorated"} | dict.fromkeys(_AUTHORS, "kedge.contract.runner")
+_HOMES = {"load": "kedge.client", "function": "kedge.client.decorated"} | dict.fromkeys(
+    _AUTHORS, "kedge.contract.runner"
+)
 
 
 def __getattr__(name: str) -> Any:

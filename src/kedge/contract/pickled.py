@@ -178,8 +178,8 @@ def call(call: Any) -> Any:
         _show_source(name, text)
     answers = _Answers(head)
     count = head["function"]
-    function = pickle.loads(parts[0], buffers=parts[2 : 2 + count])  # noqa: S301 - the caller's own
-    args, named = pickle.loads(parts[1], buffers=parts[2 + count :])  # noqa: S301
+    function = pickle.loads(parts[0], buffers=parts[2 : 2 + count])
+    args, named = pickle.loads(parts[1], buffers=parts[2 + count :])
     try:
         value = function(*args, **named)
     except Exception as error:
@@ -207,7 +207,7 @@ class _Answers:
         """Write what was returned."""
         try:
             parts = self._pickled(value)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
         write(self._path, {"kind": "value"}, parts)
         return self._path
@@ -216,7 +216,7 @@ class _Answers:
         """Write what was raised; where that cannot be pickled, its text alone goes back."""
         try:
             parts = self._pickled(error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever its class raises
             return
         write(self._path, {"kind": "exception"}, parts)
         _sent.append(error)
@@ -266,7 +266,7 @@ class _Answers:
         """Write one item."""
         try:
             parts = self._pickled(value)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
         write(path, {"kind": "value"}, parts)
 
@@ -292,9 +292,11 @@ class _Answers:
             "why": f"{type(error).__name__}: {error}"[:_SHOWN],
         }
         write(self._path, said, [])
-        raise ResultNotSentError(
+        wrong = ResultNotSentError(
             f"what it returned, of type `{said['type']}`, cannot be sent back: {said['why']}"
-        ) from None
+        )
+        _sent.append(wrong)
+        raise wrong from None
 
 
 _sent: Final[list[Exception]] = []
@@ -325,7 +327,12 @@ class _Items:
 
     def are_many(self) -> bool:
         """Whether more are there than are to be made ahead."""
-        sizes = [entry.stat().st_size for entry in os.scandir(self._folder)]
+        sizes = []
+        for entry in os.scandir(self._folder):
+            try:
+                sizes.append(entry.stat().st_size)
+            except FileNotFoundError:  # it was taken just now
+                continue
         return len(sizes) >= _AHEAD or (len(sizes) > 1 and sum(sizes) > _AHEAD_BYTES)
 
     def wait(self) -> None:
@@ -406,7 +413,7 @@ def _import_ahead() -> None:
     for name in names:
         try:
             import_module(name)
-        except Exception:  # noqa: S110, PERF203 - the function meets it where it imports
+        except Exception:  # noqa: BLE001 - the function meets it where it imports
             pass
 
 

@@ -1101,6 +1101,8 @@ def import_hint(error: ImportError, handler: str) -> str:
         return "The package has no file {}.py.".format(os.path.relpath(path, WORKSPACE))
     if top in getattr(sys, "stdlib_module_names", ()):
         return "This Python was built without `{}`.".format(top)
+    if handler.startswith(CALLER):
+        return "Add what provides `{}` to `pip`.".format(top)
     return "Add what provides `{}` to the package's `requirements`.".format(top)
 
 

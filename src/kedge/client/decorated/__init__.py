@@ -3,6 +3,6 @@
 A call travels in a file and goes the way of every run, `kedge.run.core`.
 """
 
-from kedge.client.decorated.function import Decorated, function
+from kedge.client.decorated.decorator import Decorated, function
 
 __all__ = ["Decorated", "function"]

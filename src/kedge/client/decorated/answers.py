@@ -55,6 +55,7 @@ class Reading:
         """What a generator yielded; read without a map, since it is still at work.
 
         Raises:
+            FileNotFoundError: it is not there yet.
             ResultError: it cannot be brought back.
             ContractError: it is damaged.
         """
@@ -72,7 +73,10 @@ class Reading:
         path = record.paths(entry) if entry is not None else None
         if not isinstance(path, str):
             return None, failure
-        answer, error = self._answer(path, ended.run.id, mapped=True)
+        try:
+            answer, error = self._answer(path, ended.run.id, mapped=True)
+        except FileNotFoundError:  # somebody has cleaned up
+            return None, failure or _contract_error("it is gone", ended.run.id)
         with suppress(OSError):
             os.unlink(path)
         if failure is None:
@@ -98,6 +102,8 @@ class Reading:
             found = unpickling.read(path, self._classes, free=self._free, mapped=mapped)
         except unpickling.RefusedError as error:
             return None, self._refused(error, run_id)
+        except FileNotFoundError:
+            raise
         except (pickled.FramesError, OSError) as error:
             return None, _contract_error(str(error), run_id)
         except Exception as error:  # noqa: BLE001 - what came may make anything be raised
@@ -151,5 +157,3 @@ def _with_traceback(error: Exception, failure: RunFailed) -> Exception:
     if failure.hint:
         error.add_note(f"hint: {failure.hint}")
     return error
-
-

@@ -87,6 +87,7 @@ class Calls:
         self,
         cases: Iterable[Iterable[Any]],
         *,
+        length: int | None,
         jobs: int | None,
         ordered: bool,
         return_exceptions: bool,
@@ -116,6 +117,7 @@ class Calls:
             cancel,
             session().calls,
             name=self._declaration.name,
+            length=length,
             ordered=ordered,
             progress=progress,
             return_exceptions=return_exceptions,
@@ -163,7 +165,11 @@ class Calls:
         ready = opened.ready(declaration.name, executor)
         request = core.Request(declaration.name, {pickled.CALL: path}, {}, executor)
         classes = {**made.classes, **passed.classes}
-        return ready, request, Reading(declaration.name, classes, free=declaration.unpickle == "any")
+        return (
+            ready,
+            request,
+            Reading(declaration.name, classes, free=declaration.unpickle == "any"),
+        )
 
     def _sent(self) -> pickling.Sent:
         """The function as it is now, with what it refers to."""
@@ -200,7 +206,9 @@ class Calls:
             place = None if name in (own, "__main__", "__mp_main__") else local.origin(name)
             if place is None or any(
                 os.path.realpath(place) == os.path.realpath(one.source)
-                or os.path.realpath(place).startswith(os.path.join(os.path.realpath(one.source), ""))
+                or os.path.realpath(place).startswith(
+                    os.path.join(os.path.realpath(one.source), "")
+                )
                 for one in self._declaration.copy
             ):
                 continue
@@ -262,5 +270,3 @@ def session() -> Session:
     """What holds the runs of all decorated functions of this process, and what is kept warm for them."""
     with _making:
         return _session()
-
-

@@ -221,7 +221,9 @@ class _Checks:
             return found
         pairs = secrets.items() if isinstance(secrets, Mapping) else ((one, one) for one in secrets)
         for variable, secret in pairs:
-            if any(not isinstance(one, str) or names.variable_name(one) for one in (variable, secret)):
+            if any(
+                not isinstance(one, str) or names.variable_name(one) for one in (variable, secret)
+            ):
                 message = f"`secrets` has {variable!r}, which no variable can be called"
                 self.wrong("secrets", message, 'write secrets=["API_KEY"]')
             else:

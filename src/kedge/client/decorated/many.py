@@ -21,6 +21,7 @@ def results(
     threads: Executor,
     *,
     name: str,
+    length: int | None,
     ordered: bool,
     progress: bool,
     return_exceptions: bool,
@@ -34,6 +35,7 @@ def results(
         cancel: the request to stop, made by whoever leaves before the end.
         threads: whose threads do the work.
         name: of what is called.
+        length: how many calls there will be, None where nobody knows.
         ordered: in the order of the cases, else as they come.
         progress: whether to show how far it is.
         return_exceptions: whether errors take the place of results.
@@ -52,7 +54,6 @@ def results(
     def has_room() -> bool:
         return len(ended) < _AHEAD * jobs
 
-    length = len(cases) if hasattr(cases, "__len__") else None
     with (
         bar.shown(name, length, wanted=progress) as advance,
         closing(at_once(one, enumerate(cases), jobs, cancel, threads, has_room)) as futures,

@@ -133,11 +133,14 @@ def _refused(
 ) -> KedgeError:
     """The error that names each argument that cannot travel."""
     problems = []
-    for name, value in [*((f"argument {at + 1}", one) for at, one in enumerate(args)), *named.items()]:
+    for name, value in [
+        *((f"argument {at + 1}", one) for at, one in enumerate(args)),
+        *named.items(),
+    ]:
         try:
             with _by_value(function):
                 _Pickler().dumped(value)
-        except Exception as wrong:  # noqa: BLE001, PERF203 - whatever its class raises
+        except Exception as wrong:  # noqa: BLE001 - whatever its class raises
             kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
             problems.append(
                 Problem(

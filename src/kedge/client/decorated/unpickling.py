@@ -10,6 +10,7 @@ import io
 import pickle
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from kedge.client.decorated import local
@@ -57,6 +58,16 @@ _CALLED: Final = {
     ),
 }  # fmt: skip
 """Functions that put the data of these libraries together: last parts of module names, and names."""
+
+
+_STANDARD: Final = sys.stdlib_module_names - {
+    "antigravity",
+    "idlelib",
+    "test",
+    "this",
+    "turtledemo",
+}
+"""Modules that may be imported for their exceptions: all but those that do something then."""
 
 
 class RefusedError(pickle.UnpicklingError):
@@ -126,6 +137,9 @@ class _Unpickler(pickle.Unpickler):
             found = getattr(builtins, name, None)
             if isinstance(found, type) and issubclass(found, BaseException):
                 return found
+        if module.partition(".")[0] in _STANDARD:
+            with suppress(ImportError):
+                importlib.import_module(module)
         return self._of_library(module, name) or self._loaded(module, name)
 
     def _own(self, module: str, name: str) -> type:
@@ -193,5 +207,3 @@ def _is_data(kind: type, library: str) -> bool:
         below = ("pandas.core.", "pandas._libs.", "pandas.arrays")
         return place.startswith(below) and not place.startswith("pandas.core.computation")
     return place == "pyarrow.lib"
-
-

@@ -198,7 +198,7 @@ def _shipped(one: Copy, info: os.stat_result, destination: str) -> str:
 def _cloudpickle() -> str:
     import cloudpickle
 
-    return os.path.dirname(cloudpickle.__file__)
+    return os.path.dirname(str(cloudpickle.__file__))
 
 
 @lru_cache(1)

@@ -4,8 +4,8 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, final, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from typing import TYPE_CHECKING, Any, NoReturn, final
 
 from kedge.client import hints
 from kedge.client.decorated.declaration import declared
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from kedge.client.handle import Run
 
 _NO_SERVER = "there is no Kedge server yet to publish a function to"
-
-
-@overload
-def function(function: Callable[..., Any], /, **options: Any) -> "Decorated": ...
-
-
-@overload
-def function(**options: Any) -> Callable[[Callable[..., Any]], "Decorated"]: ...
 
 
 def function(
@@ -48,8 +40,8 @@ def function(
     cache: bool | None = None,
     executor: str = "auto",
     unpickle: str = "safe",
-    key: str | None = None,
-    server: str | None = None,
+    key: str | None = None,  # noqa: ARG001 - there is no server yet
+    server: str | None = None,  # noqa: ARG001
 ) -> Any:
     """A decorator: the function can still be called here, and `.run(…)` runs it in a runtime of its own.
 
@@ -180,8 +172,11 @@ class Decorated:
             ExceptionGroup: the errors of the calls that failed, each with a note which that was.
             KedgeError: it could not be run.
         """
-        return self.starmap(
-            _Zipped(cases, *more),
+        columns = (cases, *more)
+        lengths = [len(one) for one in columns if isinstance(one, Sized)]
+        return self._mapped(
+            zip(*columns, strict=False),
+            min(lengths) if len(lengths) == len(columns) else None,
             jobs=jobs,
             ordered=ordered,
             return_exceptions=return_exceptions,
@@ -198,22 +193,30 @@ class Decorated:
         progress: bool = True,
     ) -> Iterator[Any]:
         """`map` for arguments that come as tuples."""
-        if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1):
-            with hints.shown():
-                raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")
-        if self._yields:
-            with hints.shown():
-                raise UsageError(
-                    f"`{self._declaration.name}` is a generator function, which cannot be mapped",
-                    hint="have it return a list, or call `.run` for each",
-                )
-        return self._calls().map(
+        return self._mapped(
             cases,
+            len(cases) if isinstance(cases, Sized) else None,
             jobs=jobs,
             ordered=ordered,
             return_exceptions=return_exceptions,
             progress=progress,
         )
+
+    def _mapped(
+        self, cases: Iterable[Iterable[Any]], length: int | None, **wanted: Any
+    ) -> Iterator[Any]:
+        jobs = wanted["jobs"]
+        with hints.shown():
+            if jobs is not None and (
+                isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1
+            ):
+                raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")
+            if self._yields:
+                raise UsageError(
+                    f"`{self._declaration.name}` is a generator function, which cannot be mapped",
+                    hint="have it return a list, or call `.run` for each",
+                )
+        return self._calls().map(cases, length=length, **wanted)
 
     def lock(self, *, upgrade: bool | str = False) -> str | None:
         """Resolve what `pip` names, or look it up; the path of the lock, None when nothing is needed.
@@ -262,18 +265,3 @@ class Decorated:
 
                 self._made = Calls(self.__wrapped__, self._declaration, yields=self._yields)
             return self._made
-
-
-class _Zipped:
-    """Arguments beside each other, with their number where it is known."""
-
-    def __init__(self, *columns: Iterable[Any]) -> None:
-        self._columns = columns
-        lengths = [len(one) for one in columns if hasattr(one, "__len__")]
-        if len(lengths) == len(columns):
-            self.__len__ = lambda: min(lengths)
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return zip(*self._columns, strict=False)
-
-
