@@ -18,6 +18,7 @@ from kedge.executor.container_command import FIRST_FILE, ID_FILE
 from kedge.executor.container_group import ContainerGroup
 from kedge.executor.containers import name_of, note_left, remove_container
 from kedge.executor.descriptors import Descriptors
+from kedge.executor.lifeline import Lifeline
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
 from kedge.task.published import Published
 
@@ -61,6 +62,7 @@ class Contained:
         self._helpers: list[subprocess.Popen[bytes]] = []
         self.stdout, stdout_end = descriptors.pipe()
         self.stderr, stderr_end = descriptors.pipe()
+        self._lifeline = Lifeline(descriptors, engine, self._name)
         try:
             self._client = subprocess.Popen(
                 [*dies_with_us(), engine.path, *arguments],
@@ -72,6 +74,7 @@ class Contained:
                 start_new_session=True,
             )
         except OSError as error:
+            self._lifeline.release()
             raise StartFailed(
                 f"{engine.path} could not be started: {error.strerror}", hint="install it anew"
             ) from error
@@ -244,6 +247,7 @@ class Contained:
                 self._removal.wait(max(0.1, until - time.monotonic()))
             if self._removal.returncode != 0:
                 note_left(self._engine.kind, self._run_id)
+        self._lifeline.release()
         self._descriptors.close()
 
     def _program(self) -> int | None:
