@@ -190,9 +190,9 @@ class Contained:
             self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
         self._remove()
         if began.startswith(_NEVER):
-            if self._stopped:
+            if self._stopped or not state.get("Error"):  # Podman only writes why
                 return Outcome(False, code, None, None, None, None, None)
-            raise self._could_not_start(str(state.get("Error", "")))
+            raise self._could_not_start(str(state["Error"]))
         wall = _seconds(began, str(state.get("FinishedAt", "")))
         return Outcome(True, exit_code, number, None, None, None, None, wall)
 
