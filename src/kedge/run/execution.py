@@ -23,7 +23,14 @@ from kedge.ports import mask
 from kedge.run import events, history, record
 from kedge.run.description import Function
 from kedge.run.log import LogWriter, Stream
-from kedge.run.outcome import STDERR_LINES, add_refused_forks, failure_of, last_lines, warnings_of
+from kedge.run.outcome import (
+    STDERR_LINES,
+    add_network_is_off,
+    add_refused_forks,
+    failure_of,
+    last_lines,
+    warnings_of,
+)
 from kedge.task import Task
 
 if TYPE_CHECKING:
@@ -212,6 +219,8 @@ class Execution:
             found.warnings.extend(warnings_of(ended, reported, self.task.resources))
         else:
             add_refused_forks(wrong, ended, self.task.resources)
+            if not self.task.network and self.task.publish is None:
+                add_network_is_off(wrong)
             if isinstance(wrong, OutOfMemory):
                 history.add_needs(wrong, self.entry.package, self.function.name)
         found.warnings.extend(warnings)
