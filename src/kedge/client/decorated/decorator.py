@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from kedge.client import hints
 from kedge.client.decorated.declaration import declared
-from kedge.errors import Unavailable, UsageError
+from kedge.client.decorated.remote import is_remote
+from kedge.errors import KedgeError, Unavailable, UsageError
 from kedge.task import Published
 
 if TYPE_CHECKING:
@@ -142,7 +143,12 @@ class Decorated:
             RunFailed: the run failed otherwise; the subclass says how.
             KedgeError: it could not be run.
         """
-        return self._calls().run(*self._bound(args, named))
+        try:
+            return self._calls().run(*self._bound(args, named))
+        except Exception as error:
+            if isinstance(error, KedgeError) or is_remote(error):
+                raise error.with_traceback(None)  # noqa: B904 - where in Kedge it was says nothing
+            raise
 
     def submit(self, /, *args: Any, **named: Any) -> "Run":
         """Run it and go on; some at once, the others when it is their turn.
@@ -153,7 +159,7 @@ class Decorated:
         return self._calls().submit(*self._bound(args, named))
 
     def serve(self, /, *args: Any, port: int = _PORT, **named: Any) -> Any:
-        """`run` for what serves at a port until it is interrupted (Ctrl-C): nothing is left of it then.
+        """`run` for what serves at a port until it is interrupted (Ctrl-C), which is its regular end here.
 
         Args:
             args, named: the function's arguments.
@@ -169,7 +175,10 @@ class Decorated:
                     f"`{self._declaration.name}` has no parameter `port`, so it cannot be told where to serve",
                     hint="def server(port): …",
                 )
-        return self.run(*args, **{_PORT_NAME: port}, **named)
+        try:
+            return self.run(*args, **{_PORT_NAME: port}, **named)
+        except KeyboardInterrupt:
+            return None
 
     def map(
         self,
