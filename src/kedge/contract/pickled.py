@@ -173,6 +173,7 @@ class Plain:
 
 def call(call: Any) -> Any:
     """The handler: what the function gives for the call in a file, as the path of the answer's."""
+    _print_at_once()
     head, function, args, named = _loaded(os.fspath(call))
     answers = _Answers(head)
     try:
@@ -228,6 +229,18 @@ def alone() -> int:
         print(runner.traceback_of(error), end="", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_at_once() -> None:
+    """Have what is printed arrive as it is, without waiting for the end of a line."""
+    import io
+
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is not None:
+            getattr(sys, name).flush()
+            raw: Any = io.FileIO(number, "w", closefd=False)
+            text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+            setattr(sys, name, text)
 
 
 def _print(value: Any, runner: Any) -> None:
