@@ -51,6 +51,7 @@ class Run:
         self._cancel: Cancel | None = None  # it has descriptors: only while the run goes on
         self._recorded: records.Run | None = None
         self._future: Future[core.Result] = Future()
+        self._answers = threading.Event()  # or it has ended
 
     @property
     def id(self) -> str | None:
@@ -94,6 +95,16 @@ class Run:
             # Where it came from in another thread says nothing.
             raise error.with_traceback(None) from None
         return self._read(ended)
+
+    def wait_until_ready(self, timeout: float | None = None) -> bool:
+        """Wait until it answers at its port; whether it does, and False too when it has ended before.
+
+        Args:
+            timeout: seconds to wait at most; None: until it does or ends.
+        """
+        self._check_process()
+        self._answers.wait(timeout)
+        return self._answers.is_set() and not self.done()
 
     def cancel(self, force: bool = False) -> None:
         """Ask it to stop; nothing if it has ended. Who waits for its result gets `kedge.RunCancelled`.
@@ -165,7 +176,7 @@ class Run:
                 return
             self._cancel = Cancel()
         try:
-            observer = replace(self._observer, started=self._begun)
+            observer = replace(self._observer, started=self._begun, ready=self._serving)
             ended = self._opened.run(ready, request, self._cancel, observer)
         except Closed:  # while it waited for its turn
             self._over()
@@ -189,6 +200,10 @@ class Run:
     def _begun(self, run: records.Run) -> None:
         self._recorded = run
 
+    def _serving(self) -> None:
+        self._answers.set()
+        self._observer.ready()
+
     def _over(self) -> None:
         with self._lock:
             self._end()
@@ -196,6 +211,7 @@ class Run:
     def _end(self) -> None:
         """Let go of all that only a run that goes on needs."""
         self._ready = self._request = self._cancel = None
+        self._answers.set()
         self._after.close()
 
 

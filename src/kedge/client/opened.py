@@ -46,6 +46,7 @@ class Opened:
         argument: the path of a package.
         session: what holds its runs, ended by whoever made it; None: one of its own, which ends with it.
         observer: told what is prepared.
+        executor: the kind of executor that it is made ready for first.
 
     Raises:
         KedgeError: what `kedge.run.prepare.prepare` raises.
@@ -56,6 +57,7 @@ class Opened:
         argument: str,
         session: Session | None = None,
         observer: core.Observer = notices.OBSERVER,
+        executor: str | None = None,
     ) -> None:
         self._observer = observer
         self._argument = os.path.abspath(os.path.expanduser(argument))
@@ -67,7 +69,8 @@ class Opened:
             )
         core.settle()
         self._seen: dict[str | None, _Seen] = {}
-        self._keep(None, source, prepare(source, observer.step, detail=observer.detail))
+        found = prepare(source, observer.step, executor=executor, detail=observer.detail)
+        self._keep(executor, source, found)
         self.session = session or Session()
         if session is None:
             self.close = weakref.finalize(self, self.session.close)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NoReturn
 
 NAME: Final = "_kedge_call"  # of this module inside
+RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
 CALL: Final = "call"  # the input
 RESULT: Final = "result"  # the output
 ITEMS: Final = "items"  # the output folder of what a generator yields, a file an item
@@ -172,14 +173,9 @@ class Plain:
 
 def call(call: Any) -> Any:
     """The handler: what the function gives for the call in a file, as the path of the answer's."""
-    _show_what_is_shipped()
-    head, parts = read(os.fspath(call))
-    for name, text in head["sources"].items():
-        _show_source(name, text)
+    _print_at_once()
+    head, function, args, named = _loaded(os.fspath(call))
     answers = _Answers(head)
-    count = head["function"]
-    function = pickle.loads(parts[0], buffers=parts[2 : 2 + count])
-    args, named = pickle.loads(parts[1], buffers=parts[2 + count :])
     try:
         value = function(*args, **named)
     except Exception as error:
@@ -193,6 +189,79 @@ def call(call: Any) -> Any:
     if head["items"]:
         return answers.yielded(value)
     return answers.value(value)
+
+
+def alone() -> int:
+    """What an image does that was built from a function: the call that is in it; the exit code.
+
+    Its result is printed as JSON by the rules of the runner, which is in the image too; of a generator, that
+    of each item on a line.
+    """
+    import asyncio
+    import signal
+    from importlib import import_module
+
+    runner: Any = import_module(RUNNER)
+
+    def ended(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
+    runner.prepare_process()
+    _, function, args, named = _loaded(os.path.join(_here(), CALL))
+
+    async def listed(values: Any) -> None:
+        async for value in values:
+            _print(value, runner)
+
+    try:
+        value = function(*args, **named)
+        if hasattr(type(value), "__await__"):
+            value = runner.call(lambda: value, {})
+        if hasattr(type(value), "__aiter__"):
+            asyncio.run(listed(value))
+        elif hasattr(type(value), "__next__"):
+            for one in value:
+                _print(one, runner)
+        else:
+            _print(value, runner)
+    except Exception as error:  # noqa: BLE001 - that it failed is said, as Python would
+        print(runner.traceback_of(error), end="", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_at_once() -> None:
+    """Have what is printed arrive as it is, without waiting for the end of a line."""
+    import io
+
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is not None:
+            getattr(sys, name).flush()
+            raw: Any = io.FileIO(number, "w", closefd=False)
+            text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+            setattr(sys, name, text)
+
+
+def _print(value: Any, runner: Any) -> None:
+    """Print a result as JSON."""
+    problems: list[tuple[str, str]] = []
+    plain = runner.Plain(problems).of(value, RESULT)
+    if problems:
+        raise ValueError("; ".join(problem for problem, _ in problems))
+    print(runner.write_json(plain), flush=True)
+
+
+def _loaded(path: str) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
+    """A call: its head, the function, the arguments."""
+    _show_what_is_shipped()
+    head, parts = read(path)
+    for name, text in head["sources"].items():
+        _show_source(name, text)
+    count = head["function"]
+    function = pickle.loads(parts[0], buffers=parts[2 : 2 + count])
+    args, named = pickle.loads(parts[1], buffers=parts[2 + count :])
+    return head, function, args, named
 
 
 class _Answers:
@@ -397,9 +466,13 @@ def _show_source(name: str, text: str) -> None:
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
 
 
+def _here() -> str:
+    return os.path.dirname(os.path.abspath(__file__))
+
+
 def _show_what_is_shipped() -> None:
     """Have cloudpickle found, behind what the environment has."""
-    place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_kedge")
+    place = os.path.join(_here(), "_kedge")
     if place not in sys.path:
         sys.path.append(place)
 
@@ -408,7 +481,7 @@ def _import_ahead() -> None:
     """Import what the function will, so that forks of this process find it there."""
     from importlib import import_module
 
-    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{NAME}.json")) as file:
+    with open(os.path.join(_here(), f"{NAME}.json")) as file:
         names = json.load(file)["modules"]
     for name in names:
         try:
@@ -417,6 +490,10 @@ def _import_ahead() -> None:
             pass
 
 
+if __name__ == "__main__":
+    sys.path.insert(0, _here())
+    # Under the name by which pickles know it.
+    sys.exit(__import__(NAME).alone())
 if __name__ == NAME:
     _show_what_is_shipped()
     _import_ahead()

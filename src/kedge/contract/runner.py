@@ -1061,9 +1061,6 @@ def users_frames(stack: Iterable[Any]) -> list[Any]:
     return frames
 
 
-NETWORK_ERRNOS = ("ENETUNREACH", "EHOSTUNREACH", "ENETDOWN")
-
-
 def hint_for(error: BaseException, handler: str) -> str:
     """What to do about errors whose reason lies in the runtime, not in the code."""
     pending: list[Any] = [error]
@@ -1073,18 +1070,6 @@ def hint_for(error: BaseException, handler: str) -> str:
             pending += getattr(one, "exceptions", ())
         if isinstance(one, ImportError):
             return import_hint(one, handler)
-        refused = isinstance(one, PermissionError) and one.filename is None
-        if refused:  # a sandbox without namespaces refuses the call itself
-            trace = one.__traceback__
-            while trace is not None and trace.tb_next is not None:
-                trace = trace.tb_next
-            refused = trace is not None and trace.tb_frame.f_code.co_filename.endswith("socket.py")
-        errno = sys.modules.get("errno")
-        unreachable = errno is not None and isinstance(one, OSError) and one.errno is not None
-        if unreachable:
-            unreachable = one.errno in [getattr(errno, name) for name in NETWORK_ERRNOS]
-        if refused or unreachable or type(one).__name__ in ("gaierror", "NameResolutionError"):
-            return "The network is off inside unless the manifest says `network: true`."
     return ""
 
 

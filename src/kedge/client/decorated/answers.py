@@ -7,6 +7,7 @@ from typing import Any, Final, final
 
 from kedge.client import hints
 from kedge.client.decorated import unpickling
+from kedge.client.decorated.remote import with_traceback
 from kedge.client.decorated.unpickling import Classes
 from kedge.contract import pickled
 from kedge.errors import ContractError, FunctionError, RunFailed
@@ -84,7 +85,7 @@ class Reading:
         if isinstance(error, ResultError) and answer is not None:
             return None, error
         if answer is not None and answer.kind == "exception":
-            return None, _with_traceback(answer.value, failure)
+            return None, with_traceback(answer.value, failure.traceback or "", failure.hint)
         return None, failure
 
     def _returned(
@@ -148,12 +149,3 @@ def _contract_error(why: str, run_id: str | None) -> ContractError:
     )
     hints.add_notes(found)
     return found
-
-
-def _with_traceback(error: Exception, failure: RunFailed) -> Exception:
-    """The exception with what happened where it was raised."""
-    error.__traceback__ = None
-    error.add_note(f"RemoteTraceback:\n{(failure.traceback or '').rstrip()}")
-    if failure.hint:
-        error.add_note(f"hint: {failure.hint}")
-    return error

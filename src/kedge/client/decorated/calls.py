@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any, Final, final
 
-from kedge import home
-from kedge.client import hints
+from kedge import home, settings
+from kedge.client import hints, notices
 from kedge.client.decorated import local, many, pickling, written
 from kedge.client.decorated.answers import Reading
 from kedge.client.decorated.declaration import Declaration
@@ -21,14 +21,16 @@ from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
 from kedge.environment import folders
-from kedge.errors import ManifestError, Problem, UsageError, Where
-from kedge.executor import Cancel
+from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
+from kedge.executor import Cancel, choose
+from kedge.executor.choice import AUTO
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
 from kedge.run import core
 from kedge.run.prepare import locked
 from kedge.run.sweep import fitting
+from kedge.task import Published
 
 _ALIKE: Final = 256  # sets of modules that are remembered to be all right
 
@@ -63,9 +65,11 @@ class Calls:
         self._opened: Opened | None = None
         self._checked = lru_cache(_ALIKE)(self._check_shipped)
 
-    def run(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    def run(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> Any:
         """Run it and wait; of a generator, its items."""
-        run, reading = self._made(args, named, Printed().observer())
+        run, reading = self._made(args, named, publish, Printed().observer(publish))
         if self._yields:
             session().calls.submit(run.execute)
             return Items(run, reading)
@@ -76,9 +80,11 @@ class Calls:
             session().calls.submit(run.execute)
         return run.wait_or_cancel()
 
-    def submit(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> Run:
+    def submit(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> Run:
         """Run it when it is its turn."""
-        run, _ = self._made(args, named, told())
+        run, _ = self._made(args, named, publish, told())
         with hints.shown():
             session().background.submit(run.execute)
         return run
@@ -97,7 +103,8 @@ class Calls:
         cancel = Cancel()
         with hints.shown():
             made = self._sent()
-            opened = self._current(made)
+            executor = self._executor()
+            opened = self._current(made, executor)
             if jobs is None:
                 machine = this_machine()
                 asked = dict(self._declaration.resources)
@@ -106,7 +113,9 @@ class Calls:
 
         def one(case: Iterable[Any]) -> Any:
             with hints.shown(), ExitStack() as after:
-                ready, request, reading = self._call(opened, made, tuple(case), {}, after)
+                ready, request, reading = self._call(
+                    opened, made, executor, tuple(case), {}, None, after
+                )
                 ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
                 return reading(ended)
 
@@ -130,21 +139,47 @@ class Calls:
             return locked(PackageSource(folder), told().step, upgrade=upgrade).path
 
     def _made(
-        self, args: tuple[Any, ...], named: Mapping[str, Any], observer: core.Observer
+        self,
+        args: tuple[Any, ...],
+        named: Mapping[str, Any],
+        publish: Published | None,
+        observer: core.Observer,
     ) -> tuple[Run, Reading]:
         """A run that has not begun."""
         with hints.shown(), ExitStack() as after:
             made = self._sent()
-            opened = self._current(made)
-            ready, request, reading = self._call(opened, made, args, named, after)
+            executor = self._executor()
+            opened = None
+            if publish is not None and executor is None and (engine := _engine()) is not None:
+                opened = self._in_container(made, engine)
+                executor = engine if opened is not None else None
+            opened = opened or self._current(made, executor)
+            call = self._call(opened, made, executor, args, named, publish, after)
+            ready, request, reading = call
             return Run(opened, ready, request, reading, after.pop_all(), observer), reading
+
+    def _executor(self) -> str | None:
+        kind = self._declaration.executor
+        return None if kind == AUTO else kind
+
+    def _in_container(self, made: pickling.Sent, engine: str) -> Opened | None:
+        """The package ready for a container, where a port is best published; None where none can be had."""
+        try:
+            return self._current(made, engine)
+        except EnvironmentFailed as error:
+            if self._declaration.needs_container:
+                raise
+            notices.notice(f"no container of {engine}'s can serve it: {error.message}")
+            return None
 
     def _call(
         self,
         opened: Opened,
         made: pickling.Sent,
+        executor: str | None,
         args: tuple[Any, ...],
         named: Mapping[str, Any],
+        publish: Published | None,
         after: ExitStack,
     ) -> tuple[core.Ready, core.Request, Reading]:
         """One call: written into a file that goes when `after` ends."""
@@ -161,9 +196,10 @@ class Calls:
             items=self._yields,
         )
         self._checked(passed.modules)
-        executor = None if declaration.executor == "auto" else declaration.executor
         ready = opened.ready(declaration.name, executor)
-        request = core.Request(declaration.name, {pickled.CALL: path}, {}, executor)
+        request = core.Request(
+            declaration.name, {pickled.CALL: path}, executor=executor, publish=publish
+        )
         classes = {**made.classes, **passed.classes}
         return (
             ready,
@@ -177,13 +213,13 @@ class Calls:
         self._checked(made.modules)
         return made
 
-    def _current(self, made: pickling.Sent) -> Opened:
+    def _current(self, made: pickling.Sent, executor: str | None) -> Opened:
         """The function's package as it has to be now."""
         with self._lock, self._in_their_terms():
             before = self._opened
             package = self._package(made)
             if before is None or before.root != package.folder:
-                before = self._opened = Opened(package.folder, session(), told())
+                before = self._opened = Opened(package.folder, session(), told(), executor)
             return before
 
     def _package(self, made: pickling.Sent) -> Written:
@@ -254,6 +290,16 @@ class _InTheirTerms:
             message = problem.message.replace(f"`{path}`", f"`{option}`")
             problems.append(Problem(message, self._where(option), problem.hint))
         raise UsageError.of(problems, "the options") from None
+
+
+def _engine() -> str | None:
+    """The container engine that `auto` finds, None where there is none or another executor is configured."""
+    if settings.get("executor") != AUTO:
+        return None
+    try:
+        return choose(AUTO, image=True).executor.kind
+    except Unavailable:
+        return None
 
 
 @lru_cache(1)

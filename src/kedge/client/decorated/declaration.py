@@ -49,6 +49,11 @@ class Declaration(Data):
     where: Where
     folder: str
 
+    @property
+    def needs_container(self) -> bool:
+        """Whether it runs in a container only."""
+        return bool(self.apt or self.run_commands or self.base_image is not None)
+
 
 def declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Declaration:
     """The declaration that options make.

@@ -5,17 +5,23 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from kedge.client import hints
 from kedge.client.decorated.declaration import declared
-from kedge.errors import Unavailable, UsageError
+from kedge.client.decorated.remote import is_remote
+from kedge.errors import KedgeError, Unavailable, UsageError
+from kedge.task import Published
 
 if TYPE_CHECKING:
     from kedge.client.decorated.calls import Calls
     from kedge.client.handle import Run
 
-_NO_SERVER = "there is no Kedge server yet to publish a function to"
+_PORT_NAME: Final = "port"  # of the parameter that makes a function serve
+_PORT: Final = 8000
+_HOST_NAME: Final = "host"
+_HOST: Final = "127.0.0.1"
+_NO_SERVER: Final = "there is no Kedge server yet to publish a function to"
 
 
 def function(
@@ -128,15 +134,21 @@ class Decorated:
     def run(self, /, *args: Any, **named: Any) -> Any:
         """Run it in its runtime, and wait. What it prints appears here, as it comes.
 
-        A generator function gives an iterator of what it yields, while it goes on.
+        A generator function gives an iterator of what it yields, while it goes on. One that has a parameter
+        `port` can be reached at that port of this machine meanwhile; `host` says at which of its addresses
+        (127.0.0.1; all by "0.0.0.0"), where the function has no parameter of that name itself.
 
         Raises:
             Exception: what the function raises, with its remote traceback as a note.
             RunFailed: the run failed otherwise; the subclass says how.
             KedgeError: it could not be run.
         """
-        self._check_arguments(args, named)
-        return self._calls().run(args, named)
+        try:
+            return self._calls().run(*self._bound(args, named))
+        except Exception as error:
+            if isinstance(error, KedgeError) or is_remote(error):
+                raise error.with_traceback(None)  # noqa: B904 - where in Kedge it was says nothing
+            raise
 
     def submit(self, /, *args: Any, **named: Any) -> "Run":
         """Run it and go on; some at once, the others when it is their turn.
@@ -144,8 +156,29 @@ class Decorated:
         Raises:
             KedgeError: it cannot be run.
         """
-        self._check_arguments(args, named)
-        return self._calls().submit(args, named)
+        return self._calls().submit(*self._bound(args, named))
+
+    def serve(self, /, *args: Any, port: int = _PORT, **named: Any) -> Any:
+        """`run` for what serves at a port until it is interrupted (Ctrl-C), which is its regular end here.
+
+        Args:
+            args, named: the function's arguments.
+            port: where it is to be reached.
+
+        Raises:
+            UsageError: the function has no parameter `port`, or the port is in use.
+            KedgeError: as `run` does.
+        """
+        if _PORT_NAME not in self._parameters():
+            with hints.shown():
+                raise UsageError(
+                    f"`{self._declaration.name}` has no parameter `port`, so it cannot be told where to serve",
+                    hint="def server(port): …",
+                )
+        try:
+            return self.run(*args, **{_PORT_NAME: port}, **named)
+        except KeyboardInterrupt:
+            return None
 
     def map(
         self,
@@ -245,17 +278,36 @@ class Decorated:
         function = inspect.unwrap(self.__wrapped__)
         return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
-    def _check_arguments(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
-        """Refuse what the function could not be called with, before anything is made.
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        try:
+            return inspect.signature(self.__wrapped__).parameters
+        except (ValueError, TypeError):  # of one that is written in C
+            return {}
+
+    def _bound(
+        self, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], Published | None]:
+        """The arguments, and where the function serves by them.
 
         Raises:
-            TypeError: as the call would.
+            TypeError: they do not fit, as a call would say.
         """
-        try:
-            signature = inspect.signature(self.__wrapped__)
-        except (ValueError, TypeError):  # of one that is written in C
-            return
-        signature.bind(*args, **named)
+        parameters = self._parameters()
+        host = _HOST
+        if _PORT_NAME in parameters and _HOST_NAME not in parameters:
+            host = named.pop(_HOST_NAME, _HOST)
+        if not parameters:
+            return args, named, None
+        bound = inspect.Signature(list(parameters.values())).bind(*args, **named)
+        bound.apply_defaults()
+        port = bound.arguments.get(_PORT_NAME)
+        if _PORT_NAME not in parameters or port is None:
+            return args, named, None
+        if (
+            _HOST_NAME in parameters
+        ):  # it listens there itself; in a container that is not this machine
+            host = bound.arguments[_HOST_NAME] or _HOST
+        return args, named, Published(port, host)
 
     def _calls(self) -> "Calls":
         """What runs it, made with the first run."""

@@ -9,6 +9,7 @@ from kedge.client import notices
 from kedge.data import replace
 from kedge.run.core import Observer
 from kedge.run.log import Stream
+from kedge.task import Published
 
 _printing: Final = threading.Lock()  # one piece is not torn by that of another thread
 
@@ -21,9 +22,14 @@ class Printed:
         decoder = codecs.getincrementaldecoder("utf-8")
         self._decoders = {"stdout": decoder("replace"), "stderr": decoder("replace")}
 
-    def observer(self) -> Observer:
-        """Who prints it."""
-        return replace(told(), output=self.output, ended=lambda _: self.end())
+    def observer(self, publish: Published | None = None) -> Observer:
+        """Who prints it, and where it can be reached once it can."""
+        found = replace(told(), output=self.output, ended=lambda _: self.end())
+        if publish is None:
+            return found
+        host = f"[{publish.host}]" if ":" in publish.host else publish.host
+        text = f"kedge: serving at http://{host}:{publish.port} until it is interrupted\n"
+        return replace(found, ready=lambda: _print("stderr", text))
 
     def output(self, stream: Stream, data: bytes) -> None:
         """Print a piece."""
