@@ -69,7 +69,7 @@ def function(
         network: whether a run may use this machine's network.
         env: further variables.
         secrets: names of secrets, which are variables inside; or variables with names of secrets.
-        retries, cache: as in a manifest.
+        retries, cache: as in a manifest; nothing acts on them yet.
         executor: `auto`, `sandbox`, `process`, `docker` or `podman`.
         unpickle: `safe` takes plain data, arrays, data frames and your own classes back from a run; `any`
             whatever there is, which can run code here.

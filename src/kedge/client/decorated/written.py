@@ -145,10 +145,13 @@ def manifest(declaration: Declaration, *, items: bool) -> dict[str, Any]:
         runtime["commands"] = list(declaration.run_commands)
     if declaration.base_image is not None:
         runtime["base_image"] = declaration.base_image
-    outputs = {pickled.RESULT: "File"} | ({pickled.ITEMS: "Folder"} if items else {})
+    # With `required` said, the signature has nothing to add: nothing is imported to read it.
+    outputs = {pickled.RESULT: {"type": "File", "required": True}}
+    if items:
+        outputs[pickled.ITEMS] = {"type": "Folder", "required": True}
     function = {
         "handler": f"{pickled.NAME}:{pickled.CALL}",
-        "inputs": {pickled.CALL: "File"},
+        "inputs": {pickled.CALL: {"type": "File", "required": True}},
         "outputs": outputs,
         **declaration.settings,
     }
