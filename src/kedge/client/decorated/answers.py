@@ -49,7 +49,7 @@ class Reading:
                 self._found = self._read(ended)
         value, error = self._found
         if error is not None:
-            raise error
+            raise error.with_traceback(None)
         return value
 
     def item(self, path: str) -> Any:

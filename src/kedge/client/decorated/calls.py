@@ -117,7 +117,7 @@ class Calls:
                     opened, made, executor, tuple(case), {}, None, after
                 )
                 ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
-                return reading(ended)
+            return reading(ended)
 
         yield from many.results(
             one,

@@ -20,6 +20,9 @@ from kedge.client.decorated import local
 from kedge.contract import pickled
 from kedge.data import Data
 
+# What the inside program writes by name, and this side has too.
+_OURS: Final = {one.__name__: one for one in (pickled.itself, pickled.raised, pickled.restored)}
+
 type Classes = Mapping[tuple[str, str], type]
 
 _PLAIN: Final = {
@@ -279,14 +282,6 @@ def _lasting(found: Any) -> Iterator[Any]:
         yield found
     if isinstance(found, type) and issubclass(found, Enum):
         yield from found.__members__.values()
-
-
-def _itself(value: Any) -> Any:
-    return value
-
-
-_OURS: Final = {"_itself": _itself}
-"""What stands here for functions of the inside program."""
 
 
 def _attribute_of_zone(thing: Any, name: str) -> Any:
