@@ -24,6 +24,7 @@ from typing import Any, Final, NoReturn
 
 NAME: Final = "_kedge_call"  # of this module inside
 RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
+ALONE: Final = f"{NAME}.frames"  # of the call in such an image
 CALL: Final = "call"  # the input
 RESULT: Final = "result"  # the output
 ITEMS: Final = "items"  # the output folder of what a generator yields, a file an item
@@ -209,7 +210,7 @@ def alone() -> int:
 
     signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
     runner.prepare_process()
-    _, function, args, named = _loaded(os.path.join(_here(), CALL))
+    _, function, args, named = _loaded(os.path.join(_here(), ALONE))
 
     async def listed(values: Any) -> None:
         async for value in values:

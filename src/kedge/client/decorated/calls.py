@@ -20,6 +20,7 @@ from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
+from kedge.engine import KINDS
 from kedge.environment import folders
 from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
 from kedge.executor import Cancel, choose
@@ -131,6 +132,31 @@ class Calls:
             progress=progress,
             return_exceptions=return_exceptions,
         )
+
+    def build(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> str:
+        """The tag of an image that makes this one call."""
+        from kedge.client.decorated import images
+
+        with hints.shown(), ExitStack() as after:
+            made = self._sent()
+            kind = self._declaration.executor
+            if kind not in KINDS:
+                configured = settings.get("executor")
+                kind = configured if configured in KINDS else AUTO
+            executor = choose(kind, image=True).executor
+            opened = self._current(made, executor.kind)
+            call = self._call(opened, made, executor.kind, args, named, publish, after)
+            ready, request, _ = call
+            return images.built(
+                executor,
+                ready.prepared,
+                self._declaration,
+                request.values[pickled.CALL],
+                None if publish is None else publish.port,
+                told(),
+            )
 
     def lock(self, upgrade: bool | str) -> str | None:
         """The path of the lock."""

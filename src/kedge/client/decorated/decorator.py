@@ -251,6 +251,20 @@ class Decorated:
                 )
         return self._calls().map(cases, length=length, **wanted)
 
+    def build(self, /, *args: Any, **named: Any) -> str:
+        """Build an image that makes this one call wherever a container engine runs it, without Kedge.
+
+        It prints what comes of the call as JSON and ends with 0, or with 1 when it fails; what serves, serves.
+
+        Returns:
+            Its tag, `kedge/<name>:deploy-<digest>`.
+
+        Raises:
+            Unavailable: no container engine works here.
+            EnvironmentFailed: it cannot be built.
+        """
+        return self._calls().build(*self._bound(args, named))
+
     def lock(self, *, upgrade: bool | str = False) -> str | None:
         """Resolve what `pip` names, or look it up; the path of the lock, None when nothing is needed.
 
