@@ -157,15 +157,36 @@ class Plain:
 
     run = __call__
 
-    def map(self, cases: Iterable[Any], **_: Any) -> Iterator[Any]:
-        """Call it for each, here, one after the other."""
-        return map(self.__wrapped__, cases)
+    def __get__(self, instance: Any, owner: type | None = None) -> "Plain":
+        """Bound to an object, as a function would be."""
+        bind = getattr(self.__wrapped__, "__get__", None)
+        return self if instance is None or bind is None else Plain(bind(instance, owner))
 
-    def starmap(self, cases: Iterable[Iterable[Any]], **_: Any) -> Iterator[Any]:
+    def map(
+        self,
+        cases: Iterable[Any],
+        *more: Iterable[Any],
+        return_exceptions: bool = False,
+        **_: Any,
+    ) -> Iterator[Any]:
+        """Call it for each, here, one after the other."""
+        return self.starmap(zip(cases, *more, strict=False), return_exceptions=return_exceptions)
+
+    def starmap(
+        self, cases: Iterable[Iterable[Any]], *, return_exceptions: bool = False, **_: Any
+    ) -> Iterator[Any]:
         """Call it with each, here, one after the other."""
-        return (self.__wrapped__(*case) for case in cases)
+        for case in cases:
+            try:
+                yield self.__wrapped__(*case)
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                yield error
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":  # of one that is being copied
+            raise AttributeError(name)
         if name in ("submit", "serve", "build", "deploy", "lock"):
             raise AttributeError(
                 f"inside a run `{name}` of a decorated function is not to be had: call the function"
@@ -575,7 +596,7 @@ def _import_ahead() -> None:
     for name in names:
         try:
             import_module(name)
-        except Exception:  # noqa: BLE001 - the function meets it where it imports
+        except (Exception, SystemExit):  # noqa: BLE001 - the function meets it where it imports
             pass
 
 

@@ -23,8 +23,6 @@ from kedge.data import Data
 # What the inside program writes by name, and this side has too.
 _OURS: Final = {one.__name__: one for one in (pickled.itself, pickled.raised, pickled.restored)}
 
-type Classes = Mapping[tuple[str, str], type]
-
 _PLAIN: Final = {
     "builtins": {
         "complex", "set", "frozenset", "bytearray", "range", "slice", "object", "int", "float", "str",
@@ -103,12 +101,24 @@ class Answer(Data):
     text: str = ""
 
 
-def read(path: str, classes: Classes, *, free: bool, mapped: bool = True) -> Answer:
+class Known(Data):
+    """What the caller's own classes are found by.
+
+    Args:
+        classes: those that travelled by value.
+        modules: what the function imports by name; its own ones are imported here too where a result needs it.
+    """
+
+    classes: Mapping[tuple[str, str], type]
+    modules: frozenset[str]
+
+
+def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
     """What a file says that came back.
 
     Args:
         path: of the file.
-        classes: those of the caller's that travelled by value.
+        known: the caller's own classes.
         free: whether any code may run that it asks for.
         mapped: as of `pickled.read`.
 
@@ -125,7 +135,7 @@ def read(path: str, classes: Classes, *, free: bool, mapped: bool = True) -> Ans
     if kind not in ("value", "exception") or not parts:
         raise pickled.FramesError("it says neither a value nor an exception")
     try:
-        value = _freely(parts, classes) if free else _safely(parts, classes)
+        value = _freely(parts, known) if free else _safely(parts, known)
     except RefusedError:
         raise
     except (pickle.UnpicklingError, EOFError) as error:
@@ -135,27 +145,27 @@ def read(path: str, classes: Classes, *, free: bool, mapped: bool = True) -> Ans
     return Answer(kind, value)
 
 
-def _freely(parts: list[memoryview], classes: Classes) -> Any:
+def _freely(parts: list[memoryview], known: Known) -> Any:
     import cloudpickle  # noqa: F401 - what it has made of functions is found in it
 
-    return _Free(parts, classes).load()
+    return _Free(parts, known).load()
 
 
-def _safely(parts: list[memoryview], classes: Classes) -> Any:
-    reader = _Safe(parts, classes)
+def _safely(parts: list[memoryview], known: Known) -> Any:
+    reader = _Safe(parts, known)
     try:
         return reader.load()
     finally:
         # A class may do that itself, as one that counts its objects does: whose deed it was is looked for
         # where it costs no other result its time.
-        if (changed := reader.changed()) is not None and _is_the_pickles_deed(parts, classes):
+        if (changed := reader.changed()) is not None and _is_the_pickles_deed(parts, known):
             reader.undo()
             raise RefusedError(f"`{changed}` with changes to it")
 
 
-def _is_the_pickles_deed(parts: list[memoryview], classes: Classes) -> bool:
+def _is_the_pickles_deed(parts: list[memoryview], known: Known) -> bool:
     try:
-        _Watching(parts, classes).load()
+        _Watching(parts, known).load()
     except _ChangesError:
         return True
     except Exception:  # noqa: BLE001 - it was not that
@@ -166,9 +176,9 @@ def _is_the_pickles_deed(parts: list[memoryview], classes: Classes) -> bool:
 class _Finding:
     """Finds what is on the list."""
 
-    def __init__(self, parts: list[memoryview], classes: Classes) -> None:
+    def __init__(self, parts: list[memoryview], known: Known) -> None:
         super().__init__(io.BytesIO(parts[0]), buffers=parts[1:])  # type: ignore[call-arg]
-        self._classes = classes
+        self._known = known
         self._named: list[tuple[Any, dict[str, Any]]] = []
 
     def find_class(self, module: str, name: str) -> Any:
@@ -229,11 +239,17 @@ class _Finding:
 
     def _own(self, module: str, name: str) -> Any:
         """A class that travelled by value, or that stands in a module of the caller's."""
-        found = self._classes.get((module, name))
+        found = self._known.classes.get((module, name))
         return self._noted(found if found is not None else self._loaded(module, name))
 
     def _loaded(self, module: str, name: str) -> type:
         """A class of a module that is loaded: any of the caller's own, only exceptions of others."""
+        if module not in sys.modules:
+            top = module.partition(".")[0]
+            for one in sorted(self._known.modules):
+                if one.partition(".")[0] == top and local.is_local(one):
+                    with suppress(Exception):  # it may need what is not here
+                        importlib.import_module(one)
         try:
             found = _attribute(sys.modules[module], name)
         except (KeyError, AttributeError):
