@@ -15,13 +15,15 @@ def authored(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> authored(partial(int, base=2)) is int
     True
     """
-    found = function
-    while True:
-        below: Any = inspect.unwrap(found)
-        if isinstance(below, partial):
-            below = below.func
-        elif isinstance(below, MethodType | staticmethod):
-            below = below.__func__
-        if below is found:
-            return found
-        found = below
+    while (below := _below(function)) is not function:
+        function = below
+    return function
+
+
+def _below(function: Callable[..., Any]) -> Callable[..., Any]:
+    found: Callable[..., Any] = inspect.unwrap(function)
+    if isinstance(found, partial):
+        return found.func
+    if isinstance(found, MethodType | staticmethod):
+        return found.__func__
+    return found

@@ -308,6 +308,12 @@ class _InTheirTerms:
         pass
 
     def __exit__(self, _kind: Any, error: BaseException | None, _where: Any) -> None:
+        if isinstance(error, UsageError) and error.where is None:
+            problems = [
+                Problem(one.message, one.where or self._where("copy"), one.hint)
+                for one in error.problems
+            ]
+            raise UsageError.of(problems, "`copy`") from None
         if not isinstance(error, ManifestError):
             return
         problems = []
