@@ -320,10 +320,16 @@ class _InTheirTerms:
         for problem in error.problems:
             path = problem.where.path or "" if problem.where is not None else ""
             field = next((one for one in _OPTIONS if path.startswith(one)), None)
-            option = _OPTIONS[field] if field is not None else path.rpartition(".")[2] or "options"
+            option = _OPTIONS[field] if field is not None else _option_in(path)
             message = problem.message.replace(f"`{path}`", f"`{option}`")
             problems.append(Problem(message, self._where(option), problem.hint))
         raise UsageError.of(problems, "the options") from None
+
+
+def _option_in(path: str) -> str:
+    """The option that a path of a function in a manifest comes from."""
+    known = ("retries", "cache", "env", "network", "resources")
+    return next((one for one in path.split(".") if one in known), "options")
 
 
 def _engine() -> str | None:

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from kedge.data import Data
 from kedge.errors import Problem, UsageError
-from kedge.package.ignore import always_left_out
 
 _RESERVED: Final = frozenset(
     {"in", "out", "scratch", "kedge.yml", "kedge.yaml", "mecapy.yml", "kedge.lock", ".kedgeignore"}
@@ -91,6 +90,8 @@ def _declared(source: Any, destination: Any, folder: str) -> Copy:
             f"`copy` has {destination!r} as the destination of `{text}`",
             hint="give a relative path as text",
         )
+    from kedge.package.ignore import always_left_out
+
     inside = os.path.normpath(os.fspath(destination))
     is_folder = inside == os.curdir or os.fspath(destination).endswith(os.sep)
     if is_folder and not os.path.isdir(path):
@@ -140,6 +141,8 @@ def entries(copies: Iterable[Copy]) -> list[tuple[Copy, os.stat_result]]:
 
 
 def _below(copy: Copy) -> Iterator[tuple[Copy, os.stat_result]]:
+    from kedge.package.ignore import always_left_out
+
     info = os.lstat(copy.source)
     if stat.S_ISDIR(info.st_mode):
         with os.scandir(copy.source) as listing:

@@ -143,7 +143,13 @@ class _Checks:
                 hint = f'for packages give a list: pip=["numpy"]; files are looked for in {self.folder}'
                 self.wrong("pip", f"`pip` names the file `{given}`, which is not there", hint)
             return path
-        return self.texts("pip", 'pip=["numpy>=2", "pandas"]')
+        found = self.texts("pip", 'pip=["numpy>=2", "pandas"]')
+        if found:
+            from kedge.environment.specifications import problem_with
+
+            for refusal in filter(None, map(problem_with, found)):
+                self.wrong("pip", *refusal)
+        return found
 
     def texts(self, option: str, example: str) -> tuple[str, ...]:
         """A list of texts."""
@@ -209,9 +215,16 @@ class _Checks:
         variables = self._variables()
         if variables:
             found["env"] = variables
-        for option in ("retries", "cache"):
-            if self._options[option] is not None:
-                found[option] = self._options[option]
+        retries, cache = self._options["retries"], self._options["cache"]
+        is_number = isinstance(retries, int) and not isinstance(retries, bool) and retries >= 0
+        if is_number or isinstance(retries, Mapping):
+            found["retries"] = retries
+        elif retries is not None:
+            self.wrong("retries", f"`retries` is {retries!r}", "give a whole number from 0")
+        if isinstance(cache, bool):
+            found["cache"] = cache
+        elif cache is not None:
+            self.wrong("cache", f"`cache` is {cache!r}", "True or False")
         return found
 
     def _variables(self) -> dict[str, Any]:
