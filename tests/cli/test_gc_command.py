@@ -240,6 +240,16 @@ def test_left_overs_of_killed_processes_go_and_unfinished_work_stays(kedge_home:
     assert os.listdir(kedge_home / "runs") == [known]
 
 
+def test_who_used_which_image_is_kept_as_long_as_that_image_would_be(kedge_home: Path) -> None:
+    for name, is_old in (("a", True), ("b", False)):
+        note = kedge_home / "image-uses" / f"{name * 64}.json"
+        note.parent.mkdir(exist_ok=True)
+        note.write_text("{}")
+        if is_old:
+            age(note)
+    assert [one.kept.name for one in garbage.clean().removed] == [f"{'a' * 64}.json"]
+
+
 def test_an_environment_without_its_python_goes_at_once(kedge_home: Path) -> None:
     broken = environment("a", time.time())
     (broken / "bin" / "python").unlink()

@@ -16,6 +16,7 @@ from kedge.environment import (
     base_python,
     bytecode,
     folders,
+    image_uses,
     images,
     interpreters,
     kept_images,
@@ -71,16 +72,20 @@ def ensure(
     engine: Engine,
     recipe: Recipe,
     lock: Lock,
+    source: str,
     notify: Notify = lambda _: None,
     detail: Notify = lambda _: None,
     timeout: float = 3600.0,
 ) -> PythonImage:
     """The image that a recipe and a lock describe, built if it is not there.
 
+    The one that `source` used before is removed, unless anybody else uses it.
+
     Args:
         engine: where.
         recipe: the base image, Debian packages and commands.
         lock: from `lock.ensure_lock`.
+        source: who wants it, a text that stays the same when the needs change.
         notify: told in words what is being done; `detail` each line that the engine says.
         timeout: seconds, for everything.
 
@@ -128,6 +133,7 @@ def ensure(
                 raise in_their_terms(error, recipe, sources) from error
 
     image, created = kept_images.made_once(engine, wanted, make, notify, timeout)
+    image_uses.note(engine, wanted.name, source)
     return PythonImage(image, f"{FOLDER}/bin/python", inside.version, compiled, helper, created)
 
 

@@ -189,6 +189,7 @@ def _in_image(
         engine_of(executor),
         python_recipe_of(declared, requirements),
         locked,
+        source.identity or source.root,
         notify,
         detail,
         needs.build_timeout(declared),
