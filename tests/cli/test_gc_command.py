@@ -241,13 +241,14 @@ def test_left_overs_of_killed_processes_go_and_unfinished_work_stays(kedge_home:
 
 
 def test_who_used_which_image_is_kept_as_long_as_that_image_would_be(kedge_home: Path) -> None:
-    for name, is_old in (("a", True), ("b", False)):
-        note = kedge_home / "image-uses" / f"{name * 64}.json"
-        note.parent.mkdir(exist_ok=True)
+    folder = kedge_home / "image-uses"
+    folder.mkdir(parents=True)
+    old, new = folder / "a.json", folder / "b.json"
+    for note in (old, new):
         note.write_text("{}")
-        if is_old:
-            age(note)
-    assert [one.kept.name for one in garbage.clean().removed] == [f"{'a' * 64}.json"]
+    age(old)
+    assert names(garbage.clean()) == {("use of an image", "a.json")}
+    assert new.exists()
 
 
 def test_an_environment_without_its_python_goes_at_once(kedge_home: Path) -> None:
