@@ -208,7 +208,7 @@ def listed(engine: Engine, *, source: str | None = None, name: str | None = None
 def remove_superseded(engine: Engine, current: Image, source: str) -> None:
     """Remove the images that `current` takes the place of and nobody uses."""
     for one in listed(engine, source=source):
-        if one.id != current.id:
+        if one.id != current.id and not one.standalone:
             remove(engine, one)
 
 
