@@ -47,6 +47,13 @@ def test_files_values_progress_and_artifacts_cross_the_boundary(
         assert all(os.stat(os.path.join(place, name)).st_uid == os.geteuid() for name in names)
 
 
+def test_a_failure_for_want_of_the_network_says_that_it_is_off(run: Any) -> None:
+    hint = "it ran without a network: `network: true` in the manifest"
+    failed = run("fetches", code=1).json["error"]
+    assert "gaierror" in failed["message"] and hint in failed["hint"]
+    assert hint not in run("fetches", "--network", code=1).json["error"]["hint"]
+
+
 def test_the_program_is_shut_in(run: Any) -> None:
     found = run("probe").json["found"]
     assert found["uid"] not in (0, None) and found["gid"] != 0

@@ -205,28 +205,6 @@ def test_missing_and_unknown_arguments_name_the_function(workspace: Any) -> None
     )
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "raise socket.gaierror(-3, 'Temporary failure in name resolution')",
-        "raise OSError(errno.ENETUNREACH, 'Network is unreachable')",
-        "try:\n        raise socket.gaierror(-2, 'x')\n    except OSError as e:\n        raise RuntimeError('download') from e",
-    ],
-)
-def test_errors_that_look_like_the_network_say_that_it_is_off(
-    workspace: Any, statement: str
-) -> None:
-    workspace.write(module=f"import errno, socket\ndef f():\n    {statement}")
-    ended = workspace.run("module:f")
-    assert "`network: true`" in ended.error["hint"]
-    assert "hint: The network is off" in ended.stderr
-
-
-def test_other_errors_get_no_network_hint(workspace: Any) -> None:
-    workspace.write(module="import socket\ndef f(): open('/nowhere')")
-    assert "hint" not in workspace.run("module:f").error
-
-
 WAITS = {
     "sleep": "time.sleep(3600)",
     "loop": "while True: pass",

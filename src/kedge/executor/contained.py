@@ -18,13 +18,17 @@ from kedge.executor.container_command import FIRST_FILE, ID_FILE
 from kedge.executor.container_group import ContainerGroup
 from kedge.executor.containers import name_of, note_left, remove_container
 from kedge.executor.descriptors import Descriptors
+from kedge.executor.lifeline import Lifeline
 from kedge.executor.watch import KILL_PATIENCE_S, Outcome
+from kedge.task.published import Published
 
 # What an engine's program ends with when the container could not start.
 REFUSED: Final = (125, 126, 127)
 _UNKNOWN: Final = 125  # also when it does not know how the container ended
 _REASONS: Final = ("docker: ", "Error: ")  # before the words that say why, among others
 
+# What engines say of a port that somebody took since it was looked at.
+_IN_USE: Final = ("port is already allocated", "address already in use")
 _OOM_FILE: Final = "oom"
 _NEVER: Final = "0001-01-01T00:00:00"  # when a container was started that never was
 _EAGER_S: Final = 0.01  # a look goes through the processes of the machine
@@ -44,6 +48,7 @@ class Contained:
         run_id: str,
         group: ContainerGroup,
         folder: str,
+        publish: Published | None = None,
     ) -> None:
         self._descriptors = descriptors
         self._engine = engine
@@ -52,10 +57,12 @@ class Contained:
         self._stopped = False  # by Kedge
         self._group = group
         self._folder = folder
+        self._publish = publish
         self._removal: subprocess.Popen[bytes] | None = None
         self._helpers: list[subprocess.Popen[bytes]] = []
         self.stdout, stdout_end = descriptors.pipe()
         self.stderr, stderr_end = descriptors.pipe()
+        self._lifeline = Lifeline(descriptors, engine, self._name)
         try:
             self._client = subprocess.Popen(
                 [*dies_with_us(), engine.path, *arguments],
@@ -67,6 +74,7 @@ class Contained:
                 start_new_session=True,
             )
         except OSError as error:
+            self._lifeline.release()
             raise StartFailed(
                 f"{engine.path} could not be started: {error.strerror}", hint="install it anew"
             ) from error
@@ -134,6 +142,10 @@ class Contained:
         self.found()
         return self._group.processes()
 
+    def network(self) -> str | None:
+        """The folder of /proc that tells of its network, None where its processes are not seen."""
+        return f"/proc/{self._group.first}/net" if self._group.find() else None
+
     def shared_memory(self) -> str | None:
         """The engine counts it."""
         return None
@@ -178,9 +190,9 @@ class Contained:
             self.on_changed(call(self._engine.path, "diff", self._name).out.splitlines())
         self._remove()
         if began.startswith(_NEVER):
-            if self._stopped:
+            if self._stopped or not state.get("Error"):  # Podman only writes why
                 return Outcome(False, code, None, None, None, None, None)
-            raise could_not_start(str(state.get("Error", "")))
+            raise self._could_not_start(str(state["Error"]))
         wall = _seconds(began, str(state.get("FinishedAt", "")))
         return Outcome(True, exit_code, number, None, None, None, None, wall)
 
@@ -190,7 +202,16 @@ class Contained:
             line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()
         ]
         why = [line for line in lines if line.startswith(_REASONS)]
-        return could_not_start((why or lines or [""])[0])
+        return self._could_not_start((why or lines or [""])[0])
+
+    def _could_not_start(self, said: str) -> StartFailed:
+        if self._publish is not None and any(words in said for words in _IN_USE):
+            from kedge.executor import publishing
+
+            return StartFailed(
+                publishing.in_use(self._publish), hint=publishing.way_out(self._publish)
+            )
+        return could_not_start(said)
 
     def _is_clear(self, code: int) -> bool:
         """Whether nothing is to be asked: Podman's program ends as the container did, and is no service's."""
@@ -226,6 +247,7 @@ class Contained:
                 self._removal.wait(max(0.1, until - time.monotonic()))
             if self._removal.returncode != 0:
                 note_left(self._engine.kind, self._run_id)
+        self._lifeline.release()
         self._descriptors.close()
 
     def _program(self) -> int | None:

@@ -86,7 +86,7 @@ class ContainerExecutor(Executor):
             job = replace(job, on_output=heard.output)
             program = _start(found.engine, payload, payload.root, job, group, after)
             program.on_writable = bounds.also
-            ended = watch(program, job, bounds)
+            ended = watch(program, job, bounds, program.network)
         heard.check(ended, payload.argv[0])
         return ended
 
@@ -159,7 +159,9 @@ def _start(
     mine = Descriptors()
     try:
         with limits.kept_to(limits.processors(job.resources, job.run_id, group)):
-            contained = Contained(mine, engine, arguments, own, job.run_id, group, engine_folder)
+            contained = Contained(
+                mine, engine, arguments, own, job.run_id, group, engine_folder, job.publish
+            )
     except BaseException:
         mine.close()
         raise

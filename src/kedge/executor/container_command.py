@@ -141,12 +141,22 @@ def _shut_in(
     yield from ("--name", name_of(name))
     yield from ("--label", f"{LABEL_HOME}={home()}", "--label", f"{LABEL_RUN}={name}")
     yield from ("--pull", "never", "--init", "--log-driver", "none")
-    yield from ("--network", "host" if job.network else "none")
+    yield from _network(engine, job)
     yield from ("--cap-drop", "ALL", "--security-opt", "no-new-privileges")
     yield from ("--security-opt", f"seccomp={written(folder)}")
     yield from _held(job.resources, engine)
     yield from _root(engine, root)
     yield from _identity(engine, account, as_its_user=root.as_its_user)
+
+
+def _network(engine: Engine, job: "Job") -> Iterator[str]:
+    if job.publish is None:
+        yield from ("--network", "host" if job.network else "none")
+        return
+    # Podman's word for a bridge, and for what stands for one where it is not root's.
+    yield from ("--network", "private" if engine.kind == "podman" else "bridge")
+    host, port = job.publish.host, job.publish.port
+    yield from ("--publish", f"{f'[{host}]' if ':' in host else host}:{port}:{port}")
 
 
 def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from kedge.data import Data, field
 from kedge.executor.cancel import Cancel
+from kedge.task.published import Published
 from kedge.task.resources import Resources
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Job(Data):
         paths: more host paths to be readable inside, each at its own place.
         on_output: called with what the program wrote, as it comes; a chunk may end anywhere.
         on_tick: called at least every 100 ms while the program runs.
+        on_ready: called once when the program answers where it serves.
         on_notice: called with a sentence that the user should read.
         on_processes: called every tick with the host's numbers of the program's processes; None when
             nobody looks at them.
@@ -37,6 +39,8 @@ class Job(Data):
             engine lists it (`A /path`); None when nobody asks.
         cancel: the request to stop.
         pool: what is kept warm, for executors that can make use of it; None: everything starts cold.
+        publish: where the program serves, None when it does not: in a container through the engine's own
+            network, elsewhere through the host's.
     """
 
     run_id: str
@@ -49,10 +53,17 @@ class Job(Data):
     on_output: Callable[[Stream, bytes], None] = _ignore
     on_tick: Callable[[], None] = _ignore
     cancel: Cancel = field(default_factory=Cancel)
+    on_ready: Callable[[], None] = _ignore
     on_notice: Callable[[str], None] = _ignore
     on_processes: Callable[[list[int]], None] | None = None
     on_changed: Callable[[list[str]], None] | None = None
     pool: "Pool | None" = None
+    publish: Published | None = None
+
+    @property
+    def shares_network(self) -> bool:
+        """Whether a program that is in no container uses the host's network."""
+        return self.network or self.publish is not None
 
 
 class Ended(Data):

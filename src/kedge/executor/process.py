@@ -139,8 +139,8 @@ def specification(
         account=owner,
         reads_closed=reads_closed,
         mark=marks.of(job.run_id),
-        landlock=reached.ruleset(version, network=job.network) if version else None,
-        filter_program=_filter(network=job.network),
+        landlock=reached.ruleset(version, network=job.shares_network) if version else None,
+        filter_program=_filter(network=job.shares_network),
         entrances=() if bounds.group is None else bounds.group.entrances,
         processors=limits.processors(job.resources, job.run_id, bounds.group),
     )

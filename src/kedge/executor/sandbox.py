@@ -96,7 +96,7 @@ def start(
         uid=account.uid if account else USER_ID,
         gid=account.gid if account else USER_ID,
         memory_mb=job.resources.memory_mb,
-        network=job.network,
+        network=job.shares_network,
         paths=job.paths,
     )
     variables = program_variables(payload, job, plan.WORKSPACE)

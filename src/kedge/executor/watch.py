@@ -7,6 +7,7 @@ Nothing is kept of the output, and a program that writes faster than it is read 
 import os
 import selectors
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from kedge.data import Data
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from kedge.errors import StartFailed
     from kedge.executor.bounds import Bounds
     from kedge.executor.job import Job
+    from kedge.executor.readiness import Readiness
 
+OWN_NETWORK = "/proc/self/net"
 TICK_S = 0.05  # half of what is promised, so that a late wake-up still keeps the promise
 CHUNK_BYTES = 1 << 16  # what a pipe holds
 KILL_PATIENCE_S = (
@@ -88,24 +91,44 @@ class Program(Protocol):
         """Let go of its descriptors; kills it when it still runs."""
 
 
-def watch(program: Program, job: "Job", bounds: "Bounds") -> Ended:
-    """See `program` through to its end, within its `bounds`.
+def watch(
+    program: Program,
+    job: "Job",
+    bounds: "Bounds",
+    network: Callable[[], str | None] = lambda: OWN_NETWORK,
+) -> Ended:
+    """See a program through to its end.
+
+    Args:
+        program: what was started.
+        job: its surroundings.
+        bounds: what it is held to.
+        network: tells the folder of /proc that tells of the network it serves in, None where that is not
+            seen.
 
     Raises:
         StartFailed: it turns out that it could not be started.
         Lost: it cannot be killed.
     """
     try:
-        return _Watch(program, job, bounds).run()
+        return _Watch(program, job, bounds, network).run()
     finally:
         program.close()
 
 
 class _Watch:
-    def __init__(self, program: Program, job: "Job", bounds: "Bounds") -> None:
+    def __init__(
+        self,
+        program: Program,
+        job: "Job",
+        bounds: "Bounds",
+        network: Callable[[], str | None],
+    ) -> None:
         self.program = program
         self.job = job
         self.bounds = bounds
+        self.network = network
+        self.unanswered = _unanswered(job)
         self.breach = ""
         self.started = time.monotonic()
         self.next_tick = self.started + TICK_S  # there is nothing to be seen of it yet
@@ -146,6 +169,8 @@ class _Watch:
                 self._advance(time.monotonic(), over)
         began = self.program.began
         wall = time.monotonic() - (self.started if began is None else began)
+        if self.unanswered is not None:
+            self.unanswered.close()
         outcome = self.program.settle()
         for descriptor, stream in streams.items():
             self._drain(descriptor, stream)
@@ -194,6 +219,7 @@ class _Watch:
         """Tick, and take whatever step towards the end is due."""
         if now >= self.next_tick:
             self.next_tick = now + TICK_S
+            self._look_whether_it_answers()
             self.job.on_tick()
             if self.job.on_processes is not None:
                 self.job.on_processes(self.program.processes())
@@ -228,6 +254,13 @@ class _Watch:
         else:
             self._kill(now)
 
+    def _look_whether_it_answers(self) -> None:
+        if self.unanswered is None or not self.program.found():
+            return
+        if self.unanswered.look(self.network()):
+            self.unanswered = None
+            self.job.on_ready()
+
     def _end_as(self, reason: Reason) -> None:
         if self.reason == "exited":
             self.reason = reason
@@ -256,3 +289,12 @@ class _Watch:
         left = DRAIN_BYTES
         while left > 0 and (length := self._pass_on(descriptor, stream)):
             left -= length
+
+
+def _unanswered(job: "Job") -> "Readiness | None":
+    """What has yet to answer; None for what does not serve."""
+    if job.publish is None:
+        return None
+    from kedge.executor.readiness import Readiness
+
+    return Readiness(job.publish)

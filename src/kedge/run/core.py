@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from kedge import settings
 from kedge.contract import workspace
 from kedge.data import Data, asdict, field
+from kedge.engine import KINDS
 from kedge.errors import EnvironmentFailed, InputError, RunFailed
 from kedge.executor import Cancel, Choice, Executor, Stopped, choose, clear, warm_up
 from kedge.package import resources
@@ -27,7 +28,7 @@ from kedge.run.prepare import Prepared, prepare
 from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
 from kedge.target import LocalTarget
-from kedge.task import ImageRoot, Resources, Task
+from kedge.task import ImageRoot, Published, Resources, Task
 
 if TYPE_CHECKING:
     from kedge.executor.warm.pool import Pool
@@ -59,6 +60,7 @@ class Request(Data):
         network: whether to allow the network although the package does not ask for it.
         keep: whether to keep the workspace as the code left it.
         asked: when it was asked for, by `time.monotonic()`; what waits its turn was asked for before.
+        publish: where it serves while it goes on; None for what does not serve.
     """
 
     function: str | None = None
@@ -68,6 +70,7 @@ class Request(Data):
     network: bool = False
     keep: bool = False
     asked: float = field(default_factory=time.monotonic)
+    publish: Published | None = None
 
 
 class Ready(Data):
@@ -207,6 +210,10 @@ def run(
         prepared.description.resources, function.resources, request.overrides, this_machine()
     )
     chosen = _chosen(prepared, request.executor)
+    if request.publish is not None:
+        from kedge.executor import publishing
+
+        publishing.check(request.publish, chosen.executor.kind)
     warnings = [*notices, *([chosen.notice] if chosen.notice else [])]
     host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
     warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
@@ -216,13 +223,12 @@ def run(
     if isinstance(prepared.ground, ImageGround):  # no signature fills them in there
         given = defaults(function.input_ports) | inputs
     task = task_of(prepared, function, request, given, limits, chosen.executor)
-    if task.network:
-        warnings.append("the code can use this machine's network")
+    warnings += _of_the_network(task)
     for warning in warnings:
         observer.notice(warning)
     for text in chosen.executor.missing(limits):
         observer.lacking(text)
-    if not prepared.description.runtime.get("warm", True):
+    if task.publish is not None or not prepared.description.runtime.get("warm", True):
         pool = None
     if pool is None:  # else the fork that waits is in its group already
         warm_up()
@@ -258,6 +264,17 @@ def _chosen(prepared: Prepared, asked: str | None) -> Choice:
     if prepared.image is not None:
         return choose(prepared.image.engine, image=True)
     return choose(asked or settings.get("executor"))
+
+
+def _of_the_network(task: Task) -> list[str]:
+    """What of the network the code can use, a sentence each."""
+    shared = ["the code can use this machine's network"] if task.network else []
+    if task.publish is None:
+        return shared
+    port = task.publish.port
+    if task.executor.kind in KINDS:
+        return [f"port {port} is served from {task.executor.kind}'s own network, which leads out"]
+    return [f"port {port} is served with this machine's network", *shared]
 
 
 def _interpreter(prepared: Prepared) -> str | None:
@@ -344,6 +361,7 @@ def task_of(
         values=inputs,
         description=function.description,
         network=function.network or request.network,
+        publish=request.publish,
     )
 
 

@@ -1,7 +1,8 @@
 """What happened to a run, in order: readable by any process while the run goes on, and after.
 
-Types in use: `created`, `preparing` (`what`), `started`, `progress` (the code's own keys), `ended`
-(`status`, `kind`). Each event of a run has a number; a reader that stopped asks for what came after.
+Types in use: `created`, `preparing` (`what`), `started`, `progress` (the code's own keys), `ready`
+(what serves answers), `ended` (`status`, `kind`). Each event of a run has a number; a reader that stopped
+asks for what came after.
 """
 
 import json
@@ -13,6 +14,7 @@ from kedge.run.clock import now
 from kedge.store import Database, connection
 
 PROGRESS: Final = "progress"
+READY: Final = "ready"
 PROGRESS_KEPT: Final = 10_000  # of one run: two minutes of the fastest, days of an ordinary one
 
 

@@ -23,7 +23,14 @@ from kedge.ports import mask
 from kedge.run import events, history, record
 from kedge.run.description import Function
 from kedge.run.log import LogWriter, Stream
-from kedge.run.outcome import STDERR_LINES, add_refused_forks, failure_of, last_lines, warnings_of
+from kedge.run.outcome import (
+    STDERR_LINES,
+    add_network_is_off,
+    add_refused_forks,
+    failure_of,
+    last_lines,
+    warnings_of,
+)
 from kedge.task import Task
 
 if TYPE_CHECKING:
@@ -52,6 +59,7 @@ class Observer(Data):
         lacking: told what this machine does not enforce, each time; people want to know it once.
         tick: called every 50 ms or so while the code runs.
         processes, changed: as `on_processes` and `on_changed` of a `kedge.executor.Job`.
+        ready: called once when what serves answers at the port that was asked for.
         ended: given the workspace's folder once the code has ended, before anything is taken from it.
     """
 
@@ -65,6 +73,7 @@ class Observer(Data):
     tick: Callable[[], None] = lambda: None
     processes: Callable[[list[int]], None] | None = None
     changed: Callable[[list[str]], None] | None = None
+    ready: Callable[[], None] = lambda: None
     ended: Callable[[str], None] = lambda _: None
 
 
@@ -210,6 +219,8 @@ class Execution:
             found.warnings.extend(warnings_of(ended, reported, self.task.resources))
         else:
             add_refused_forks(wrong, ended, self.task.resources)
+            if not self.task.network and self.task.publish is None:
+                add_network_is_off(wrong)
             if isinstance(wrong, OutOfMemory):
                 history.add_needs(wrong, self.entry.package, self.function.name)
         found.warnings.extend(warnings)
@@ -236,6 +247,10 @@ class Execution:
             on_progress(reader.poll())
             self.observer.tick()
 
+        def on_ready() -> None:
+            self.events.add(events.READY)
+            self.observer.ready()
+
         job = Job(
             run_id=self.entry.id,
             package=self.entry.package or "",
@@ -246,11 +261,13 @@ class Execution:
             paths=paths,
             on_output=on_output,
             on_tick=on_tick,
+            on_ready=on_ready,
             cancel=self.cancel,
             on_notice=self.observer.notice,
             on_processes=self.observer.processes,
             on_changed=self.observer.changed,
             pool=self.pool,
+            publish=self.task.publish,
         )
         self.entry = record.update(self.entry, status="running")
         self.events.add("started")

@@ -15,6 +15,7 @@ from kedge.errors import (
     Where,
 )
 from kedge.executor import Ended
+from kedge.run.unreachable import NETWORK_IS_OFF, looks_unreachable
 from kedge.task import Resources
 
 STDERR_LINES: Final = 20  # what a person reads of a program that left no error file
@@ -116,7 +117,20 @@ def add_refused_forks(failure: RunFailed, ended: Ended, resources: Resources) ->
     if not ended.forks_refused or ended.reason not in ("exited", "timeout"):
         return
     failure.evidence |= {"forks_refused": ended.forks_refused, "pids": resources.pids}
-    said = f"it reached its limit of {resources.pids} processes; raise `pids` in resources"
+    _add_hint(
+        failure, f"it reached its limit of {resources.pids} processes; raise `pids` in resources"
+    )
+
+
+def add_network_is_off(failure: RunFailed) -> None:
+    """Say in a failure of code that had no network that this is so, if the failure looks like it."""
+    if isinstance(failure, FunctionError):
+        said = (failure.message, failure.traceback, failure.evidence.get("stderr"))
+        if looks_unreachable("\n".join(filter(None, said))):
+            _add_hint(failure, NETWORK_IS_OFF)
+
+
+def _add_hint(failure: RunFailed, said: str) -> None:
     for told in (failure, failure.problems[-1]):
         told.hint = f"{told.hint}; {said}" if told.hint else said
 

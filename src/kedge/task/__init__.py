@@ -1,7 +1,17 @@
 """Floor 1: what is to be done, as immutable data. Nothing here runs, reads or writes anything."""
 
 from kedge.task.payload import Forkable, HostRoot, ImageRoot, Process, PythonRoot
+from kedge.task.published import Published
 from kedge.task.resources import Resources
 from kedge.task.task import Task
 
-__all__ = ["Forkable", "HostRoot", "ImageRoot", "Process", "PythonRoot", "Resources", "Task"]
+__all__ = [
+    "Forkable",
+    "HostRoot",
+    "ImageRoot",
+    "Process",
+    "Published",
+    "PythonRoot",
+    "Resources",
+    "Task",
+]

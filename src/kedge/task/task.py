@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kedge.data import Data, field
+from kedge.task.published import Published
 from kedge.task.resources import Resources
 
 
@@ -23,6 +24,7 @@ class Task(Data):
         values: inputs by port; a File port's value is a host path.
         description: one or more sentences for people.
         network: whether the host's network may be used.
+        publish: where it serves while it runs, None for what does not serve.
     """
 
     name: str
@@ -35,3 +37,4 @@ class Task(Data):
     values: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     network: bool = False
+    publish: Published | None = None
