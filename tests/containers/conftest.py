@@ -69,6 +69,40 @@ def containers(engine: Engine, kedge_home: Path) -> Callable[[], list[str]]:
     return names
 
 
+@pytest.fixture
+def cleared(kedge_home: Path) -> Iterator[None]:
+    """No image of the test's home stays, on either engine."""
+    yield
+    for kind in KINDS:
+        filtered = ("--filter", f"label=kedge.home={kedge_home}")
+        found = subprocess.run(
+            [kind, "images", "--quiet", *filtered], capture_output=True, text=True, check=False
+        ).stdout.split()
+        subprocess.run([kind, "rmi", "--force", *found], capture_output=True, check=False)
+
+
+# Cleared, since what stands on a base goes first.
+@pytest.fixture
+def built_base(kedge_home: Path, tmp_path: Path, cleared: None) -> Iterator[Callable[..., str]]:
+    """Builds a base image in an engine, from instructions on top of an image, under a name no registry has."""
+    made: list[tuple[Engine, str]] = []
+
+    def build(engine: Engine, base: str, instructions: str) -> str:
+        folder = tmp_path / f"base-{len(made)}"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(f"FROM {base}\n{instructions}\n")
+        name = f"kedge-test-base:{kedge_home.parent.name.lower()[:60]}-{os.getpid()}-{len(made)}"
+        subprocess.run(
+            [engine.path, "build", "--tag", name, folder], check=True, capture_output=True
+        )
+        made.append((engine, name))
+        return name
+
+    yield build
+    for engine, name in made:
+        subprocess.run([engine.path, "rmi", "--force", name], capture_output=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
     """Makes a Kedge home that all workers share, by its name; the last one to leave removes its agent and images."""
