@@ -8,7 +8,7 @@ from typing import Any, Final, final
 from kedge.client import hints
 from kedge.client.decorated import unpickling
 from kedge.client.decorated.remote import with_traceback
-from kedge.client.decorated.unpickling import Classes
+from kedge.client.decorated.unpickling import Known
 from kedge.contract import pickled
 from kedge.errors import ContractError, FunctionError, RunFailed
 from kedge.run import core, record
@@ -27,13 +27,13 @@ class Reading:
     Args:
         name: of the function.
         free: whether any class may come back.
-        classes: of the caller's, that travelled by value.
+        known: the caller's own classes.
     """
 
-    def __init__(self, name: str, classes: Classes, *, free: bool) -> None:
+    def __init__(self, name: str, known: Known, *, free: bool) -> None:
         self._name = name
         self._free = free
-        self._classes = classes
+        self._known = known
         self._lock = threading.Lock()
         self._found: tuple[Any, BaseException | None] | None = None
 
@@ -49,7 +49,7 @@ class Reading:
                 self._found = self._read(ended)
         value, error = self._found
         if error is not None:
-            raise error
+            raise error.with_traceback(None)
         return value
 
     def item(self, path: str) -> Any:
@@ -100,7 +100,7 @@ class Reading:
     ) -> tuple[unpickling.Answer | None, RunFailed | None]:
         """What the file holds, and why that cannot be had; both, where it says so itself."""
         try:
-            found = unpickling.read(path, self._classes, free=self._free, mapped=mapped)
+            found = unpickling.read(path, self._known, free=self._free, mapped=mapped)
         except unpickling.RefusedError as error:
             return None, self._refused(error, run_id)
         except FileNotFoundError:

@@ -15,6 +15,7 @@ from kedge.client.decorated.answers import Reading
 from kedge.client.decorated.declaration import Declaration
 from kedge.client.decorated.items import Items
 from kedge.client.decorated.streams import Printed, told
+from kedge.client.decorated.unpickling import Known
 from kedge.client.decorated.written import Written
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
@@ -34,6 +35,8 @@ from kedge.run.sweep import fitting
 from kedge.task import Published
 
 _ALIKE: Final = 256  # sets of modules that are remembered to be all right
+
+_SCRIPT: Final = ("__main__", "__mp_main__")  # the second in a process that multiprocessing started
 
 # Where a field of the manifest that Kedge writes comes from.
 _OPTIONS: Final = {
@@ -118,7 +121,7 @@ class Calls:
                     opened, made, executor, tuple(case), {}, None, after
                 )
                 ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
-                return reading(ended)
+            return reading(ended)
 
         yield from many.results(
             one,
@@ -226,11 +229,11 @@ class Calls:
         request = core.Request(
             declaration.name, {pickled.CALL: path}, executor=executor, publish=publish
         )
-        classes = {**made.classes, **passed.classes}
+        known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
         return (
             ready,
             request,
-            Reading(declaration.name, classes, free=declaration.unpickle == "any"),
+            Reading(declaration.name, known, free=declaration.unpickle == "any"),
         )
 
     def _sent(self) -> pickling.Sent:
@@ -263,30 +266,29 @@ class Calls:
             UsageError: such modules, all of them.
         """
         problems = []
-        own = getattr(self._function, "__module__", None)
         for name in sorted({one.partition(".")[0] for one in modules}):
-            place = None if name in (own, "__main__", "__mp_main__") else local.origin(name)
-            if place is None or any(
-                os.path.realpath(place) == os.path.realpath(one.source)
-                or os.path.realpath(place).startswith(
-                    os.path.join(os.path.realpath(one.source), "")
-                )
-                for one in self._declaration.copy
-            ):
+            place = None if name in _SCRIPT else local.origin(name)
+            if place is None or self._is_shipped(place):
                 continue
+            top = os.path.basename(place)
             shown = os.path.relpath(place, self._declaration.folder)
-            shown = place if shown.startswith("..") else f"./{shown}"
-            problems.append(
-                Problem(
-                    f"`{name}` is imported from {shown}, which is not in `copy`",
-                    self._where("copy"),
-                    f'copy=["{shown}"]'
-                    if shown.startswith(".")
-                    else f'copy={{"{shown}": "{os.path.basename(shown)}"}}',
-                )
-            )
+            if shown == top:
+                shown = f"./{top}"
+                hint = f'copy=["{shown}"]'
+            else:  # to be imported it has to stand at the top inside
+                source = f"../{top}" if shown == "." else shown
+                hint = f'copy={{"{source}": "{top}"}}'
+                shown = place if shown.startswith(".") else f"./{shown}"
+            message = f"`{name}` is imported from {shown}, which is not in `copy`"
+            problems.append(Problem(message, self._where("copy"), hint))
         if problems:
             raise UsageError.of(problems, f"what `{self._declaration.name}` imports")
+
+    def _is_shipped(self, place: str) -> bool:
+        """Whether `copy` has a file or folder, or what it is in, or some of what is in it."""
+        real = os.path.join(os.path.realpath(place), "")
+        sources = (os.path.join(os.path.realpath(one.source), "") for one in self._declaration.copy)
+        return any(real.startswith(source) or source.startswith(real) for source in sources)
 
     def _where(self, option: str) -> Where:
         place = self._declaration.where

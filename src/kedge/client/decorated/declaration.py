@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kedge.client.decorated import copies
+from kedge.client.decorated.authored import authored
 from kedge.client.decorated.copies import Copy
 from kedge.data import Data
 from kedge.errors import Problem, UsageError, Where
@@ -92,7 +93,7 @@ class _Checks:
     def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
         self._function = function
         self._options = options
-        code = getattr(function, "__code__", None)
+        code = getattr(authored(function), "__code__", None)
         file = code.co_filename if code is not None else ""
         is_file = os.path.isfile(file)
         self.where = Where(file, code.co_firstlineno) if code is not None else Where()
@@ -120,6 +121,11 @@ class _Checks:
         own = f"{sys.version_info.major}.{sys.version_info.minor}"
         given = self._options["python_version"]
         if given is None or given == own:
+            return own
+        if not isinstance(given, str):
+            self.wrong(
+                "python_version", f"`python_version` is {given!r}; a text is expected", f'"{own}"'
+            )
             return own
         self.wrong(
             "python_version",
