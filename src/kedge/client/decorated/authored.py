@@ -15,7 +15,7 @@ def authored(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> authored(partial(int, base=2)) is int
     True
     """
-    found = function
+    found: Any = function
     while True:
         below: Any = inspect.unwrap(found)
         if isinstance(below, partial):
@@ -23,5 +23,5 @@ def authored(function: Callable[..., Any]) -> Callable[..., Any]:
         elif isinstance(below, MethodType | staticmethod):
             below = below.__func__
         if below is found:
-            return found
+            return below  # type: ignore[no-any-return]
         found = below
