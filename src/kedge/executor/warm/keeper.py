@@ -184,9 +184,8 @@ class Keeper:
             return
         try:
             messages.send(line, message, give)
-        except (
-            OSError
-        ):  # it hung up, or the kernel refuses: either way nobody waits on, and that will be heard
+        except OSError:
+            # It hung up, or the kernel refuses: either way nobody waits on, and that will be heard.
             with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
 

@@ -109,9 +109,8 @@ def is_alone(process: int, first: int) -> bool:
 
 def status_of(process: int) -> dict[str, str]:
     """The lines of a process's /proc/PID/status, by their names."""
-    lines = _read(f"/proc/{process}/status").split(
-        "\n"
-    )  # its name may have other ends of lines in it
+    # Its name may have other ends of lines in it.
+    lines = _read(f"/proc/{process}/status").split("\n")
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
 
 
@@ -148,9 +147,8 @@ def _mapped(process: int) -> tuple[set[str], list[str]]:
                 name = words[5].strip() if len(words) > 5 else "memory"
                 if "x" in words[1]:
                     libraries.add(name)
-            elif words[0] == "VmFlags:" and {"sh", "mw"} <= {
-                *line.split()
-            }:  # now, or once it is allowed to
+            elif words[0] == "VmFlags:" and {"sh", "mw"} <= {*line.split()}:
+                # Written to now, or once that is allowed.
                 shared.add(name)
     return libraries, sorted(shared)
 

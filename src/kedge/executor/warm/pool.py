@@ -43,13 +43,11 @@ _ZYGOTE: Final = os.path.join(_HERE, "zygote.py")
 _SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
 
 _START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
-_STATUS_S: Final = (
-    2.0  # for it to say what is kept, at once unless it is stopped or the machine is busy
-)
+# For it to say what is kept, at once unless it is stopped or the machine is busy.
+_STATUS_S: Final = 2.0
 _END_S: Final = 5.0  # for it to end, with all that it holds
-_ATTEMPTS: Final = (
-    4  # at a fork: to open what there is none of yet, and once more should that be killed
-)
+# At a fork: to open what there is none of yet, and once more should that be killed.
+_ATTEMPTS: Final = 4
 
 _MOST_KEYS: Final = 1000  # remembered: each change of a package makes another
 
