@@ -218,7 +218,7 @@ class Sandboxed:
         return self._program is not None or self._inner is None or self._looks >= LOOKS
 
     def is_done(self) -> bool:
-        """It ends when it is."""
+        """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
     def ask(self) -> None:
