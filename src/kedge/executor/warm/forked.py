@@ -160,8 +160,7 @@ class Forked:
         for process in self.processes():
             processes.send(process, signal.SIGKILL)
         if not processes.wait_readable(self.ended, _LEAVE_S):
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._taken.first_ended, signal.SIGKILL)
+            processes.kill(self._taken.first_ended)
 
     def processes(self) -> list[int]:
         """The host's numbers of its living processes."""
@@ -186,8 +185,7 @@ class Forked:
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
         if self._used is not None:
-            with suppress(ProcessLookupError):  # it can start nothing from now on
-                signal.pidfd_send_signal(self.ended, signal.SIGKILL)
+            processes.kill(self.ended)  # it can start nothing from now on
             if looks.is_alone(self._taken.process, self._taken.first):
                 self._settled = self._taken.is_leaving = True
             else:

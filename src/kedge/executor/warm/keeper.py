@@ -109,7 +109,7 @@ class Keeper:
             for line in list(self.taken):
                 self._done(line)
             for container in self.containers:
-                kept_containers.end(container, _kill)
+                kept_containers.end(container)
             _bury()
 
     def _end(self, *_: object) -> None:
@@ -325,7 +325,7 @@ class Keeper:
         if (started := box.started) is not None:
             self._leave(started.line)
             self._leave(started.ended)
-            _kill(started.ended)
+            processes.kill(started.ended)
             processes.wait_readable(started.ended, KILL_PATIENCE_S)
             with suppress(ChildProcessError):
                 os.waitpid(started.first, os.WNOHANG)
@@ -570,7 +570,7 @@ class Keeper:
             if line is not None:
                 self._leave(line)
         if one.ended >= 0:
-            _kill(one.ended)
+            processes.kill(one.ended)
             processes.wait_readable(one.ended, KILL_PATIENCE_S)
 
     # ---- calls
@@ -794,7 +794,7 @@ class Keeper:
 
     def _drop_container(self, one: KeptContainer) -> None:
         self.containers.remove(one)
-        kept_containers.end(one, _kill)
+        kept_containers.end(one)
 
 
 def _told_of(box: Box) -> dict[str, Any]:
@@ -825,11 +825,6 @@ def _bury() -> None:
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
-
-
-def _kill(pidfd: int) -> None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> None:

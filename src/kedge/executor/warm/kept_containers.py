@@ -69,10 +69,10 @@ def told_of(container: KeptContainer) -> dict[str, Any]:
     }
 
 
-def end(container: KeptContainer, kill: Any) -> None:
+def end(container: KeptContainer) -> None:
     """Kill a container: with its first process the kernel kills all in it, and its engine removes it."""
     if container.first >= 0:
-        kill(container.first)
+        processes.kill(container.first)
         processes.wait_readable(container.first, KILL_PATIENCE_S)
         os.close(container.first)
         container.first = -1

@@ -26,7 +26,7 @@ from kedge.data import Data, asdict
 from kedge.executor import cgroups, identity, plan, seccomp
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.descriptors import numbers_in_child
-from kedge.executor.processes import wait_readable
+from kedge.executor.processes import kill, wait_readable
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages
@@ -173,8 +173,7 @@ class Pool:
             return
         ended = os.pidfd_open(process)
         if not wait_readable(ended, _END_S):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(ended, signal.SIGKILL)
+            kill(ended)
         os.close(ended)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process, 0)
