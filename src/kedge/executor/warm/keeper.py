@@ -45,7 +45,7 @@ from kedge import home
 from kedge.environment import folders
 from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
 from kedge.executor.warm import box as boxes
-from kedge.executor.warm import kept_containers, kernel, looks, messages
+from kedge.executor.warm import kept_containers, kernel, looks, messages, mounting
 from kedge.executor.warm.kept_containers import KeptContainer
 from kedge.executor.warm.places import FOLDERS, PLACES
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
@@ -595,7 +595,7 @@ class Keeper:
         try:
             for name in FOLDERS:
                 place = os.path.join(request["folder"], name)
-                opened.append(_mount(place, writable=name != "in"))
+                opened.append(mounting.detached(place, writable=name != "in"))
             messages.send(one.line, ("mount",), tuple(opened))
         except OSError as error:
             one.client = None
@@ -623,7 +623,7 @@ class Keeper:
             return
         opened: list[int] = []
         try:
-            opened += [_mount(source, writable=False) for source, _ in some]
+            opened += [mounting.detached(source, writable=False) for source, _ in some]
             messages.send(one.line, ("show", tuple(place for _, place in some)), tuple(opened))
         except OSError as error:
             client, one.client = one.client, None
@@ -771,7 +771,7 @@ class Keeper:
         try:
             for place, source in wanted:
                 writable = place in PLACES and not place.endswith("/in")
-                opened.append((place, _mount(source, writable=writable)))
+                opened.append((place, mounting.detached(source, writable=writable)))
             shown = one is not None and kept_containers.mount(one, opened, memory_mb)
         except OSError:
             shown = False
@@ -805,19 +805,6 @@ def _told_of(box: Box) -> dict[str, Any]:
         "calls": len(box.at(*GIVEN)),
         "idle_s": 0.0 if box.is_used() else time.monotonic() - box.used,
     }
-
-
-def _mount(path: str, *, writable: bool) -> int:
-    """A descriptor of a mount of what is at `path`."""
-    try:
-        found = kernel.detached(path, recursive=True)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    attributes = kernel.NO_SETUID | kernel.NO_DEVICES
-    kernel.set_attributes(
-        found, attributes if writable else attributes | kernel.READ_ONLY, recursive=True
-    )
-    return found
 
 
 def _bury() -> None:

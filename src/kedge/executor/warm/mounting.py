@@ -1,4 +1,4 @@
-"""A mount plan carried out by Kedge itself: in a mount namespace of its own, from an empty root upwards."""
+"""Mounts that Kedge makes itself: a plan, in a namespace of its own from an empty root upwards, and what a call gets."""
 
 import os
 import posixpath
@@ -44,6 +44,24 @@ def make_root(root: str, entries: list[Entry]) -> None:
     os.chdir("/")
 
 
+def detached(path: str, *, writable: bool) -> int:
+    """A descriptor of a mount of what is at `path`, for `kernel.attach`.
+
+    Raises:
+        OSError: there is nothing, or the kernel refuses.
+    """
+    try:
+        found = kernel.detached(path, recursive=True)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+    kernel.set_attributes(found, _attributes(writable=writable), recursive=True)
+    return found
+
+
+def _attributes(*, writable: bool) -> int:
+    return _PLAIN if writable else _PLAIN | kernel.READ_ONLY
+
+
 def _make(entry: Entry, root: str) -> None:
     place = root + entry.path
     match entry:
@@ -52,8 +70,7 @@ def _make(entry: Entry, root: str) -> None:
         case Bind(source, _, writable):
             _make_place(place, source)
             kernel.mount(source, place, None, kernel.MS_BIND | kernel.MS_REC)
-            attributes = _PLAIN if writable else _PLAIN | kernel.READ_ONLY
-            kernel.set_attributes(place, attributes, recursive=True)
+            kernel.set_attributes(place, _attributes(writable=writable), recursive=True)
         case Link(_, target):
             os.symlink(target, place)
         case Text(_, content):
