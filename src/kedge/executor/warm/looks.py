@@ -12,6 +12,7 @@ _STANDARD: Final = {"0", "1", "2", "3"}  # the streams, and its line to the keep
 _FAULTS_AND_TICKS: Final = (8, 11, 12)
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _SHOWN: Final = 3  # of things that import left, in a sentence
+_PRESSURE: Final = 0.1  # of the machine's memory: with less available, what no call uses goes
 _WRITTEN: Final = ("/tmp", "/workspace/scratch", "/dev/shm")
 
 
@@ -112,6 +113,11 @@ def status_of(process: int) -> dict[str, str]:
     # Its name may have other ends of lines in it.
     lines = _read(f"/proc/{process}/status").split("\n")
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def is_memory_short() -> bool:
+    """Whether programs could get hardly any more of this machine's memory."""
+    return memory_available() < _PRESSURE
 
 
 def memory_available() -> float:
