@@ -48,6 +48,7 @@ from kedge.executor.warm import box as boxes
 from kedge.executor.warm import kernel, looks, messages, mounting
 from kedge.executor.warm.kept_containers import KeptContainers
 from kedge.executor.warm.places import FOLDERS
+from kedge.executor.warm.remembered import remember
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
 from kedge.executor.watch import KILL_PATIENCE_S
 from kedge.task.resources import Resources
@@ -74,7 +75,7 @@ class Keeper:
         self.boxes: dict[str, Box] = {}
         self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
         self.containers = KeptContainers()
-        self.cold: set[str] = set()  # keys that cannot be kept warm, of which it was said why
+        self.cold: dict[str, None] = {}  # keys that cannot be kept warm, of which it was said why
         self.crashes: dict[str, int] = {}  # key → boxes in a row that ended before a call had
         self.numbers = 0
         self.over = False
@@ -309,8 +310,10 @@ class Keeper:
         if not reason:
             what = "that has imported" if box.is_ready else "that imports"
             reason = f"the process {what} its module ends"
-        crashes = 0 if box.has_served else self.crashes.get(box.key, 0) + 1
-        self.crashes[box.key] = crashes
+        before = self.crashes.pop(box.key, 0)
+        crashes = 0 if box.has_served else before + 1
+        if crashes:
+            remember(self.crashes, box.key, crashes)
         self._remove(box, None if crashes < FAILURES else reason)
 
     def _remove(self, box: Box, reason: str | None) -> None:
@@ -341,7 +344,7 @@ class Keeper:
                 self._drop(one)
         self._close_empty(box)
         if reason and waiting:
-            self.cold.add(box.key)
+            remember(self.cold, box.key, None)
         for line in waiting:
             self._answer(line, *(("again",) if reason is None else ("cold", reason)))
 

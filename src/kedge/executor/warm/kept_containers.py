@@ -16,6 +16,7 @@ from kedge.environment import folders
 from kedge.executor import identity, processes
 from kedge.executor.warm import kernel, looks, mounting
 from kedge.executor.warm.places import FOLDERS, PLACES, SHARED_MEMORY
+from kedge.executor.warm.remembered import remember
 from kedge.executor.watch import KILL_PATIENCE_S
 
 _QUEUES: Final = ("msg", "sem", "shm")  # System V's, of which nothing may be left
@@ -27,7 +28,7 @@ class KeptContainers:
 
     def __init__(self) -> None:
         self._kept: list[_Container] = []
-        self._unfit: set[str] = set()  # keys whose containers cannot serve several calls
+        self._unfit: dict[str, None] = {}  # keys whose containers cannot serve several calls
 
     def borrow(self, line: socket.socket, key: str, kind: str, name: str) -> tuple[Any, ...]:
         """A container for a call, as the keeper answers: one that waits, or what a new one needs.
@@ -71,7 +72,7 @@ class KeptContainers:
 
     def refuse(self, key: str) -> None:
         """Calls of this key get none from now on."""
-        self._unfit.add(key)
+        remember(self._unfit, key, None)
 
     def show(
         self, line: socket.socket, folder: str, files: list[tuple[str, str]], memory_mb: int

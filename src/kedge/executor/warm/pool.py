@@ -31,6 +31,7 @@ from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages
 from kedge.executor.warm.places import COVERED, LINE
+from kedge.executor.warm.remembered import remember
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -48,8 +49,6 @@ _STATUS_S: Final = 2.0
 _END_S: Final = 5.0  # for it to end, with all that it holds
 # At a fork: to open what there is none of yet, and once more should that be killed.
 _ATTEMPTS: Final = 4
-
-_MOST_KEYS: Final = 1000  # remembered: each change of a package makes another
 
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
 
@@ -264,11 +263,8 @@ class Pool:
         self._remember(self.cold, key, reason)
 
     def _remember[Known](self, known: dict[str, Known], key: str, value: Known) -> None:
-        """Note something of a key. What is noted longest is forgotten, and found out again if need be."""
         with self._lock:
-            known[key] = value
-            while len(known) > _MOST_KEYS:
-                del known[next(iter(known))]
+            remember(known, key, value)
 
     def _taken(
         self,
