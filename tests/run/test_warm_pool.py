@@ -19,7 +19,7 @@ import pytest
 
 from kedge.executor import Cancel, cgroups
 from kedge.executor.processes import wait_readable
-from kedge.executor.warm import forked, messages, remembered
+from kedge.executor.warm import forked, messages, mounting, remembered
 from kedge.executor.warm.keeper import FAILURES, Keeper
 from kedge.executor.warm.pool import Pool
 from kedge.executor.warm.states import Box
@@ -326,6 +326,15 @@ def test_who_cannot_be_answered_does_not_wait_for_it(held: Keeper) -> None:
         assert messages.receive(mine) is None
         held._hear(theirs)
         assert theirs.fileno() < 0
+
+
+def test_a_file_that_is_gone_leaves_the_others_closed(tmp_path: Path) -> None:
+    before = opened()
+    for place in (tmp_path, tmp_path / "gone"):
+        wanted = [(str(tmp_path), True), (str(place), False)]
+        with contextlib.suppress(OSError), mounting.detached(wanted):
+            pass
+        assert opened() == before
 
 
 def test_what_a_keeper_remembers_of_many_keys_has_an_end(

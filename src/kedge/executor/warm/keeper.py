@@ -591,20 +591,15 @@ class Keeper:
         assert one.line is not None
         one.client, one.files = line, request["files"]
         self._hand_over(one)
-        opened: list[int] = []
+        wanted = [(os.path.join(request["folder"], name), name != "in") for name in FOLDERS]
         try:
-            for name in FOLDERS:
-                place = os.path.join(request["folder"], name)
-                opened.append(mounting.detached(place, writable=name != "in"))
-            messages.send(one.line, ("mount",), tuple(opened))
+            with mounting.detached(wanted) as opened:
+                messages.send(one.line, ("mount",), opened)
         except OSError as error:
             one.client = None
             self._answer(line, "failed", f"{error.filename}: {error.strerror}")
             self._drop(one)
             return
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
         one.wait_for("mounted")
 
     def _hand_over(self, one: Slot) -> None:
@@ -621,19 +616,15 @@ class Keeper:
         if not some:
             self._mounted(one)
             return
-        opened: list[int] = []
         try:
-            opened += [mounting.detached(source, writable=False) for source, _ in some]
-            messages.send(one.line, ("show", tuple(place for _, place in some)), tuple(opened))
+            with mounting.detached([(source, False) for source, _ in some]) as opened:
+                messages.send(one.line, ("show", tuple(place for _, place in some)), opened)
         except OSError as error:
             client, one.client = one.client, None
             self._answer(client, "failed", f"{error.filename}: {error.strerror}")
             self._drop(one)
             self._fill(one.box)
             return
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
         one.wait_for("mounted")
 
     def _mounted(self, one: Slot) -> None:

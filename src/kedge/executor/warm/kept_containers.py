@@ -87,23 +87,15 @@ class KeptContainers:
         """
         one = self._of(line)
         wanted = [
-            *(
-                (place, os.path.join(folder, name))
-                for name, place in zip(FOLDERS, PLACES, strict=True)
-            ),
-            *((place, source) for source, place in files),
+            *((os.path.join(folder, name), name != "in") for name in FOLDERS),
+            *((source, False) for source, _ in files),
         ]
-        opened: list[tuple[str, int]] = []
+        places = (*PLACES, *(place for _, place in files))
         try:
-            for place, source in wanted:
-                writable = place in PLACES and not place.endswith("/in")
-                opened.append((place, mounting.detached(source, writable=writable)))
-            return one is not None and _mount(one, opened, memory_mb)
+            with mounting.detached(wanted) as opened:
+                return one is not None and _mount(one, places, opened, memory_mb)
         except OSError:
             return False
-        finally:
-            for _, descriptor in opened:
-                os.close(descriptor)
 
     def take_back(self, line: socket.socket, *, clean: bool) -> None:
         """A call has ended: its container, if it has one, waits for another or goes."""
@@ -197,8 +189,10 @@ def _end(container: _Container) -> None:
     container.after.close()
 
 
-def _mount(container: _Container, mounts: list[tuple[str, int]], memory_mb: int) -> bool:
-    """Show detached mounts in a container, in the place of those of the call before."""
+def _mount(
+    container: _Container, places: tuple[str, ...], mounts: tuple[int, ...], memory_mb: int
+) -> bool:
+    """Show detached mounts at these places of a container, instead of those of the call before."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -206,14 +200,14 @@ def _mount(container: _Container, mounts: list[tuple[str, int]], memory_mb: int)
             os.setns(container.first, os.CLONE_NEWNS | os.CLONE_NEWIPC)
             _clear((SHARED_MEMORY, *container.mounted))
             mounting.mount_memory(SHARED_MEMORY, memory_mb)
-            for place, descriptor in mounts:
+            for place, descriptor in zip(places, mounts, strict=True):
                 kernel.attach(descriptor, place)
             code = 0 if not _queues() else 2
         except OSError as error:
             sys.stderr.write(f"{error}\n")
         finally:
             os._exit(code)
-    container.mounted = tuple(place for place, _ in mounts)
+    container.mounted = places
     return os.waitpid(child, 0)[1] == 0
 
 

@@ -3,6 +3,8 @@
 import os
 import posixpath
 import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from kedge.executor.plan import (
@@ -44,18 +46,28 @@ def make_root(root: str, entries: list[Entry]) -> None:
     os.chdir("/")
 
 
-def detached(path: str, *, writable: bool) -> int:
-    """A descriptor of a mount of what is at `path`, for `kernel.attach`.
+@contextmanager
+def detached(wanted: Iterable[tuple[str, bool]]) -> Iterator[tuple[int, ...]]:
+    """Descriptors of new mounts, for `kernel.attach`, until the block ends.
+
+    Args:
+        wanted: paths, and whether what is there can be written to.
 
     Raises:
         OSError: there is nothing, or the kernel refuses.
     """
+    opened: list[int] = []
     try:
-        found = kernel.detached(path, recursive=True)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    kernel.set_attributes(found, _attributes(writable=writable), recursive=True)
-    return found
+        for path, writable in wanted:
+            try:
+                opened.append(kernel.detached(path, recursive=True))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from None
+            kernel.set_attributes(opened[-1], _attributes(writable=writable), recursive=True)
+        yield tuple(opened)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _attributes(*, writable: bool) -> int:
