@@ -50,6 +50,8 @@ _END_S: Final = 5.0  # for it to end, with all that it holds
 # At a fork: to open what there is none of yet, and once more should that be killed.
 _ATTEMPTS: Final = 4
 
+_STATUS_BYTES: Final = 256  # of what the kernel says of a process: the mask follows its name
+
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
 
 _TOO_LONG: Final = "importing its module takes longer than a run may"
@@ -189,11 +191,7 @@ class Pool:
         key = _key(payload, forkable, job)
         if key in self.cold:
             raise NotWarmError("")
-        found = self._plans.get(key)
-        if found is None:
-            found = _box_of(payload, job)
-            self._remember(self._plans, key, found)
-        return key, found
+        return key, self._plan(key, payload, job)
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
         """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
@@ -266,6 +264,13 @@ class Pool:
         with self._lock:
             remember(known, key, value)
 
+    def _plan(self, key: str, payload: "Process", job: "Job") -> plan.MountPlan:
+        found = self._plans.get(key)
+        if found is None:
+            found = _box_of(payload, job)
+            self._remember(self._plans, key, found)
+        return found
+
     def _taken(
         self,
         line: socket.socket,
@@ -288,7 +293,7 @@ class Pool:
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
-                wanted = _wanted(payload, job)
+                wanted = _wanted(payload, job, self._plan(key, payload, job))
                 what, *words, _ = ask(line, job, "open", key, wanted)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
@@ -369,15 +374,18 @@ def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:
 
 def _mask() -> int:
     """The umask of this process. To ask umask(2) would change it, for all threads."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+    file = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        said = os.read(file, _STATUS_BYTES)
+    finally:
+        os.close(file)
+    return int(said.partition(b"\nUmask:")[2].split(maxsplit=1)[0], 8)
 
 
-def _wanted(payload: "Process", job: "Job") -> dict[str, Any]:
-    """All that the keeper is to know for a box."""
+def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str, Any]:
+    """All that the keeper is to know for a box. `mounts` are those of its calls."""
     forkable = payload.forkable
     assert forkable is not None
-    mounts = _box_of(payload, job)
     found = program_variables(payload, job, plan.WORKSPACE)
     variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
     check_program(
