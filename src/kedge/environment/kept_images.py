@@ -143,12 +143,11 @@ def made_once(
 
 def listed(engine: Engine, source: str | None = None) -> list[Made]:
     """The images that this home made, all or those of one source."""
-    filters = ["--filter", f"label={LABEL_HOME}={home.home()}"]
-    if source is not None:
-        filters += ["--filter", f"label={LABEL_SOURCE}={source}"]
+    # One label: Podman 4 takes two for one or the other.
+    label = f"{LABEL_HOME}={home.home()}" if source is None else f"{LABEL_SOURCE}={source}"
     for wait_s in _LISTING_S:  # Podman's list fails while somebody removes an image
         time.sleep(wait_s)
-        done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
+        done = call(engine.path, "images", "--quiet", "--no-trunc", "--filter", f"label={label}")
         if done.code == 0:
             break
     ids = sorted(set(done.out.split()))
@@ -164,7 +163,7 @@ def listed(engine: Engine, source: str | None = None) -> list[Made]:
     for one in entries:
         labels = (one.get("Config") or {}).get("Labels") or {}
         if labels.get(LABEL_HOME) != home.home():
-            continue  # removed and replaced between the two questions
+            continue  # another home's, or removed and replaced between the two questions
         below = [_size(engine, base, sizes) for base in labels.get(LABEL_BASE, "").split()]
         found.append(
             Made(
