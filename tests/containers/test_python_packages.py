@@ -1,13 +1,14 @@
 """Python packages in containers: the same function, its environment in an image, its code beside it."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kedge.engine.look import Engine
+
+pytestmark = pytest.mark.usefixtures("cleared")
 
 MANIFEST = """\
 name: counted
@@ -57,18 +58,6 @@ def package(tmp_path: Path) -> Path:
 def write(folder: Path, version: str = "3.11", requirements: str = "[six]", more: str = "") -> None:
     text = MANIFEST.format(version=version, requirements=requirements, more=more)
     (folder / "kedge.yml").write_text(text)
-
-
-@pytest.fixture(autouse=True)
-def cleared(kedge_home: Path) -> Iterator[None]:
-    """No image of this test stays, on either engine."""
-    yield
-    for kind in ("docker", "podman"):
-        filtered = ("--filter", f"label=kedge.home={kedge_home}")
-        found = subprocess.run(
-            [kind, "images", "--quiet", *filtered], capture_output=True, text=True, check=False
-        ).stdout.split()
-        subprocess.run([kind, "rmi", "--force", *found], capture_output=True, check=False)
 
 
 @pytest.fixture

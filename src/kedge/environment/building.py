@@ -24,6 +24,12 @@ _MOST_HALVES: Final = 8
 _EPILOGUE: Final = re.compile(
     r"The command '|Error: building at STEP |Error: error building at STEP "
 )
+# What an engine says of itself between the words of a program; what BuildKit puts before those.
+_ENGINES: Final = re.compile(
+    r" ?--+> |Removing intermediate container |#\d+ (?:DONE|ERROR|CACHED|sha256:)|-{4,}$| > \["
+)
+_OF_PROGRAM: Final = re.compile(r"^#\d+ \d+\.\d+ ")
+_WROTE_LINES: Final = 20
 # What stays out is not in the context. Podman looks for other ignore files unless one has a pattern.
 _IGNORED: Final = "ignored"
 _NOTHING: Final = "../nothing\n"
@@ -148,20 +154,29 @@ class _Steps:
         self._detail = detail
         self._at: Instruction | None = None
         self._next = 0
+        self._step = ""
+        self._wrote: list[str] = []  # by the programs of this step
 
     def line(self, text: str) -> None:
         """Take note of one line."""
         self._detail(text)
         match = _STEP.match(text) or _BUILDKIT.match(text)
         if match is None:
+            if not (_ENGINES.match(text) or _EPILOGUE.match(text)):
+                line = _OF_PROGRAM.sub("", text).strip()
+                self._wrote = [*self._wrote[1 - _WROTE_LINES :], line]
             return
+        self._step, self._wrote = match[3], []
         self._at = self._instruction(match[3])
         if match[3].startswith(_OWN):
             return  # Kedge's own, about the image
         self._notify(f"building {self._package}: step {match[1]} of {match[2]}: {match[3][:60]}")
 
     def failure(self, said: list[str], dockerfile: str) -> EnvironmentFailed:
-        """The error of a build that ended at the last instruction seen."""
+        """The error of a build that ended at the last instruction seen.
+
+        Its evidence has what the engine `said` at last, the `instruction`, and what that one's programs `wrote`.
+        """
         own = [line.strip() for line in said if not _EPILOGUE.match(line)]
         why = (own or said or ["no reason given"])[-1].strip()
         at = self._at
@@ -172,7 +187,7 @@ class _Steps:
             where=Where(os.path.normpath(dockerfile), at.line if at is not None else None),
             hint="the last lines that the build wrote: "
             + " | ".join(line.strip() for line in said[-8:]),
-            evidence={"said": said},
+            evidence={"said": said, "instruction": self._step, "wrote": self._wrote},
         )
 
     def _instruction(self, text: str) -> Instruction | None:

@@ -248,7 +248,9 @@ class Calls:
             before = self._opened
             package = self._package(made)
             if before is None or before.root != package.folder:
-                before = self._opened = Opened(package.folder, session(), told(), executor)
+                before = self._opened = Opened(
+                    package.folder, session(), told(), executor, self._declaration.identity
+                )
             return before
 
     def _package(self, made: pickling.Sent) -> Written:

@@ -34,6 +34,7 @@ class Declaration(Data):
         unpickle: `safe`, or `any` class that comes back.
         where: the function's file and line.
         folder: what relative paths are relative to.
+        identity: names the function itself, whatever it needs.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Declaration(Data):
     unpickle: str
     where: Where
     folder: str
+    identity: str
 
     @property
     def needs_container(self) -> bool:
@@ -81,6 +83,7 @@ def declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Declar
         unpickle=checks.choice("unpickle", _UNPICKLE),
         where=checks.where,
         folder=checks.folder,
+        identity=checks.identity(),
     )
     if checks.problems:
         raise UsageError.of(checks.problems, f"the options of `{made.name}`")
@@ -116,6 +119,10 @@ class _Checks:
                 self.wrong("name", f"`name` is {given!r}, expected {refusal[0]}", refusal[1])
                 break
         return given
+
+    def identity(self) -> str:
+        name = getattr(self._function, "__qualname__", "")
+        return f"{self.where.file or self.folder}:{name}:{self._options['name'] or ''}"
 
     def python(self) -> str:
         own = f"{sys.version_info.major}.{sys.version_info.minor}"
