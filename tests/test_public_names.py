@@ -22,8 +22,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_what_authors_write_against_is_the_same_as_inside_a_run() -> None:
     from kedge.contract import runner
 
-    authors = {name: getattr(kedge, name) for name in runner.SHIM}
-    assert authors == runner.SHIM
+    shim = {name: thing for name, thing in runner.SHIM.items() if name != "function"}
+    assert {name: getattr(kedge, name) for name in shim} == shim
+
+
+def test_a_decorated_function_is_plain_inside_a_run() -> None:
+    from kedge.contract import runner
+
+    decorate = runner.SHIM["function"]
+    assert decorate(len) is decorate(pip=["numpy"])(len) is len
 
 
 def test_importing_kedge_loads_nothing_else() -> None:

@@ -1,8 +1,8 @@
 """Kedge runs any function in the runtime it needs.
 
-What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`, `function`) is
-the same here as inside a run, so its code also runs alone. `load` gives a package whose functions can be
-called. Errors are here by their names
+What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`) is
+the same here as inside a run, so its code also runs alone. `function` decorates a function with what it
+needs. `load` gives a package whose functions can be called. Errors are here by their names
 (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they are first used.
 """
 
@@ -12,7 +12,8 @@ from kedge.version import __version__
 
 if TYPE_CHECKING:
     from kedge.client import load
-    from kedge.contract.runner import Cancelled, File, Folder, Unit, function, out_path, progress
+    from kedge.client.decorated import function
+    from kedge.contract.runner import Cancelled, File, Folder, Unit, out_path, progress
     from kedge.errors import (
         ContractError,
         EnvironmentFailed,
@@ -54,8 +55,10 @@ __all__ = [
     "progress",
 ]
 
-_AUTHORS = ("Cancelled", "File", "Folder", "Unit", "function", "out_path", "progress")
-_HOMES = {"load": "kedge.client"} | dict.fromkeys(_AUTHORS, "kedge.contract.runner")
+_AUTHORS = ("Cancelled", "File", "Folder", "Unit", "out_path", "progress")
+_HOMES = {"load": "kedge.client", "function": "kedge.client.decorated"} | dict.fromkeys(
+    _AUTHORS, "kedge.contract.runner"
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -144,7 +144,10 @@ def test_whatever_a_call_does_the_next_one_finds_nothing_of_it(call: Any, deed: 
     assert alike(after) == alike(before)
 
 
-def test_failures_have_their_kinds(call: Any) -> None:
+def test_failures_have_their_kinds(
+    call: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     call(LOOK)
     kinds = [
         call(code, **overrides).failure.kind
@@ -156,6 +159,7 @@ def test_failures_have_their_kinds(call: Any) -> None:
         )
     ]
     assert kinds == ["function_error", "out_of_memory", "timeout", "function_error"]
+    assert not (tmp_path / "oom").exists()  # what Podman's watcher would leave where it works
 
 
 def test_an_image_with_volumes_gets_a_container_for_each_call(

@@ -62,6 +62,17 @@ def fetched(port: int) -> bytes:
     return found
 
 
+def answer_of(port: int) -> bytes:
+    """What is served at a port, as soon as anything is."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return fetched(port)
+        except OSError:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+
 class Service:
     """One run of a function, in a thread of its own.
 

@@ -4,9 +4,10 @@ import math
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
-from kedge.client import awaiting, hints, sweep
+from kedge.client import awaiting, hints, notices, sweep
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.values import attribute, given, returned, staged
@@ -212,7 +213,10 @@ class Function:
 
     def _run(self, ready: core.Ready, values: Mapping[str, Any], after: ExitStack) -> Run:
         outputs = ready.prepared.description.function(self._name).output_ports
-        return Run(self._opened, ready, self._options.request(self._name, values), outputs, after)
+        request = self._options.request(self._name, values)
+        return Run(
+            self._opened, ready, request, partial(returned, outputs), after, notices.OBSERVER
+        )
 
     def _submitted(self, run: Run) -> None:
         """Have it run when it is its turn."""

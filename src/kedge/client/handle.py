@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, final
@@ -10,10 +10,9 @@ from typing import Any, final
 from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
 from kedge.client.threads import Closed
-from kedge.client.values import returned
+from kedge.data import replace
 from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
-from kedge.ports import Ports
 from kedge.run import core, events
 from kedge.run import record as records
 from kedge.run.log import read_log
@@ -36,20 +35,23 @@ class Run:
         opened: Opened,
         ready: core.Ready,
         request: core.Request,
-        outputs: Ports,
+        read: Callable[[core.Result], Any],
         after: ExitStack,
+        observer: core.Observer,
     ) -> None:
         self._opened = opened
         self._ready: core.Ready | None = ready
         self._request: core.Request | None = request
         self._name = f"{ready.prepared.description.name}#{request.function}"
-        self._outputs = outputs
+        self._read = read
+        self._observer = observer
         self._after = after
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._cancel: Cancel | None = None  # it has descriptors: only while the run goes on
         self._recorded: records.Run | None = None
         self._future: Future[core.Result] = Future()
+        self._answers = threading.Event()  # or it has ended
 
     @property
     def id(self) -> str | None:
@@ -92,7 +94,17 @@ class Run:
         except KedgeError as error:
             # Where it came from in another thread says nothing.
             raise error.with_traceback(None) from None
-        return returned(self._outputs, ended)
+        return self._read(ended)
+
+    def wait_until_ready(self, timeout: float | None = None) -> bool:
+        """Wait until it answers at its port; whether it does, and False too when it has ended before.
+
+        Args:
+            timeout: seconds to wait at most; None: until it does or ends.
+        """
+        self._check_process()
+        self._answers.wait(timeout)
+        return self._answers.is_set() and not self.done()
 
     def cancel(self, force: bool = False) -> None:
         """Ask it to stop; nothing if it has ended. Who waits for its result gets `kedge.RunCancelled`.
@@ -164,7 +176,8 @@ class Run:
                 return
             self._cancel = Cancel()
         try:
-            ended = self._opened.run(ready, request, self._cancel, self._begun)
+            observer = replace(self._observer, started=self._begun, ready=self._serving)
+            ended = self._opened.run(ready, request, self._cancel, observer)
         except Closed:  # while it waited for its turn
             self._over()
             self._future.set_exception(_never_begun())
@@ -187,6 +200,10 @@ class Run:
     def _begun(self, run: records.Run) -> None:
         self._recorded = run
 
+    def _serving(self) -> None:
+        self._answers.set()
+        self._observer.ready()
+
     def _over(self) -> None:
         with self._lock:
             self._end()
@@ -194,6 +211,7 @@ class Run:
     def _end(self) -> None:
         """Let go of all that only a run that goes on needs."""
         self._ready = self._request = self._cancel = None
+        self._answers.set()
         self._after.close()
 
 

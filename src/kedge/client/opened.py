@@ -2,7 +2,6 @@
 
 import os
 import weakref
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn, final
 
@@ -15,7 +14,7 @@ from kedge.package import holding, index
 from kedge.package.snapshot import HELD_BY
 from kedge.package.source import PackageSource, open_package
 from kedge.package.stamps import stamp_of
-from kedge.run import core, record
+from kedge.run import core
 from kedge.run.description import Description
 from kedge.run.ground import PythonGround
 from kedge.run.prepare import Prepared, prepare
@@ -45,12 +44,22 @@ class Opened:
 
     Args:
         argument: the path of a package.
+        session: what holds its runs, ended by whoever made it; None: one of its own, which ends with it.
+        observer: told what is prepared.
+        executor: the kind of executor that it is made ready for first.
 
     Raises:
         KedgeError: what `kedge.run.prepare.prepare` raises.
     """
 
-    def __init__(self, argument: str) -> None:
+    def __init__(
+        self,
+        argument: str,
+        session: Session | None = None,
+        observer: core.Observer = notices.OBSERVER,
+        executor: str | None = None,
+    ) -> None:
+        self._observer = observer
         self._argument = os.path.abspath(os.path.expanduser(argument))
         source = open_package(self._argument)
         if source.function is not None:
@@ -60,11 +69,13 @@ class Opened:
             )
         core.settle()
         self._seen: dict[str | None, _Seen] = {}
-        self._keep(None, source, prepare(source, notices.step, detail=notices.detail))
-        self.session = Session()
-        self.close = weakref.finalize(self, self.session.close)
+        found = prepare(source, observer.step, executor=executor, detail=observer.detail)
+        self._keep(executor, source, found)
+        self.session = session or Session()
+        if session is None:
+            self.close = weakref.finalize(self, self.session.close)
         for warning in self.description.warnings:
-            notices.notice(warning)
+            observer.notice(warning)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a loaded package cannot be pickled: load it in the process that calls it")
@@ -104,7 +115,7 @@ class Opened:
         ready: core.Ready,
         request: core.Request,
         cancel: Cancel,
-        started: Callable[[record.Run], None] = lambda _: None,
+        observer: core.Observer = notices.OBSERVER,
     ) -> core.Result:
         """Run a function, in this thread, to its end.
 
@@ -112,13 +123,12 @@ class Opened:
             ready: from `ready`.
             request: what is asked for.
             cancel: the request to stop, which closing makes too.
-            started: given the run once it is recorded.
+            observer: told what happens.
 
         Raises:
             Closed: it was closed.
             KedgeError: what `kedge.run.core.run` raises.
         """
-        observer = replace(notices.OBSERVER, started=started)
         try:
             with hints.shown(), self.session.during(cancel) as pool:
                 ended = core.run(ready, request, observer, cancel, pool)
@@ -152,7 +162,7 @@ class Opened:
 
     def _prepared(self, function: str | None, executor: str | None) -> _Seen:
         source = open_package(self._argument)
-        with core.ready(source, function, notices.OBSERVER, executor=executor) as found:
+        with core.ready(source, function, self._observer, executor=executor) as found:
             return self._keep(executor, source, found.prepared)
 
     def _keep(self, executor: str | None, source: PackageSource, prepared: Prepared) -> _Seen:

@@ -45,6 +45,7 @@ TEXT_LIMIT = 256 * 1024  # bytes of any other text of an error, as of a tracebac
 ERROR_LIMIT = 1024 * 1024  # bytes of the error file: whoever reads it does not take one without end
 PROBLEMS_LIMIT = 200  # problems in the error file
 SHOWN_FAULTS = 3  # faults named in one output; a million NaN are not a million sentences
+CALLER = "_kedge_call"  # Kedge's own module in the package of a decorated function
 MAX_INT = 10**4300  # Python refuses to read longer integers from text (CVE-2020-10735)
 
 
@@ -958,7 +959,8 @@ def failed(error: BaseException, stage: str, handler: str) -> int:
         record["problems"] = [
             {"message": text, "path": path or None} for text, path in problems[:PROBLEMS_LIMIT]
         ]
-    if code != 143:
+    is_sent = getattr(sys.modules.get(CALLER), "is_sent", None)
+    if code != 143 and not (is_sent and is_sent(error)):
         flush_streams()
         say(
             trace if trace and not isinstance(error, SystemExit) else "{}: {}".format(kind, message)
@@ -1048,9 +1050,9 @@ def traceback_of(error: BaseException) -> str:
 
 def users_frames(stack: Iterable[Any]) -> list[Any]:
     """Frames from the user's first one on; asyncio stands between it and the runner."""
-    own = main.__code__.co_filename
+    own = (main.__code__.co_filename, os.path.join(WORKSPACE, CALLER + ".py"))
     frames = [
-        f for f in stack if f.filename != own and not f.filename.startswith("<frozen importlib")
+        f for f in stack if f.filename not in own and not f.filename.startswith("<frozen importlib")
     ]
     asyncio = os.path.join(os.path.dirname(os.__file__), "asyncio") + os.sep
     for at, frame in enumerate(frames):
@@ -1084,6 +1086,8 @@ def import_hint(error: ImportError, handler: str) -> str:
         return "The package has no file {}.py.".format(os.path.relpath(path, WORKSPACE))
     if top in getattr(sys, "stdlib_module_names", ()):
         return "This Python was built without `{}`.".format(top)
+    if handler.startswith(CALLER):
+        return "Add what provides `{}` to `pip`.".format(top)
     return "Add what provides `{}` to the package's `requirements`.".format(top)
 
 

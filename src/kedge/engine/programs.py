@@ -43,8 +43,17 @@ def call(
     *arguments: str,
     input: bytes = b"",
     timeout: float = PATIENCE_S,
+    folder: str | None = None,
 ) -> Finished:
     """Call an engine's program and wait; an exit code that is not 0 is the caller's to judge.
+
+    Args:
+        path: of the program.
+        arguments: for it.
+        input: what it reads.
+        timeout: seconds to wait.
+        folder: where it works: what watches a container of Podman's leaves a file there when one is out of
+            memory. None: where this process does.
 
     Raises:
         Unavailable: it cannot be executed, or did not answer in time.
@@ -57,6 +66,7 @@ def call(
             stderr=subprocess.PIPE,
             env=variables(),
             start_new_session=True,
+            cwd=folder,
         )
     except OSError as error:
         raise Unavailable(

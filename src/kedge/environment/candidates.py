@@ -64,10 +64,10 @@ def paths(configured: Iterable[str], minor: str | None) -> Iterator[str]:
                 yield from _in_folder(os.path.join(whole, name, "bin"), None)
         else:
             yield whole
+    yield os.path.realpath(sys.executable)  # before others of its version: it is known to work
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         if os.path.isabs(folder):
             yield from _in_folder(folder, minor)
-    yield os.path.realpath(sys.executable)
     for installations in _installations():
         names = sorted(_listed(installations), key=_numbers, reverse=True)
         for name in names:

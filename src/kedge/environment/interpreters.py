@@ -8,7 +8,7 @@ its path, size, time and inode: one that is known and unchanged costs a `stat` a
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge import home
@@ -89,7 +89,12 @@ def find(
         raise ManifestError(
             f"`{version}` is not a Python version.", hint='write one like "3.12", in quotes'
         )
-    found = _scan(kept, configured, _wanted_minor(version))
+    minor = _wanted_minor(version)
+
+    def is_it(one: Interpreter) -> bool:
+        return one.minor == minor and accepts(one.version) and versions.is_final(one.version)
+
+    found = _scan(kept, configured, minor, is_it)
     best = _best(found, accepts)
     if best is None:
         found = _scan(kept, configured, None)
@@ -141,20 +146,35 @@ def _wanted_minor(version: str) -> str | None:
     return match.group(1) if match else None
 
 
-def _scan(kept: dict[str, Any], paths: tuple[str, ...], minor: str | None) -> list[Interpreter]:
-    """The interpreters among the candidates, in their order, each executable once."""
+def _scan(
+    kept: dict[str, Any],
+    paths: tuple[str, ...],
+    minor: str | None,
+    is_it: Callable[[Interpreter], bool] = lambda _: False,
+) -> list[Interpreter]:
+    """The interpreters among the candidates, in their order, each executable once.
+
+    Those behind one that `is_it` need not be among them.
+    """
     from kedge.environment import candidates, versions
 
-    resolved = dict.fromkeys(os.path.realpath(path) for path in candidates.paths(paths, minor))
+    resolved = list(
+        dict.fromkeys(os.path.realpath(path) for path in candidates.paths(paths, minor))
+    )
     ready = {path: _known(kept, path) for path in resolved}
-    missing = [path for path, one in ready.items() if one is None]
-    probed = candidates.probe_all(missing)
+    unknown = [at for at, path in enumerate(resolved) if ready[path] is None]
+    # The first one is most often right: the others are run, side by side, only when it is not.
+    border = unknown[1] if len(unknown) > 1 else len(resolved)
     found: dict[str, Interpreter] = {}
-    for path in resolved:
-        one = ready[path] or probed.get(path)
-        if one is not None and versions.release(one.version)[:2] >= OLDEST:
-            found.setdefault(one.path, one)  # a shim gives the path of what it runs
-            kept["found"][one.path] = asdict(one)
+    for part in (resolved[:border], resolved[border:]):
+        probed = candidates.probe_all([path for path in part if ready[path] is None])
+        for path in part:
+            one = ready[path] or probed.get(path)
+            if one is not None and versions.release(one.version)[:2] >= OLDEST:
+                found.setdefault(one.path, one)  # a shim gives the path of what it runs
+                kept["found"][one.path] = asdict(one)
+        if any(map(is_it, found.values())):
+            break
     return list(found.values())
 
 

@@ -66,7 +66,7 @@ def ensure_lock(
     Args:
         declaration: what is needed.
         beside: the manifest, the package's folder, or the script that the lock belongs to; None, or a
-            folder that cannot be written: the lock is kept in KEDGE_HOME.
+            folder that cannot be written, or is Kedge's own: the lock is kept in KEDGE_HOME.
         mode: "locked" refuses to resolve.
         upgrade: True renews every version, a name that one; else versions change only where they must.
         interpreter: the Python it is for, where it was found; only needed to resolve.
@@ -172,11 +172,18 @@ def _place(declaration: Requirements, beside: str | None) -> str:
         path = f"{path}.{NAME}"
     else:
         path = os.path.join(path if os.path.isdir(path) else os.path.dirname(path), NAME)
-    if not os.path.lexists(path) and (
-        os.path.exists(kept) or not os.access(os.path.dirname(path), os.W_OK)
-    ):
+    if os.path.lexists(path):
+        return path
+    folder = os.path.dirname(path)
+    if os.path.exists(kept) or not os.access(folder, os.W_OK) or _is_kedges(folder):
         return kept
     return path
+
+
+def _is_kedges(folder: str) -> bool:
+    """Whether a package is one that Kedge unpacked or wrote: found by what is in it, it stays as it is."""
+    own = os.path.join(os.path.realpath(home.home()), "packages", "")
+    return os.path.realpath(folder).startswith(own)
 
 
 def _ready(place: str, declaration: Requirements) -> Lock | None:

@@ -83,6 +83,26 @@ def problems_of(description: Description) -> list[Problem]:
     ]
 
 
+def says_all(declared: Declared) -> bool:
+    """Whether the manifest leaves the signatures nothing to say, so that they need not be read.
+
+    Of each function it declares both sides, it says of each port whether that is required, and the inputs
+    are files: what a value becomes before the call, the signature alone says.
+    """
+    from kedge.ports.shapes import kind_of
+
+    return all(
+        _is_settled(sides["inputs"])
+        and _is_settled(sides["outputs"])
+        and all(kind_of(port) != "value" for port in sides["inputs"]["properties"].values())
+        for sides in declared.declared.values()
+    )
+
+
+def _is_settled(side: Mapping[str, Any] | None) -> bool:
+    return side is not None and side["properties"].keys() <= set(side["decided"])
+
+
 def _declared_ports(data: Mapping[str, Any] | None) -> Ports | None:
     if data is None:
         return None

@@ -19,7 +19,7 @@ from kedge.package.snapshot import Snapshot, snapshot, writable
 from kedge.package.source import PackageSource
 from kedge.run import cache, needs, signature
 from kedge.run.declared import Declared, declare
-from kedge.run.described import with_signatures
+from kedge.run.described import says_all, with_signatures
 from kedge.run.description import Description
 from kedge.run.ground import ImageGround, PythonGround
 
@@ -110,6 +110,9 @@ def prepare(
         return replace(found, description=Description.from_json(known))
     if interpreter is not None:
         _compile_snapshot(interpreter, found.snapshot)
+    if says_all(declared):
+        cache.store(place, found.description.to_json())
+        return found
     from kedge.package.outline import outline  # which parses: only what is new comes this far
 
     # Other bodies of functions are no other signatures.
@@ -287,7 +290,12 @@ def described(
     if declared.requirements is None:
         return declared.description
     if not static:
-        return prepare(source, notify).description
+        prepared = prepare(source, notify)
+        if not says_all(declared):
+            return prepared.description
+        # Runs do without; here it shows what of it cannot be imported, and what does not fit.
+        assert isinstance(prepared.ground, PythonGround)
+        return _described(declared, prepared, prepared.ground, notify)
     found = {
         name: signature.static(taken.folder, function.handler)
         for name, function in declared.description.functions.items()

@@ -153,7 +153,7 @@ def _started(
     """A new container, in the place that the keeper has made for it."""
     account = identity.Identity(*found["waiting"]) if identity.needed() else None
     words = waiting_command(engine, root, job, found["name"], account, found["place"], _WAIT)
-    made = call(engine.path, *words)
+    made = call(engine.path, *words, folder=found["place"])
     looked = call(engine.path, "container", "inspect", "--format", _NUMBER, name_of(found["name"]))
     described = looked.out.split()
     if made.code != 0 or looked.code != 0 or len(described) != 2 or described[1] == "0":

@@ -1,0 +1,318 @@
+"""The calls of one decorated function: written down, run as every function is, their answers read."""
+
+import atexit
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import ExitStack
+from functools import lru_cache
+from typing import Any, Final, final
+
+from kedge import home, settings
+from kedge.client import hints, notices
+from kedge.client.decorated import local, many, pickling, written
+from kedge.client.decorated.answers import Reading
+from kedge.client.decorated.declaration import Declaration
+from kedge.client.decorated.items import Items
+from kedge.client.decorated.streams import Printed, told
+from kedge.client.decorated.written import Written
+from kedge.client.handle import Run
+from kedge.client.opened import Opened
+from kedge.client.session import Session
+from kedge.contract import pickled
+from kedge.environment import folders
+from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
+from kedge.executor import Cancel, choose
+from kedge.executor.choice import AUTO
+from kedge.package import resources
+from kedge.package.machine import this_machine
+from kedge.package.source import PackageSource
+from kedge.run import core
+from kedge.run.prepare import locked
+from kedge.run.sweep import fitting
+from kedge.task import Published
+
+_ALIKE: Final = 256  # sets of modules that are remembered to be all right
+
+# Where a field of the manifest that Kedge writes comes from.
+_OPTIONS: Final = {
+    "runtime.requirements": "pip",
+    "runtime.system": "apt",
+    "runtime.commands": "run_commands",
+    "runtime.base_image": "base_image",
+    "runtime.version": "python_version",
+}
+
+
+@final
+class Calls:
+    """What runs a decorated function.
+
+    Args:
+        function: as it was written.
+        declaration: what it needs.
+        yields: whether it is a generator function.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], declaration: Declaration, *, yields: bool
+    ) -> None:
+        self._function = function
+        self._declaration = declaration
+        self._yields = yields
+        self._lock = threading.Lock()
+        self._written: tuple[frozenset[str], Written] | None = None
+        self._opened: Opened | None = None
+        self._checked = lru_cache(_ALIKE)(self._check_shipped)
+
+    def run(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> Any:
+        """Run it and wait; of a generator, its items."""
+        run, reading = self._made(args, named, publish, Printed().observer(publish))
+        if self._yields:
+            session().calls.submit(run.execute)
+            return Items(run, reading)
+        if threading.current_thread() is not threading.main_thread():  # no Ctrl-C gets here
+            run.execute()
+            return run.result()
+        with hints.shown():
+            session().calls.submit(run.execute)
+        return run.wait_or_cancel()
+
+    def submit(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> Run:
+        """Run it when it is its turn."""
+        run, _ = self._made(args, named, publish, told())
+        with hints.shown():
+            session().background.submit(run.execute)
+        return run
+
+    def map(
+        self,
+        cases: Iterable[Iterable[Any]],
+        *,
+        length: int | None,
+        jobs: int | None,
+        ordered: bool,
+        return_exceptions: bool,
+        progress: bool,
+    ) -> Generator[Any]:
+        """Run it for each of `cases`; see `Decorated.map`."""
+        cancel = Cancel()
+        with hints.shown():
+            made = self._sent()
+            executor = self._executor()
+            opened = self._current(made, executor)
+            if jobs is None:
+                machine = this_machine()
+                asked = dict(self._declaration.resources)
+                limits, _, _ = resources.effective(None, None, asked, machine)
+                jobs = fitting(limits, machine.cpu)
+
+        def one(case: Iterable[Any]) -> Any:
+            with hints.shown(), ExitStack() as after:
+                ready, request, reading = self._call(
+                    opened, made, executor, tuple(case), {}, None, after
+                )
+                ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
+                return reading(ended)
+
+        yield from many.results(
+            one,
+            cases,
+            jobs,
+            cancel,
+            session().calls,
+            name=self._declaration.name,
+            length=length,
+            ordered=ordered,
+            progress=progress,
+            return_exceptions=return_exceptions,
+        )
+
+    def lock(self, upgrade: bool | str) -> str | None:
+        """The path of the lock."""
+        with hints.shown(), self._in_their_terms():
+            folder = self._package(self._sent()).folder
+            return locked(PackageSource(folder), told().step, upgrade=upgrade).path
+
+    def _made(
+        self,
+        args: tuple[Any, ...],
+        named: Mapping[str, Any],
+        publish: Published | None,
+        observer: core.Observer,
+    ) -> tuple[Run, Reading]:
+        """A run that has not begun."""
+        with hints.shown(), ExitStack() as after:
+            made = self._sent()
+            executor = self._executor()
+            opened = None
+            if publish is not None and executor is None and (engine := _engine()) is not None:
+                opened = self._in_container(made, engine)
+                executor = engine if opened is not None else None
+            opened = opened or self._current(made, executor)
+            call = self._call(opened, made, executor, args, named, publish, after)
+            ready, request, reading = call
+            return Run(opened, ready, request, reading, after.pop_all(), observer), reading
+
+    def _executor(self) -> str | None:
+        kind = self._declaration.executor
+        return None if kind == AUTO else kind
+
+    def _in_container(self, made: pickling.Sent, engine: str) -> Opened | None:
+        """The package ready for a container, where a port is best published; None where none can be had."""
+        try:
+            return self._current(made, engine)
+        except EnvironmentFailed as error:
+            if self._declaration.needs_container:
+                raise
+            notices.notice(f"no container of {engine}'s can serve it: {error.message}")
+            return None
+
+    def _call(
+        self,
+        opened: Opened,
+        made: pickling.Sent,
+        executor: str | None,
+        args: tuple[Any, ...],
+        named: Mapping[str, Any],
+        publish: Published | None,
+        after: ExitStack,
+    ) -> tuple[core.Ready, core.Request, Reading]:
+        """One call: written into a file that goes when `after` ends."""
+        declaration = self._declaration
+        place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
+        path = os.path.join(place, pickled.CALL)
+        passed = pickling.write_call(
+            path,
+            self._function,
+            made,
+            args,
+            named,
+            unpickle=declaration.unpickle,
+            items=self._yields,
+        )
+        self._checked(passed.modules)
+        ready = opened.ready(declaration.name, executor)
+        request = core.Request(
+            declaration.name, {pickled.CALL: path}, executor=executor, publish=publish
+        )
+        classes = {**made.classes, **passed.classes}
+        return (
+            ready,
+            request,
+            Reading(declaration.name, classes, free=declaration.unpickle == "any"),
+        )
+
+    def _sent(self) -> pickling.Sent:
+        """The function as it is now, with what it refers to."""
+        made = pickling.sent(self._function)
+        self._checked(made.modules)
+        return made
+
+    def _current(self, made: pickling.Sent, executor: str | None) -> Opened:
+        """The function's package as it has to be now."""
+        with self._lock, self._in_their_terms():
+            before = self._opened
+            package = self._package(made)
+            if before is None or before.root != package.folder:
+                before = self._opened = Opened(package.folder, session(), told(), executor)
+            return before
+
+    def _package(self, made: pickling.Sent) -> Written:
+        known = self._written
+        before = known[1] if known is not None and known[0] == made.modules else None
+        ahead = [name for name in made.modules if not local.is_local(name) and name != "kedge"]
+        found = written.written(self._declaration, ahead, items=self._yields, before=before)
+        self._written = made.modules, found
+        return found
+
+    def _check_shipped(self, modules: frozenset[str]) -> None:
+        """Refuse to run without a module of the caller's that is not shipped.
+
+        Raises:
+            UsageError: such modules, all of them.
+        """
+        problems = []
+        own = getattr(self._function, "__module__", None)
+        for name in sorted({one.partition(".")[0] for one in modules}):
+            place = None if name in (own, "__main__", "__mp_main__") else local.origin(name)
+            if place is None or any(
+                os.path.realpath(place) == os.path.realpath(one.source)
+                or os.path.realpath(place).startswith(
+                    os.path.join(os.path.realpath(one.source), "")
+                )
+                for one in self._declaration.copy
+            ):
+                continue
+            shown = os.path.relpath(place, self._declaration.folder)
+            shown = place if shown.startswith("..") else f"./{shown}"
+            problems.append(
+                Problem(
+                    f"`{name}` is imported from {shown}, which is not in `copy`",
+                    self._where("copy"),
+                    f'copy=["{shown}"]'
+                    if shown.startswith(".")
+                    else f'copy={{"{shown}": "{os.path.basename(shown)}"}}',
+                )
+            )
+        if problems:
+            raise UsageError.of(problems, f"what `{self._declaration.name}` imports")
+
+    def _where(self, option: str) -> Where:
+        place = self._declaration.where
+        return Where(place.file, place.line, path=option)
+
+    def _in_their_terms(self) -> "_InTheirTerms":
+        return _InTheirTerms(self._where)
+
+
+class _InTheirTerms:
+    """A block whose errors about the manifest that Kedge wrote are about the options it was made from."""
+
+    def __init__(self, where: Callable[[str], Where]) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: Any, error: BaseException | None, _where: Any) -> None:
+        if not isinstance(error, ManifestError):
+            return
+        problems = []
+        for problem in error.problems:
+            path = problem.where.path or "" if problem.where is not None else ""
+            field = next((one for one in _OPTIONS if path.startswith(one)), None)
+            option = _OPTIONS[field] if field is not None else path.rpartition(".")[2] or "options"
+            message = problem.message.replace(f"`{path}`", f"`{option}`")
+            problems.append(Problem(message, self._where(option), problem.hint))
+        raise UsageError.of(problems, "the options") from None
+
+
+def _engine() -> str | None:
+    """The container engine that `auto` finds, None where there is none or another executor is configured."""
+    if settings.get("executor") != AUTO:
+        return None
+    try:
+        return choose(AUTO, image=True).executor.kind
+    except Unavailable:
+        return None
+
+
+@lru_cache(1)
+def _session() -> Session:
+    made = Session()
+    atexit.register(made.close)
+    return made
+
+
+_making: Final = threading.Lock()
+
+
+def session() -> Session:
+    """What holds the runs of all decorated functions of this process, and what is kept warm for them."""
+    with _making:
+        return _session()

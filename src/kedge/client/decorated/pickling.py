@@ -1,0 +1,259 @@
+"""A function and the arguments of one call, as bytes that travel.
+
+cloudpickle carries the function's code with all that it refers to in the caller's own modules, by value;
+modules that are installed go by name. Arrays and other large buffers are written beside the pickle.
+"""
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, Final
+
+import cloudpickle
+
+from kedge.client.decorated import local
+from kedge.contract import pickled
+from kedge.data import Data
+from kedge.errors import KedgeError, Problem, UsageError, Where
+
+DECORATED: Final = "__kedge_decorated__"  # an attribute of the class of what `kedge.function` makes
+
+_SOURCE_LIMIT: Final = 1 << 18  # characters of a file that tracebacks show lines of
+_SOURCES_LIMIT: Final = 16  # files
+_WHY_LIMIT: Final = 500  # characters of what cloudpickle says
+
+_pickling: Final = threading.RLock()  # what is pickled by value is the same for the whole process
+
+
+class NotPickledError(UsageError):
+    """A function, or an argument of a call, that cannot be sent to where it is to run."""
+
+    code = "unpicklable"
+
+
+class Sent(Data):
+    """A function as it travels.
+
+    Args:
+        pickle: the bytes, and `buffers` what goes beside them.
+        classes: those that travel by value, by module and qualified name.
+        modules: that it imports or refers to, by name.
+        sources: text of the files that its code was read from, by their names.
+    """
+
+    pickle: bytes
+    buffers: tuple[Any, ...]
+    classes: Mapping[tuple[str, str], type]
+    modules: frozenset[str]
+    sources: Mapping[str, str]
+
+
+class Passed(Data):
+    """What travelled with a call besides plain values: `classes` and `modules` as of `Sent`."""
+
+    classes: Mapping[tuple[str, str], type]
+    modules: frozenset[str]
+
+
+def sent(function: Callable[..., Any]) -> Sent:
+    """The function, ready to travel; itself, not what `kedge.function` made of it.
+
+    Raises:
+        NotPickledError: something that it refers to cannot travel.
+    """
+    try:
+        pickler = _Pickler()
+        with _by_value(function):
+            data = pickler.dumped(function)
+    except Exception as error:
+        name = getattr(function, "__qualname__", repr(function))
+        raise NotPickledError(
+            f"`{name}` cannot be sent to its runtime: {_why(error)}",
+            where=_place(function),
+            hint="make what it refers to inside the function, or give it as an argument",
+        ) from error
+    return Sent(
+        data,
+        tuple(pickler.buffers),
+        pickler.classes,
+        frozenset(pickler.modules),
+        _sources(pickler.codes),
+    )
+
+
+def write_call(
+    path: str,
+    function: Callable[..., Any],
+    made: Sent,
+    args: tuple[Any, ...],
+    named: Mapping[str, Any],
+    *,
+    unpickle: str,
+    items: bool,
+) -> Passed:
+    """Write a call into a file.
+
+    Args:
+        path: of the file, which must not be there.
+        function: what is called, and `made` what `sent` made of it.
+        args, named: with what.
+        unpickle: `any` where the caller takes whatever comes back.
+        items: whether what comes back comes item by item.
+
+    Raises:
+        NotPickledError: arguments that cannot travel, all of them.
+    """
+    pickler = _Pickler()
+    try:
+        with _by_value(function):
+            data = pickler.dumped((args, dict(named)))
+    except Exception as error:
+        raise _refused(function, args, named, error) from error
+    head = {
+        "function": len(made.buffers),
+        "sources": dict(made.sources),
+        "unpickle": unpickle,
+        "items": items,
+        "numpy": "numpy" in sys.modules or local.is_installed("numpy"),
+    }
+    pickled.write(path, head, [made.pickle, data, *made.buffers, *pickler.buffers])
+    os.chmod(path, 0o644)  # the account of a run reads it; nobody else gets into its folder
+    return Passed(pickler.classes, frozenset(pickler.modules))
+
+
+def _refused(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    named: Mapping[str, Any],
+    error: Exception,
+) -> KedgeError:
+    """The error that names each argument that cannot travel."""
+    problems = []
+    for name, value in [
+        *((f"argument {at + 1}", one) for at, one in enumerate(args)),
+        *named.items(),
+    ]:
+        try:
+            with _by_value(function):
+                _Pickler().dumped(value)
+        except Exception as wrong:  # noqa: BLE001 - whatever its class raises
+            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+            problems.append(
+                Problem(
+                    f"`{name}`, a `{kind}`, cannot be sent: {_why(wrong)}",
+                    hint="give plain data, an array, a path, or what makes it inside",
+                )
+            )
+    problems = problems or [Problem(f"the arguments cannot be sent: {_why(error)}")]
+    return NotPickledError.of(problems, "the arguments")
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """cloudpickle's, which sees what passes."""
+
+    def __init__(self) -> None:
+        self._file = io.BytesIO()
+        self.buffers: list[Any] = []
+        super().__init__(self._file, 5, self.buffers.append)
+        self.classes: dict[tuple[str, str], type] = {}
+        self.modules: set[str] = set()
+        self.codes: list[CodeType] = []
+
+    def dumped(self, thing: Any) -> bytes:
+        """The pickle of `thing`."""
+        self.dump(thing)
+        return self._file.getvalue()
+
+    def reducer_override(self, thing: Any) -> Any:
+        """What cloudpickle does, and note it."""
+        if hasattr(type(thing), DECORATED):
+            return pickled.Plain, (thing.__wrapped__,)
+        if isinstance(thing, ModuleType):
+            self.modules.add(thing.__name__)
+            return NotImplemented
+        found = super().reducer_override(thing)
+        if isinstance(thing, type):
+            if found is NotImplemented or isinstance(found, str):
+                self.modules.add(thing.__module__)
+            else:
+                self.classes[thing.__module__, thing.__qualname__] = thing
+        elif isinstance(thing, FunctionType):
+            if found is NotImplemented:
+                self.modules.add(thing.__module__)
+            else:
+                self.codes.append(thing.__code__)
+                self.modules.update(imported(thing.__code__))
+        return found
+
+
+def imported(code: CodeType) -> Iterator[str]:
+    """The modules that a function's body imports, by absolute name, those of functions within as well."""
+    import dis
+
+    level = 0
+    for instruction in dis.get_instructions(code):
+        # `import a.b` is: the level, the names, then the import itself.
+        if instruction.opname == "IMPORT_NAME":
+            if level == 0:
+                yield instruction.argval
+        elif instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and isinstance(
+            instruction.argval, int
+        ):
+            level = instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from imported(constant)
+
+
+@contextmanager
+def _by_value(function: Callable[..., Any]) -> Iterator[None]:
+    """A block in which what the function's own module defines travels by value."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    with _pickling:
+        own = module is not None and local.is_local(module.__name__)
+        known = own and module.__name__ in cloudpickle.list_registry_pickle_by_value()  # type: ignore[union-attr]
+        if own and not known:
+            cloudpickle.register_pickle_by_value(module)
+        before = sys.modules.get(pickled.NAME)
+        sys.modules[pickled.NAME] = pickled
+        try:
+            yield
+        finally:
+            if own and not known:
+                cloudpickle.unregister_pickle_by_value(module)
+            if before is None:
+                del sys.modules[pickled.NAME]
+            else:
+                sys.modules[pickled.NAME] = before
+
+
+def _sources(codes: list[CodeType]) -> dict[str, str]:
+    import linecache
+
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(code.co_filename for code in codes):
+        with suppress(Exception):  # a loader of somebody else's may raise anything
+            text = "".join(linecache.getlines(name))
+            if text and len(text) <= _SOURCE_LIMIT and len(found) < _SOURCES_LIMIT:
+                found[name] = text
+    return found
+
+
+def _place(function: Callable[..., Any]) -> Where | None:
+    code = getattr(function, "__code__", None)
+    return None if code is None else Where(code.co_filename, code.co_firstlineno)
+
+
+def _why(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if isinstance(error, RecursionError):
+        text = "it refers to itself too deeply"
+    return text[:_WHY_LIMIT]
+
+
+# What takes their place inside is found there under these names.
+pickled.Plain.__module__ = pickled.named.__module__ = pickled.NAME

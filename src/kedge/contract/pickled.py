@@ -1,0 +1,500 @@
+"""What calls a decorated function inside its runtime: it reads a call, and writes what came of it.
+
+Kedge puts this file as `_kedge_call.py` into the package that it writes for a decorated function, beside
+`_kedge_call.json` and cloudpickle; so it imports nothing of Kedge. Both sides use it: `write` and `read`
+are how a call and an answer are laid out in a file.
+
+    8 bytes    what this is, with the layout's number
+    8 bytes    the length of the head, little-endian
+    head       JSON; `parts` has the length of each part
+    parts      each at a multiple of 64 bytes
+
+The first parts are pickles (protocol 5), the others their buffers, so that an array is written once and
+used where the file is mapped into memory.
+"""
+
+import json
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, NoReturn
+
+NAME: Final = "_kedge_call"  # of this module inside
+RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
+CALL: Final = "call"  # the input
+RESULT: Final = "result"  # the output
+ITEMS: Final = "items"  # the output folder of what a generator yields, a file an item
+
+# Of items that nobody has taken yet, before a generator waits.
+_AHEAD: Final = 256
+_AHEAD_BYTES: Final = 1 << 26
+
+_MAGIC: Final = b"kedge\x00\x01\n"
+_ALIGNED: Final = 64  # bytes: what vector instructions like best
+_HEAD_LIMIT: Final = 1 << 24  # bytes
+_MAPPED: Final = 1 << 16  # bytes from which on a file is mapped and not read
+_POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
+_SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
+
+
+class FramesError(ValueError):
+    """A file is not what `write` wrote."""
+
+
+# ---- files --------------------------------------------------------------------------------------------
+
+
+def write(path: str, head: dict[str, Any], parts: Iterable[Any]) -> None:
+    """Write a file at once: whoever looks sees all of it or nothing.
+
+    Args:
+        path: where.
+        head: plain values; `parts` is added.
+        parts: bytes, or what has a buffer that is in one piece.
+    """
+    views = [memoryview(part).cast("B") if part else memoryview(b"") for part in map(_raw, parts)]
+    text = json.dumps(head | {"parts": [view.nbytes for view in views]}).encode()
+    at = len(_MAGIC) + 8 + len(text)
+    pieces = [memoryview(_MAGIC + len(text).to_bytes(8, "little") + text)]
+    for view in views:
+        padding = -at % _ALIGNED
+        pieces += [memoryview(bytes(padding)), view]
+        at += padding + view.nbytes
+    partial = f"{path}.partial"
+    with open(partial, "xb", buffering=0) as file:
+        _write_all(file.fileno(), [piece for piece in pieces if piece.nbytes])
+    os.rename(partial, path)
+
+
+def read(path: str, *, mapped: bool = True) -> tuple[dict[str, Any], list[memoryview]]:
+    """The head and the parts, which can be written to and are nobody else's.
+
+    Args:
+        path: where.
+        mapped: whether a large file may be mapped; not one that somebody could still make shorter.
+
+    Raises:
+        FramesError: it is not such a file, or not whole.
+        OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb", buffering=0) as file:
+        size = os.fstat(descriptor).st_size
+        if mapped and size >= _MAPPED:
+            import mmap
+
+            whole = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY))
+        else:
+            content = bytearray(size)
+            whole = memoryview(content)[: _read_all(file, content)]
+    return _parsed(whole)
+
+
+def _parsed(whole: memoryview) -> tuple[dict[str, Any], list[memoryview]]:
+    start = len(_MAGIC) + 8
+    if bytes(whole[: len(_MAGIC)]) != _MAGIC or whole.nbytes < start:
+        raise FramesError("it does not begin as a call or an answer does")
+    at = start + int.from_bytes(whole[len(_MAGIC) : start], "little")
+    if at > min(whole.nbytes, start + _HEAD_LIMIT):
+        raise FramesError("it ends within its head")
+    try:
+        head = json.loads(bytes(whole[start:at]))
+        lengths = head["parts"]
+        sound = all(type(length) is int and length >= 0 for length in lengths)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        sound = False
+    if not sound:
+        raise FramesError("its head cannot be read")
+    parts = []
+    for length in lengths:
+        at += -at % _ALIGNED
+        if at + length > whole.nbytes:
+            raise FramesError("it ends before its last part does")
+        parts.append(whole[at : at + length])
+        at += length
+    return head, parts
+
+
+def _raw(part: Any) -> Any:
+    return part.raw() if isinstance(part, pickle.PickleBuffer) else part
+
+
+def _write_all(descriptor: int, pieces: list[memoryview]) -> None:
+    while pieces:
+        done = os.writev(descriptor, pieces[:64])
+        while pieces and done >= pieces[0].nbytes:
+            done -= pieces.pop(0).nbytes
+        if done:
+            pieces[0] = pieces[0][done:]
+
+
+def _read_all(file: Any, into: bytearray) -> int:
+    at = 0
+    view = memoryview(into)
+    while at < len(into) and (count := file.readinto(view[at:])):
+        at += count
+    return at
+
+
+# ---- on the inside ------------------------------------------------------------------------------------
+
+
+class Plain:
+    """A decorated function where it runs: every way to call it is a plain call."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.__wrapped__ = function
+        self.__name__ = getattr(function, "__name__", "function")
+        self.__doc__ = function.__doc__
+
+    def __call__(self, *args: Any, **named: Any) -> Any:
+        """Call it, here."""
+        return self.__wrapped__(*args, **named)
+
+    run = __call__
+
+    def map(self, cases: Iterable[Any], **_: Any) -> Iterator[Any]:
+        """Call it for each, here, one after the other."""
+        return map(self.__wrapped__, cases)
+
+    def starmap(self, cases: Iterable[Iterable[Any]], **_: Any) -> Iterator[Any]:
+        """Call it with each, here, one after the other."""
+        return (self.__wrapped__(*case) for case in cases)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("submit", "serve", "build", "deploy", "lock"):
+            raise AttributeError(
+                f"inside a run `{name}` of a decorated function is not to be had: call the function"
+            )
+        return getattr(self.__wrapped__, name)
+
+
+def call(call: Any) -> Any:
+    """The handler: what the function gives for the call in a file, as the path of the answer's."""
+    _print_at_once()
+    head, function, args, named = _loaded(os.fspath(call))
+    answers = _Answers(head)
+    try:
+        value = function(*args, **named)
+    except Exception as error:
+        answers.failure(error)
+        raise
+    kind = type(value)
+    if hasattr(kind, "__await__"):
+        return answers.awaited(value)
+    if hasattr(kind, "__aiter__") and head["items"]:
+        return answers.iterated(value)
+    if head["items"]:
+        return answers.yielded(value)
+    return answers.value(value)
+
+
+def alone() -> int:
+    """What an image does that was built from a function: the call that is in it; the exit code.
+
+    Its result is printed as JSON by the rules of the runner, which is in the image too; of a generator, that
+    of each item on a line.
+    """
+    import asyncio
+    import signal
+    from importlib import import_module
+
+    runner: Any = import_module(RUNNER)
+
+    def ended(number: int, _: Any) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
+    runner.prepare_process()
+    _, function, args, named = _loaded(os.path.join(_here(), CALL))
+
+    async def listed(values: Any) -> None:
+        async for value in values:
+            _print(value, runner)
+
+    try:
+        value = function(*args, **named)
+        if hasattr(type(value), "__await__"):
+            value = runner.call(lambda: value, {})
+        if hasattr(type(value), "__aiter__"):
+            asyncio.run(listed(value))
+        elif hasattr(type(value), "__next__"):
+            for one in value:
+                _print(one, runner)
+        else:
+            _print(value, runner)
+    except Exception as error:  # noqa: BLE001 - that it failed is said, as Python would
+        print(runner.traceback_of(error), end="", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_at_once() -> None:
+    """Have what is printed arrive as it is, without waiting for the end of a line."""
+    import io
+
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is not None:
+            getattr(sys, name).flush()
+            raw: Any = io.FileIO(number, "w", closefd=False)
+            text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
+            setattr(sys, name, text)
+
+
+def _print(value: Any, runner: Any) -> None:
+    """Print a result as JSON."""
+    problems: list[tuple[str, str]] = []
+    plain = runner.Plain(problems).of(value, RESULT)
+    if problems:
+        raise ValueError("; ".join(problem for problem, _ in problems))
+    print(runner.write_json(plain), flush=True)
+
+
+def _loaded(path: str) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
+    """A call: its head, the function, the arguments."""
+    _show_what_is_shipped()
+    head, parts = read(path)
+    for name, text in head["sources"].items():
+        _show_source(name, text)
+    count = head["function"]
+    function = pickle.loads(parts[0], buffers=parts[2 : 2 + count])
+    args, named = pickle.loads(parts[1], buffers=parts[2 + count :])
+    return head, function, args, named
+
+
+class _Answers:
+    """How what came of a call is written down."""
+
+    def __init__(self, head: dict[str, Any]) -> None:
+        self._free = head["unpickle"] == "any"
+        self._without_numpy = not head["numpy"]
+        self._path = os.path.join(_out(), RESULT)
+
+    def value(self, value: Any) -> str:
+        """Write what was returned."""
+        try:
+            parts = self._pickled(value)
+        except Exception as error:  # noqa: BLE001 - whatever its class raises
+            self._unpicklable(value, error)
+        write(self._path, {"kind": "value"}, parts)
+        return self._path
+
+    def failure(self, error: Exception) -> None:
+        """Write what was raised; where that cannot be pickled, its text alone goes back."""
+        try:
+            parts = self._pickled(error)
+        except Exception:  # noqa: BLE001 - whatever its class raises
+            return
+        write(self._path, {"kind": "exception"}, parts)
+        _sent.append(error)
+
+    async def awaited(self, value: Any) -> str:
+        """Await it and write what comes."""
+        try:
+            found = await value
+        except Exception as error:
+            self.failure(error)
+            raise
+        return self.value(found)
+
+    def yielded(self, values: Any) -> str:
+        """Write each item as it comes, never far ahead of whoever takes them."""
+        items = _Items(self)
+        try:
+            for value in values:
+                items.add(value)
+                while items.are_many():
+                    time.sleep(_POLL_S)
+        except Exception as error:
+            self.failure(error)
+            items.wait()
+            raise
+        items.wait()
+        return self.value(None)
+
+    async def iterated(self, values: Any) -> str:
+        """The same, of an asynchronous generator."""
+        import asyncio
+
+        items = _Items(self)
+        try:
+            async for value in values:
+                items.add(value)
+                while items.are_many():
+                    await asyncio.sleep(_POLL_S)
+        except Exception as error:
+            self.failure(error)
+            items.wait()
+            raise
+        items.wait()
+        return self.value(None)
+
+    def item(self, path: str, value: Any) -> None:
+        """Write one item."""
+        try:
+            parts = self._pickled(value)
+        except Exception as error:  # noqa: BLE001 - whatever its class raises
+            self._unpicklable(value, error)
+        write(path, {"kind": "value"}, parts)
+
+    def _pickled(self, value: Any) -> list[Any]:
+        import io
+
+        file = io.BytesIO()
+        buffers: list[Any] = []
+        if self._free:
+            import cloudpickle
+
+            cloudpickle.Pickler(file, 5, buffers.append).dump(value)
+        else:
+            _Pickler(file, buffers.append, without_numpy=self._without_numpy).dump(value)
+        return [file.getbuffer(), *buffers]
+
+    def _unpicklable(self, value: Any, error: Exception) -> NoReturn:
+        """Say what cannot be sent back, as an error of its own: the function did its work."""
+        kind = type(value)
+        said = {
+            "kind": "unpicklable",
+            "type": f"{kind.__module__}.{kind.__qualname__}",
+            "why": f"{type(error).__name__}: {error}"[:_SHOWN],
+        }
+        write(self._path, said, [])
+        wrong = ResultNotSentError(
+            f"what it returned, of type `{said['type']}`, cannot be sent back: {said['why']}"
+        )
+        _sent.append(wrong)
+        raise wrong from None
+
+
+_sent: Final[list[Exception]] = []
+
+
+def is_sent(error: BaseException) -> bool:
+    """Whether the caller gets an exception itself, and need not read of it in what was printed."""
+    return any(one is error for one in _sent)
+
+
+class ResultNotSentError(Exception):
+    """What a function returned cannot be pickled."""
+
+
+class _Items:
+    """The items of a generator that nobody has taken yet; whoever takes one removes its file."""
+
+    def __init__(self, answers: _Answers) -> None:
+        self._answers = answers
+        self._folder = os.path.join(_out(), ITEMS)
+        self._count = 0
+        os.makedirs(self._folder, exist_ok=True)
+
+    def add(self, value: Any) -> None:
+        """Write the next item."""
+        self._answers.item(os.path.join(self._folder, item_name(self._count)), value)
+        self._count += 1
+
+    def are_many(self) -> bool:
+        """Whether more are there than are to be made ahead."""
+        sizes = []
+        for entry in os.scandir(self._folder):
+            try:
+                sizes.append(entry.stat().st_size)
+            except FileNotFoundError:  # it was taken just now
+                continue
+        return len(sizes) >= _AHEAD or (len(sizes) > 1 and sum(sizes) > _AHEAD_BYTES)
+
+    def wait(self) -> None:
+        """Wait until the last one was taken."""
+        while any(True for _ in os.scandir(self._folder)):
+            time.sleep(_POLL_S)
+
+
+def item_name(number: int) -> str:
+    """The file of the item of that number, from 0."""
+    return f"{number:012d}"
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles by value what has no code, and classes by their names."""
+
+    def __init__(self, file: Any, buffer: Callable[[Any], Any], *, without_numpy: bool) -> None:
+        super().__init__(file, 5, buffer_callback=buffer)
+        self._without_numpy = without_numpy
+
+    def reducer_override(self, thing: Any) -> Any:
+        """How `thing` is written, where that is not as it says itself."""
+        if isinstance(thing, type):
+            if _is_found_by_name(thing):
+                return NotImplemented
+            return named, (thing.__module__, thing.__qualname__)
+        if self._without_numpy:
+            numpy = sys.modules.get("numpy")
+            if numpy is not None and isinstance(thing, numpy.generic):
+                plain = thing.item()
+                if not isinstance(plain, numpy.generic):
+                    return _itself, (plain,)
+        return NotImplemented
+
+
+def named(module: str, name: str) -> Any:
+    """A class that only the caller has under its name; the caller has its own way to find it."""
+    raise pickle.UnpicklingError(f"`{module}.{name}` is a class of the caller's")
+
+
+def _itself(value: Any) -> Any:
+    """What a scalar is where there is no numpy."""
+    return value
+
+
+def _is_found_by_name(thing: type) -> bool:
+    found: Any = sys.modules.get(thing.__module__)
+    for name in thing.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is thing
+
+
+def _out() -> str:
+    return os.path.join(os.environ["KEDGE_WORKSPACE"], "out", "files")
+
+
+def _show_source(name: str, text: str) -> None:
+    """Have tracebacks show the lines of a file that is not here."""
+    import linecache
+
+    if not os.path.exists(name):
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+
+
+def _here() -> str:
+    return os.path.dirname(os.path.abspath(__file__))
+
+
+def _show_what_is_shipped() -> None:
+    """Have cloudpickle found, behind what the environment has."""
+    place = os.path.join(_here(), "_kedge")
+    if place not in sys.path:
+        sys.path.append(place)
+
+
+def _import_ahead() -> None:
+    """Import what the function will, so that forks of this process find it there."""
+    from importlib import import_module
+
+    with open(os.path.join(_here(), f"{NAME}.json")) as file:
+        names = json.load(file)["modules"]
+    for name in names:
+        try:
+            import_module(name)
+        except Exception:  # noqa: BLE001 - the function meets it where it imports
+            pass
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, _here())
+    # Under the name by which pickles know it.
+    sys.exit(__import__(NAME).alone())
+if __name__ == NAME:
+    _show_what_is_shipped()
+    _import_ahead()
+    import cloudpickle  # noqa: F401 - each call needs it
