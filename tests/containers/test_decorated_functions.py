@@ -167,7 +167,9 @@ print(scale.build(4, fails=True))
         alone = subprocess.run([engine.path, "run", "--rm", tag], capture_output=True, text=True)
         assert (alone.returncode, json.loads(alone.stdout)) == (0, {"scaled": 50}), alone.stderr
         assert "on its way" in alone.stderr
-        alone = subprocess.run([engine.path, "run", "--rm", failing], capture_output=True, text=True)
+        alone = subprocess.run(
+            [engine.path, "run", "--rm", failing], capture_output=True, text=True
+        )
         assert alone.returncode == 1
         assert "ValueError: no scale" in alone.stderr
     finally:
