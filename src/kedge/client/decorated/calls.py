@@ -21,6 +21,7 @@ from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
+from kedge.data import Data, replace
 from kedge.engine import KINDS
 from kedge.environment import folders
 from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
@@ -46,6 +47,18 @@ _OPTIONS: Final = {
     "runtime.base_image": "base_image",
     "runtime.version": "python_version",
 }
+
+
+class Service(Data):
+    """A function that is ready to serve, as often as it is wanted and whatever changes meanwhile.
+
+    Args:
+        at: where.
+        run: makes a run that has not begun, given whom to tell once it answers.
+    """
+
+    at: Published
+    run: Callable[[Callable[[], None]], Run]
 
 
 @final
@@ -161,6 +174,20 @@ class Calls:
                 told(),
             )
 
+    def service(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published
+    ) -> "Service":
+        """The function as it is now, made ready to serve."""
+        with hints.shown():
+            stand = self._stand(publish)
+
+        def begin(ready: Callable[[], None]) -> Run:
+            observer = replace(Printed().observer(), ready=ready)
+            with hints.shown():
+                return self._made_of(stand, args, named, publish, observer)[0]
+
+        return Service(publish, begin)
+
     def lock(self, upgrade: bool | str) -> str | None:
         """The path of the lock."""
         with hints.shown(), self._in_their_terms():
@@ -175,14 +202,29 @@ class Calls:
         observer: core.Observer,
     ) -> tuple[Run, Reading]:
         """A run that has not begun."""
-        with hints.shown(), ExitStack() as after:
-            made = self._sent()
-            executor = self._executor()
-            opened = None
-            if publish is not None and executor is None and (engine := _engine()) is not None:
-                opened = self._in_container(made, engine)
-                executor = engine if opened is not None else None
-            opened = opened or self._current(made, executor)
+        with hints.shown():
+            return self._made_of(self._stand(publish), args, named, publish, observer)
+
+    def _stand(self, publish: Published | None) -> "_Stand":
+        """The function as it is now, and what it runs on."""
+        made = self._sent()
+        executor = self._executor()
+        opened = None
+        if publish is not None and executor is None and (engine := _engine()) is not None:
+            opened = self._in_container(made, engine)
+            executor = engine if opened is not None else None
+        return _Stand(made, opened or self._current(made, executor), executor)
+
+    def _made_of(
+        self,
+        stand: "_Stand",
+        args: tuple[Any, ...],
+        named: Mapping[str, Any],
+        publish: Published | None,
+        observer: core.Observer,
+    ) -> tuple[Run, Reading]:
+        with ExitStack() as after:
+            opened, made, executor = stand.opened, stand.made, stand.executor
             call = self._call(opened, made, executor, args, named, publish, after)
             ready, request, reading = call
             return Run(opened, ready, request, reading, after.pop_all(), observer), reading
@@ -298,6 +340,14 @@ class Calls:
 
     def _in_their_terms(self) -> "_InTheirTerms":
         return _InTheirTerms(self._where)
+
+
+class _Stand(Data):
+    """A function as it travels, the package that it stands on, the kind of executor for that."""
+
+    made: pickling.Sent
+    opened: Opened
+    executor: str | None
 
 
 class _InTheirTerms:
