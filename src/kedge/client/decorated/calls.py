@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
+from kedge.data import Data
 from kedge.engine import KINDS
 from kedge.environment import folders
 from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
@@ -65,6 +67,7 @@ class Calls:
         self._declaration = declaration
         self._yields = yields
         self._lock = threading.Lock()
+        self._modules: frozenset[str] = frozenset()  # that calls have needed so far
         self._written: tuple[frozenset[str], Written] | None = None
         self._opened: Opened | None = None
         self._checked = lru_cache(_ALIKE)(self._check_shipped)
@@ -108,7 +111,7 @@ class Calls:
         with hints.shown():
             made = self._sent()
             executor = self._executor()
-            opened = self._current(made, executor)
+            self._current(made.modules, executor)  # what is wrong with it is wrong once
             if jobs is None:
                 machine = this_machine()
                 asked = dict(self._declaration.resources)
@@ -117,9 +120,9 @@ class Calls:
 
         def one(case: Iterable[Any]) -> Any:
             with hints.shown(), ExitStack() as after:
-                ready, request, reading = self._call(
-                    opened, made, executor, tuple(case), {}, None, after
-                )
+                sent = self._write(made, tuple(case), {}, after)
+                opened = self._current(sent.modules, executor)
+                ready, request, reading = self._call(opened, sent, executor, None)
                 ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
             return reading(ended)
 
@@ -149,9 +152,9 @@ class Calls:
                 configured = settings.get("executor")
                 kind = configured if configured in KINDS else AUTO
             executor = choose(kind, image=True).executor
-            opened = self._current(made, executor.kind)
-            call = self._call(opened, made, executor.kind, args, named, publish, after)
-            ready, request, _ = call
+            sent = self._write(made, args, named, after)
+            opened = self._current(sent.modules, executor.kind)
+            ready, request, _ = self._call(opened, sent, executor.kind, publish)
             return images.built(
                 executor,
                 ready.prepared,
@@ -164,7 +167,7 @@ class Calls:
     def lock(self, upgrade: bool | str) -> str | None:
         """The path of the lock."""
         with hints.shown(), self._in_their_terms():
-            folder = self._package(self._sent()).folder
+            folder = self._package(self._sent().modules).folder
             return locked(PackageSource(folder), told().step, upgrade=upgrade).path
 
     def _made(
@@ -176,43 +179,38 @@ class Calls:
     ) -> tuple[Run, Reading]:
         """A run that has not begun."""
         with hints.shown(), ExitStack() as after:
-            made = self._sent()
+            sent = self._write(self._sent(), args, named, after)
             executor = self._executor()
             opened = None
             if publish is not None and executor is None and (engine := _engine()) is not None:
-                opened = self._in_container(made, engine)
+                opened = self._in_container(sent.modules, engine)
                 executor = engine if opened is not None else None
-            opened = opened or self._current(made, executor)
-            call = self._call(opened, made, executor, args, named, publish, after)
-            ready, request, reading = call
+            opened = opened or self._current(sent.modules, executor)
+            ready, request, reading = self._call(opened, sent, executor, publish)
             return Run(opened, ready, request, reading, after.pop_all(), observer), reading
 
     def _executor(self) -> str | None:
         kind = self._declaration.executor
         return None if kind == AUTO else kind
 
-    def _in_container(self, made: pickling.Sent, engine: str) -> Opened | None:
+    def _in_container(self, modules: frozenset[str], engine: str) -> Opened | None:
         """The package ready for a container, where a port is best published; None where none can be had."""
         try:
-            return self._current(made, engine)
+            return self._current(modules, engine)
         except EnvironmentFailed as error:
             if self._declaration.needs_container:
                 raise
             notices.notice(f"no container of {engine}'s can serve it: {error.message}")
             return None
 
-    def _call(
+    def _write(
         self,
-        opened: Opened,
         made: pickling.Sent,
-        executor: str | None,
         args: tuple[Any, ...],
         named: Mapping[str, Any],
-        publish: Published | None,
         after: ExitStack,
-    ) -> tuple[core.Ready, core.Request, Reading]:
-        """One call: written into a file that goes when `after` ends."""
-        declaration = self._declaration
+    ) -> "_Call":
+        """One call, written into a file that goes when `after` ends."""
         place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
         path = os.path.join(place, pickled.CALL)
         passed = pickling.write_call(
@@ -221,20 +219,24 @@ class Calls:
             made,
             args,
             named,
-            unpickle=declaration.unpickle,
+            unpickle=self._declaration.unpickle,
             items=self._yields,
         )
         self._checked(passed.modules)
+        known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
+        return _Call(path, made.modules | _installed(passed.modules), known)
+
+    def _call(
+        self, opened: Opened, sent: "_Call", executor: str | None, publish: Published | None
+    ) -> tuple[core.Ready, core.Request, Reading]:
+        """What is asked for by a call that was written."""
+        declaration = self._declaration
         ready = opened.ready(declaration.name, executor)
         request = core.Request(
-            declaration.name, {pickled.CALL: path}, executor=executor, publish=publish
+            declaration.name, {pickled.CALL: sent.path}, executor=executor, publish=publish
         )
-        known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
-        return (
-            ready,
-            request,
-            Reading(declaration.name, known, free=declaration.unpickle == "any"),
-        )
+        reading = Reading(declaration.name, sent.known, free=declaration.unpickle == "any")
+        return ready, request, reading
 
     def _sent(self) -> pickling.Sent:
         """The function as it is now, with what it refers to."""
@@ -242,23 +244,24 @@ class Calls:
         self._checked(made.modules)
         return made
 
-    def _current(self, made: pickling.Sent, executor: str | None) -> Opened:
-        """The function's package as it has to be now."""
+    def _current(self, modules: frozenset[str], executor: str | None) -> Opened:
+        """The function's package as it has to be now, with these modules imported before a call comes."""
         with self._lock, self._in_their_terms():
             before = self._opened
-            package = self._package(made)
+            package = self._package(modules)
             if before is None or before.root != package.folder:
                 before = self._opened = Opened(
                     package.folder, session(), told(), executor, self._declaration.identity
                 )
             return before
 
-    def _package(self, made: pickling.Sent) -> Written:
+    def _package(self, modules: frozenset[str]) -> Written:
+        modules = self._modules = self._modules | modules
         known = self._written
-        before = known[1] if known is not None and known[0] == made.modules else None
-        ahead = [name for name in made.modules if not local.is_local(name) and name != "kedge"]
+        before = known[1] if known is not None and known[0] == modules else None
+        ahead = [name for name in modules if not local.is_local(name) and name != "kedge"]
         found = written.written(self._declaration, ahead, items=self._yields, before=before)
-        self._written = made.modules, found
+        self._written = modules, found
         return found
 
     def _check_shipped(self, modules: frozenset[str]) -> None:
@@ -298,6 +301,25 @@ class Calls:
 
     def _in_their_terms(self) -> "_InTheirTerms":
         return _InTheirTerms(self._where)
+
+
+class _Call(Data):
+    """A call that was written.
+
+    Args:
+        path: of its file.
+        modules: what is best imported before it comes.
+        known: whose classes may come back.
+    """
+
+    path: str
+    modules: frozenset[str]
+    known: Known
+
+
+def _installed(modules: frozenset[str]) -> frozenset[str]:
+    """The packages that arguments are of, but for Python's own, which cost little."""
+    return frozenset({name.partition(".")[0] for name in modules}) - sys.stdlib_module_names
 
 
 class _InTheirTerms:
