@@ -1,6 +1,7 @@
 """What stands ready before the first call of a decorated function: few things made, all that calls need imported."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ print(one.run(1), other.run(1), one.lock() == other.lock())
 
 
 def test_functions_that_need_the_same_share_a_lock_and_no_signature_is_read(
-    program: Callable[..., Any],
+    program: Callable[..., Any], kedge_home: Path
 ) -> None:
-    code, out, err = program(SHARED).ended()
+    variables = os.environ | {"KEDGE_HOME": str(kedge_home)}
+    code, out, err = program(SHARED, env=variables).ended()
     assert code == 0, err
     assert out.count("resolving") == 1
     assert out.count("installing") == 1
@@ -53,7 +55,8 @@ def test_what_arguments_are_made_of_is_imported_before_the_next_calls(
     site = tmp_path / "site-packages"
     site.mkdir()
     (site / "bolts.py").write_text("class Bolt: pass\n")
-    code, out, err = program(GIVEN.format(site=str(site))).ended()
+    variables = os.environ | {"KEDGE_HOME": str(kedge_home)}
+    code, out, err = program(GIVEN.format(site=str(site)), env=variables).ended()
     said = "ModuleNotFoundError: No module named 'bolts'"
     assert (code, out.splitlines()) == (0, ["1", said, "2"]), err
     ahead = [json.loads(one.read_text()) for one in kedge_home.glob("packages/*/_kedge_call.json")]
