@@ -8,6 +8,7 @@ from functools import lru_cache
 from importlib import util
 from typing import Final
 
+_FOLDERS: Final = ("site-packages", "dist-packages")  # of what is installed, wherever they are
 _MOST: Final = 1000  # modules that are remembered
 
 
@@ -63,6 +64,9 @@ def _place(top: str) -> str | None:
 
 def _is_installed(place: str) -> bool:
     real = os.path.realpath(place)
+    # Those of another environment too, which PYTHONPATH or a tool has put on the path.
+    if any(f"{os.sep}{name}{os.sep}" in real for name in _FOLDERS):
+        return True
     return any(real.startswith(folder) for folder in _installed())
 
 
