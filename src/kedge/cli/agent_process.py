@@ -14,7 +14,8 @@ from typing import Any, Final, NoReturn, final
 from kedge.cli import likeness
 from kedge.cli.agent import ANSWER_S, LOOK_S, PAUSE_S, lock_file
 from kedge.executor.warm import messages
-from kedge.executor.warm.pool import NotWarmError, Pool
+from kedge.executor.warm.asking import NotWarmError
+from kedge.executor.warm.pool import Pool
 from kedge.home import agent_socket, folder, home
 
 IDLE_S: Final = 1800.0  # without a command, after which an agent ends: nobody is at work any more
