@@ -30,17 +30,14 @@ from kedge.home import agent_socket, folder, home
 
 IDLE_S: Final = 1800.0  # without a command, after which an agent ends: nobody is at work any more
 _ANSWER_S: Final = 5.0  # for an agent to answer; a command does without one that does not
-_START_S: Final = (
-    20.0  # for it to load everything and start a keeper: half a second where nothing else goes on
-)
+# For it to load everything and start a keeper: half a second where nothing else goes on.
+_START_S: Final = 20.0
 _STOP_S: Final = 20.0  # from its last command's end on, its keeper's end included
 _LOCK_S: Final = 1.0  # for those who only look whether the lock is held to let go of it
-_LOOK_S: Final = (
-    1.0  # between two looks at what rarely changes: whether its socket is there, what it still does
-)
-_PAUSE_S: Final = (
-    0.02  # between two looks at what somebody waits for: that it ends, or lets go of a lock
-)
+# Between two looks at what rarely changes: whether its socket is there, what it still does.
+_LOOK_S: Final = 1.0
+# Between two looks at what somebody waits for: that it ends, or lets go of a lock.
+_PAUSE_S: Final = 0.02
 _PACKAGE: Final = os.path.dirname(os.path.abspath(version.__file__))
 _RIGHTS: Final = (  # of a process's status in /proc; see proc_pid_status(5)
     *(b"Uid:", b"Gid:", b"Groups:", b"Cap", b"NoNewPrivs:", b"Seccomp"),
@@ -88,9 +85,8 @@ def supervisor_of_agent(wishes: int, telling: int) -> tuple[int, int] | None:
     with line:
         try:
             here = os.open(".", os.O_PATH | os.O_DIRECTORY)
-        except (
-            OSError
-        ):  # a folder that was removed: the command's own supervisor says what is the matter
+        except OSError:
+            # A folder that was removed: the command's own supervisor says what is the matter.
             return None
         umask = os.umask(0o077)
         os.umask(umask)
@@ -387,9 +383,8 @@ class _Agent:
         self.standing = _standing(os.getpid())
         self.code = _code()
         self.children: dict[int, int] = {}  # descriptor → process
-        self.asking: dict[
-            int, tuple[socket.socket, float]
-        ] = {}  # who has said nothing yet, since when
+        # Who has said nothing yet, since when.
+        self.asking: dict[int, tuple[socket.socket, float]] = {}
         self.began = time.monotonic()
         self.asked = self.began
         self.over = False

@@ -15,11 +15,13 @@ from kedge.client.decorated.answers import Reading
 from kedge.client.decorated.declaration import Declaration
 from kedge.client.decorated.items import Items
 from kedge.client.decorated.streams import Printed, told
+from kedge.client.decorated.unpickling import Known
 from kedge.client.decorated.written import Written
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
+from kedge.engine import KINDS
 from kedge.environment import folders
 from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
 from kedge.executor import Cancel, choose
@@ -33,6 +35,8 @@ from kedge.run.sweep import fitting
 from kedge.task import Published
 
 _ALIKE: Final = 256  # sets of modules that are remembered to be all right
+
+_SCRIPT: Final = ("__main__", "__mp_main__")  # the second in a process that multiprocessing started
 
 # Where a field of the manifest that Kedge writes comes from.
 _OPTIONS: Final = {
@@ -117,7 +121,7 @@ class Calls:
                     opened, made, executor, tuple(case), {}, None, after
                 )
                 ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
-                return reading(ended)
+            return reading(ended)
 
         yield from many.results(
             one,
@@ -131,6 +135,31 @@ class Calls:
             progress=progress,
             return_exceptions=return_exceptions,
         )
+
+    def build(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> str:
+        """The tag of an image that makes this one call."""
+        from kedge.client.decorated import images
+
+        with hints.shown(), ExitStack() as after:
+            made = self._sent()
+            kind = self._declaration.executor
+            if kind not in KINDS:
+                configured = settings.get("executor")
+                kind = configured if configured in KINDS else AUTO
+            executor = choose(kind, image=True).executor
+            opened = self._current(made, executor.kind)
+            call = self._call(opened, made, executor.kind, args, named, publish, after)
+            ready, request, _ = call
+            return images.built(
+                executor,
+                ready.prepared,
+                self._declaration,
+                request.values[pickled.CALL],
+                None if publish is None else publish.port,
+                told(),
+            )
 
     def lock(self, upgrade: bool | str) -> str | None:
         """The path of the lock."""
@@ -200,11 +229,11 @@ class Calls:
         request = core.Request(
             declaration.name, {pickled.CALL: path}, executor=executor, publish=publish
         )
-        classes = {**made.classes, **passed.classes}
+        known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
         return (
             ready,
             request,
-            Reading(declaration.name, classes, free=declaration.unpickle == "any"),
+            Reading(declaration.name, known, free=declaration.unpickle == "any"),
         )
 
     def _sent(self) -> pickling.Sent:
@@ -219,7 +248,9 @@ class Calls:
             before = self._opened
             package = self._package(made)
             if before is None or before.root != package.folder:
-                before = self._opened = Opened(package.folder, session(), told(), executor)
+                before = self._opened = Opened(
+                    package.folder, session(), told(), executor, self._declaration.identity
+                )
             return before
 
     def _package(self, made: pickling.Sent) -> Written:
@@ -237,30 +268,29 @@ class Calls:
             UsageError: such modules, all of them.
         """
         problems = []
-        own = getattr(self._function, "__module__", None)
         for name in sorted({one.partition(".")[0] for one in modules}):
-            place = None if name in (own, "__main__", "__mp_main__") else local.origin(name)
-            if place is None or any(
-                os.path.realpath(place) == os.path.realpath(one.source)
-                or os.path.realpath(place).startswith(
-                    os.path.join(os.path.realpath(one.source), "")
-                )
-                for one in self._declaration.copy
-            ):
+            place = None if name in _SCRIPT else local.origin(name)
+            if place is None or self._is_shipped(place):
                 continue
+            top = os.path.basename(place)
             shown = os.path.relpath(place, self._declaration.folder)
-            shown = place if shown.startswith("..") else f"./{shown}"
-            problems.append(
-                Problem(
-                    f"`{name}` is imported from {shown}, which is not in `copy`",
-                    self._where("copy"),
-                    f'copy=["{shown}"]'
-                    if shown.startswith(".")
-                    else f'copy={{"{shown}": "{os.path.basename(shown)}"}}',
-                )
-            )
+            if shown == top:
+                shown = f"./{top}"
+                hint = f'copy=["{shown}"]'
+            else:  # to be imported it has to stand at the top inside
+                source = f"../{top}" if shown == "." else shown
+                hint = f'copy={{"{source}": "{top}"}}'
+                shown = place if shown.startswith(".") else f"./{shown}"
+            message = f"`{name}` is imported from {shown}, which is not in `copy`"
+            problems.append(Problem(message, self._where("copy"), hint))
         if problems:
             raise UsageError.of(problems, f"what `{self._declaration.name}` imports")
+
+    def _is_shipped(self, place: str) -> bool:
+        """Whether `copy` has a file or folder, or what it is in, or some of what is in it."""
+        real = os.path.join(os.path.realpath(place), "")
+        sources = (os.path.join(os.path.realpath(one.source), "") for one in self._declaration.copy)
+        return any(real.startswith(source) or source.startswith(real) for source in sources)
 
     def _where(self, option: str) -> Where:
         place = self._declaration.where
@@ -280,16 +310,28 @@ class _InTheirTerms:
         pass
 
     def __exit__(self, _kind: Any, error: BaseException | None, _where: Any) -> None:
+        if isinstance(error, UsageError) and error.where is None:
+            problems = [
+                Problem(one.message, one.where or self._where("copy"), one.hint)
+                for one in error.problems
+            ]
+            raise UsageError.of(problems, "`copy`") from None
         if not isinstance(error, ManifestError):
             return
         problems = []
         for problem in error.problems:
             path = problem.where.path or "" if problem.where is not None else ""
             field = next((one for one in _OPTIONS if path.startswith(one)), None)
-            option = _OPTIONS[field] if field is not None else path.rpartition(".")[2] or "options"
+            option = _OPTIONS[field] if field is not None else _option_in(path)
             message = problem.message.replace(f"`{path}`", f"`{option}`")
             problems.append(Problem(message, self._where(option), problem.hint))
         raise UsageError.of(problems, "the options") from None
+
+
+def _option_in(path: str) -> str:
+    """The option that a path of a function in a manifest comes from."""
+    known = ("retries", "cache", "env", "network", "resources")
+    return next((one for one in path.split(".") if one in known), "options")
 
 
 def _engine() -> str | None:

@@ -11,7 +11,7 @@
     kept_containers  containers that serve several calls, as the keeper has them
     executed         a call in one of these as `watch` sees it
     trial            whether runs can be warm on this machine
-    kernel, mounting, messages, places   what these are made of
+    kernel, mounting, messages, places, remembered   what these are made of
 
 Nothing here is imported by a run that is not warm.
 """

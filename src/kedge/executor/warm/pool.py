@@ -26,11 +26,12 @@ from kedge.data import Data, asdict
 from kedge.executor import cgroups, identity, plan, seccomp
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.descriptors import numbers_in_child
-from kedge.executor.processes import wait_readable
+from kedge.executor.processes import kill, wait_readable
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import messages
 from kedge.executor.warm.places import COVERED, LINE
+from kedge.executor.warm.remembered import remember
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -43,15 +44,13 @@ _ZYGOTE: Final = os.path.join(_HERE, "zygote.py")
 _SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
 
 _START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
-_STATUS_S: Final = (
-    2.0  # for it to say what is kept, at once unless it is stopped or the machine is busy
-)
+# For it to say what is kept, at once unless it is stopped or the machine is busy.
+_STATUS_S: Final = 2.0
 _END_S: Final = 5.0  # for it to end, with all that it holds
-_ATTEMPTS: Final = (
-    4  # at a fork: to open what there is none of yet, and once more should that be killed
-)
+# At a fork: to open what there is none of yet, and once more should that be killed.
+_ATTEMPTS: Final = 4
 
-_MOST_KEYS: Final = 1000  # remembered: each change of a package makes another
+_STATUS_BYTES: Final = 256  # of what the kernel says of a process: the mask follows its name
 
 LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
 
@@ -175,8 +174,7 @@ class Pool:
             return
         ended = os.pidfd_open(process)
         if not wait_readable(ended, _END_S):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(ended, signal.SIGKILL)
+            kill(ended)
         os.close(ended)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process, 0)
@@ -193,11 +191,7 @@ class Pool:
         key = _key(payload, forkable, job)
         if key in self.cold:
             raise NotWarmError("")
-        found = self._plans.get(key)
-        if found is None:
-            found = _box_of(payload, job)
-            self._remember(self._plans, key, found)
-        return key, found
+        return key, self._plan(key, payload, job)
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
         """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
@@ -267,11 +261,15 @@ class Pool:
         self._remember(self.cold, key, reason)
 
     def _remember[Known](self, known: dict[str, Known], key: str, value: Known) -> None:
-        """Note something of a key. What is noted longest is forgotten, and found out again if need be."""
         with self._lock:
-            known[key] = value
-            while len(known) > _MOST_KEYS:
-                del known[next(iter(known))]
+            remember(known, key, value)
+
+    def _plan(self, key: str, payload: "Process", job: "Job") -> plan.MountPlan:
+        found = self._plans.get(key)
+        if found is None:
+            found = _box_of(payload, job)
+            self._remember(self._plans, key, found)
+        return found
 
     def _taken(
         self,
@@ -295,7 +293,7 @@ class Pool:
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
-                wanted = _wanted(payload, job)
+                wanted = _wanted(payload, job, self._plan(key, payload, job))
                 what, *words, _ = ask(line, job, "open", key, wanted)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
@@ -376,15 +374,18 @@ def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:
 
 def _mask() -> int:
     """The umask of this process. To ask umask(2) would change it, for all threads."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
+    file = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        said = os.read(file, _STATUS_BYTES)
+    finally:
+        os.close(file)
+    return int(said.partition(b"\nUmask:")[2].split(maxsplit=1)[0], 8)
 
 
-def _wanted(payload: "Process", job: "Job") -> dict[str, Any]:
-    """All that the keeper is to know for a box."""
+def _wanted(payload: "Process", job: "Job", mounts: plan.MountPlan) -> dict[str, Any]:
+    """All that the keeper is to know for a box. `mounts` are those of its calls."""
     forkable = payload.forkable
     assert forkable is not None
-    mounts = _box_of(payload, job)
     found = program_variables(payload, job, plan.WORKSPACE)
     variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
     check_program(
