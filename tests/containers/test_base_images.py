@@ -1,5 +1,8 @@
 """What Python packages ask of their image: a base of their own, commands at its build; and what the base has."""
 
+import base64
+import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -192,6 +195,81 @@ def test_a_base_without_the_python_is_refused_where_it_is_named(
     error = run(any_engine, code=3)["error"]
     assert f"`{base}` has no Python that answers" in error["message"]
     assert error["where"] == "runtime.base_image"
+
+
+# What the Python of Debian 12 says of itself.
+TRUE = {
+    "path": "/usr/bin/python3.11",
+    "version": "3.11.2",
+    "implementation": "cpython",
+    "cache_tag": "cpython-311",
+    "magic": "a70d0d0a",
+    "platform": f"linux-{os.uname().machine}",
+    "base_prefix": "/usr",
+    "stdlib": "/usr/lib/python3.11",
+    "libc": ["glibc", "2.36"],
+    "distributions": [],
+}
+
+
+def saying(told: dict[str, Any]) -> str:
+    """Instructions by which a base has a Python that says this of itself."""
+    script = f"#!/bin/sh\necho '{json.dumps(told)}'\n"
+    encoded = base64.b64encode(script.encode()).decode()
+    place = "/usr/local/bin/python3.11"
+    return f"RUN echo {encoded} | base64 -d > {place} && chmod 755 {place}"
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"cache_tag": "x/../../../../planted"},
+        {"path": "python3"},
+        {"libc": ["glibc", 2.36]},
+        {"distributions": {"six": "1.16.0"}},
+        {"distributions": ["six"]},
+        {"more": ""},
+    ],
+    ids=str,
+)
+def test_a_base_that_says_what_no_python_would_say_is_not_believed(
+    run: Any,
+    any_engine: Engine,
+    package: Path,
+    built_base: Any,
+    base_image: Any,
+    kedge_home: Path,
+    lie: dict[str, Any],
+) -> None:
+    base = built_base(any_engine, base_image(any_engine, "bookworm"), saying(TRUE | lie))
+    write(package, f"  base_image: {base}\n")
+    assert "has no Python that answers" in run(any_engine, code=3)["error"]["message"]
+    assert not list(kedge_home.rglob("*planted*"))
+
+
+def test_a_base_that_says_it_has_packages_harms_itself_alone(
+    run: Any,
+    any_engine: Engine,
+    package: Path,
+    built_base: Any,
+    base_image: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    kedge_home: Path,
+) -> None:
+    lies = [
+        ["six", "1.16.0"],
+        ["../../planted", "1"],
+        ["iniconfig", "/../planted"],
+        ["x" * 999, "1"],
+    ]
+    told = TRUE | {"distributions": lies}
+    base = built_base(any_engine, base_image(any_engine, "bookworm"), saying(told))
+    monkeypatch.setenv("KEDGE_IMAGES_BASE", base)
+    write(package, requirements="[six==1.16.0, iniconfig]")
+    found = run(any_engine)
+    assert found["six"] == "" and found["iniconfig"].startswith(OWN)
+    kept = (kedge_home / "descriptions").glob("python-*.json")
+    assert not any("planted" in file.read_text() for file in kept)
 
 
 def test_a_base_that_cannot_be_had_is_named(run: Any, engine: Engine, package: Path) -> None:

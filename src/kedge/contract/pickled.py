@@ -195,7 +195,7 @@ class Plain:
 
 
 def call(call: Any) -> Any:
-    """The handler: what the function gives for the call in a file, as the path of the answer's."""
+    """The handler: what the function gives for the call in a file, as the paths of the outputs."""
     _print_at_once()
     head, function, args, named = _loaded(os.fspath(call))
     answers = _Answers(head)
@@ -295,14 +295,14 @@ class _Answers:
         self._without_numpy = not head["numpy"]
         self._path = os.path.join(_out(), RESULT)
 
-    def value(self, value: Any) -> str:
+    def value(self, value: Any) -> dict[str, str]:
         """Write what was returned."""
         try:
             parts = self._pickled(value)
         except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
         write(self._path, {"kind": "value"}, parts)
-        return self._path
+        return {RESULT: self._path}
 
     def failure(self, error: Exception) -> None:
         """Write what was raised, without attributes that cannot be pickled; else its text alone goes back."""
@@ -315,7 +315,7 @@ class _Answers:
             _sent.append(error)
             return
 
-    async def awaited(self, value: Any) -> str:
+    async def awaited(self, value: Any) -> dict[str, str]:
         """Await it and write what comes."""
         try:
             found = await value
@@ -324,7 +324,7 @@ class _Answers:
             raise
         return self.value(found)
 
-    def yielded(self, values: Any) -> str:
+    def yielded(self, values: Any) -> dict[str, str]:
         """Write each item as it comes, never far ahead of whoever takes them."""
         items = _Items(self)
         try:
@@ -340,9 +340,9 @@ class _Answers:
             items.wait()
             raise
         items.wait()
-        return self.value(None)
+        return self.value(None) | {ITEMS: items.folder}
 
-    async def iterated(self, values: Any) -> str:
+    async def iterated(self, values: Any) -> dict[str, str]:
         """The same, of an asynchronous generator."""
         import asyncio
 
@@ -360,7 +360,7 @@ class _Answers:
             items.wait()
             raise
         items.wait()
-        return self.value(None)
+        return self.value(None) | {ITEMS: items.folder}
 
     def item(self, path: str, value: Any) -> None:
         """Write one item."""
@@ -423,19 +423,19 @@ class _Items:
 
     def __init__(self, answers: _Answers) -> None:
         self._answers = answers
-        self._folder = os.path.join(_out(), ITEMS)
+        self.folder = os.path.join(_out(), ITEMS)
         self._count = 0
-        os.makedirs(self._folder, exist_ok=True)
+        os.makedirs(self.folder, exist_ok=True)
 
     def add(self, value: Any) -> None:
         """Write the next item."""
-        self._answers.item(os.path.join(self._folder, item_name(self._count)), value)
+        self._answers.item(os.path.join(self.folder, item_name(self._count)), value)
         self._count += 1
 
     def are_many(self) -> bool:
         """Whether more are there than are to be made ahead."""
         sizes = []
-        for entry in os.scandir(self._folder):
+        for entry in os.scandir(self.folder):
             try:
                 sizes.append(entry.stat().st_size)
             except FileNotFoundError:  # it was taken just now
@@ -444,7 +444,7 @@ class _Items:
 
     def wait(self) -> None:
         """Wait until the last one was taken."""
-        while any(True for _ in os.scandir(self._folder)):
+        while any(True for _ in os.scandir(self.folder)):
             time.sleep(_POLL_S)
 
 

@@ -112,7 +112,7 @@ def prepare(
         return replace(found, description=Description.from_json(known))
     if interpreter is not None:
         _compile_snapshot(interpreter, found.snapshot)
-    if says_all(declared):
+    if says_all(declared, found.snapshot.folder):
         cache.store(place, found.description.to_json())
         return found
     from kedge.package.outline import outline  # which parses: only what is new comes this far
@@ -307,7 +307,7 @@ def described(
         return declared.description
     if not static:
         prepared = prepare(source, notify)
-        if not says_all(declared):
+        if not says_all(declared, prepared.snapshot.folder):
             return prepared.description
         # Runs do without; here it shows what of it cannot be imported, and what does not fit.
         assert isinstance(prepared.ground, PythonGround)
