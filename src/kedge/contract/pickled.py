@@ -278,6 +278,7 @@ def _print(value: Any, runner: Any) -> None:
 def _loaded(path: str) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
     """A call: its head, the function, the arguments."""
     _show_what_is_shipped()
+    _have_modules_decorate()
     head, parts = read(path)
     for name, text in head["sources"].items():
         _show_source(name, text)
@@ -612,6 +613,18 @@ def _show_what_is_shipped() -> None:
     place = os.path.join(_here(), "_kedge")
     if place not in sys.path:
         sys.path.append(place)
+
+
+def function(target: Any = None, **_options: Any) -> Any:
+    """`kedge.function` in a module that is shipped."""
+    return Plain if target is None else Plain(target)
+
+
+def _have_modules_decorate() -> None:
+    """Have what a shipped module decorates be called as what came with the call is."""
+    from importlib import import_module
+
+    import_module("kedge").function = function  # type: ignore[attr-defined]
 
 
 def _import_ahead() -> None:

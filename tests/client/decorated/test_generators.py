@@ -234,6 +234,22 @@ def test_descriptors_are_given_back(decorated: Decorate) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before + 2
 
 
+def test_a_forked_child_lets_go_of_what_its_parent_still_takes(start: Callable[..., Any]) -> None:
+    text = (
+        "import kedge, os, sys\n"
+        "@kedge.function(name='tested')\n"
+        "def counts(): yield from range(3)\n"
+        "items = counts.run()\n"
+        "print(next(items), flush=True)\n"
+        "if not os.fork():\n"
+        "    del items\n"
+        "    sys.exit()\n"
+        "os.wait()\n"
+        "print(list(items))\n"
+    )
+    assert start(text).ended() == (0, "0\n[1, 2]\n", "")
+
+
 def test_several_go_on_at_once(decorated: Decorate) -> None:
     function = decorated(counting)
     one, other = function.run(500), function.run(500)

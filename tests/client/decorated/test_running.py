@@ -251,6 +251,27 @@ def test_calls_within_take_several_columns_and_give_errors_for_results(decorated
     assert decorated(within).run() == [3, 2, 3, ZeroDivisionError]
 
 
+def test_decorated_functions_of_a_shipped_module_are_called_there_too(script: Script) -> None:
+    tools = (
+        "import kedge, os\n"
+        "@kedge.function(pip=['numpy'], memory=512)\n"
+        "def halved(value): return value / 2, os.getpid()\n"
+        "@kedge.function\n"
+        "def counted(most): yield from range(most)\n"
+    )
+    text = (
+        "import kedge, os\n"
+        "@kedge.function(name='tested', copy=['tools.py'])\n"
+        "def uses():\n"
+        "    import tools\n"
+        "    both = tools.halved(3), tools.halved.run(4), *tools.halved.map([5])\n"
+        "    assert {process for _, process in both} == {os.getpid()}\n"
+        "    return [value for value, _ in both], list(tools.counted.run(2)), tools.halved.__name__\n"
+        "print(uses.run())\n"
+    )
+    assert script(text, {"tools.py": tools}) == ["([1.5, 2.0, 2.5], [0, 1], 'halved')"]
+
+
 def test_what_cannot_be_asked_for_within_says_so(decorated: Decorate) -> None:
     with pytest.raises(AttributeError, match="`submit` of a decorated function"):
         decorated(lambda: factorial.submit(3)).run()

@@ -13,6 +13,7 @@ from kedge.client.decorated.answers import Reading
 from kedge.client.handle import Run
 from kedge.contract import pickled
 from kedge.contract.hostile import RefusedError, open_folder
+from kedge.errors import UsageError
 from kedge.run import record
 
 _POLL_S: Final = 0.003  # seconds between two looks for the next item
@@ -79,7 +80,8 @@ class Items(Iterator[Any]):
     def __del__(self) -> None:
         if not self._over:
             self._let_go()
-            self._run.cancel()
+            with suppress(UsageError):  # in a forked child, whose parent still wants them
+                self._run.cancel()
 
     def _next(self) -> tuple[Any] | None:
         """The next item if it is there."""
