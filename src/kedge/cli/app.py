@@ -27,6 +27,7 @@ COMMANDS = {
     "map": "Run a function on every row of a table.",
     "debug": "Open a shell where a function runs.",
     "agent": "Keep processes warm between commands.",
+    "serve-dev": "Serve a decorated function, anew whenever its files change.",
     "runs": "List runs.",
     "show": "Show one run's record.",
     "logs": "Print what a run wrote.",
@@ -54,7 +55,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"kedge.cli.commands.{cmd_name}")
+        module = importlib.import_module(f"kedge.cli.commands.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

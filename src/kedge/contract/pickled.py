@@ -473,9 +473,11 @@ class _Pickler(pickle.Pickler):
         if isinstance(thing, type):
             if _is_found_by_name(thing):
                 return NotImplemented
-            return named, (thing.__module__, thing.__qualname__)
+            return named, (_tracked(thing), thing.__module__, thing.__qualname__)
         if isinstance(thing, Exception):
-            return _exception_reduced(thing, self._is_kept)
+            return exception_reduced(thing, self._is_kept)
+        if hasattr(thing, "__slots__"):
+            return _slotted_reduced(thing)
         if self._without_numpy:
             numpy = sys.modules.get("numpy")
             if numpy is not None and isinstance(thing, numpy.generic):
@@ -493,16 +495,17 @@ def _free_pickler(
 
     class Free(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, thing: Any) -> Any:
+            reduced = NotImplemented
             if isinstance(thing, Exception):
-                reduced = _exception_reduced(thing, is_kept)
-                if reduced is not NotImplemented:
-                    return reduced
-            return super().reducer_override(thing)
+                reduced = exception_reduced(thing, is_kept)
+            elif hasattr(thing, "__slots__") and not isinstance(thing, type):
+                reduced = _slotted_reduced(thing)
+            return super().reducer_override(thing) if reduced is NotImplemented else reduced
 
     return Free(file, 5, buffer)
 
 
-def _exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -> Any:
+def exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -> Any:
     """How an exception is written whose class has an `__init__` of its own, with arguments of its own.
 
     Python itself would call that with those of `Exception`. Of what is not kept, the text takes the place.
@@ -523,6 +526,30 @@ def _exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) 
             args = tuple(one if is_kept(one) else str(one) for one in args)
         state = {name: one for name, one in (state or {}).items() if is_kept(one)}
     return raised, (kind, args), state, None, None, restored
+
+
+def _slotted_reduced(thing: Any) -> Any:
+    """How an object is written whose class has slots where the caller is, and none here: cloudpickle's have not."""
+    kind = type(thing)
+    ways = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
+    if (
+        not hasattr(thing, "__dict__")
+        or any(isinstance(getattr(kind, name, None), FunctionType) for name in ways)
+        or _is_found_by_name(kind)
+    ):
+        return NotImplemented
+    reduced: Any = thing.__reduce_ex__(5)
+    if not isinstance(reduced, tuple) or len(reduced) < 3 or not isinstance(reduced[2], tuple):
+        return NotImplemented
+    attributes, slots = reduced[2]
+    return (*reduced[:2], (None, {**(attributes or {}), **slots}), *reduced[3:])
+
+
+def _tracked(kind: type) -> Any:
+    """What cloudpickle knows a class by that came by value; None of any other."""
+    import cloudpickle
+
+    return cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(kind)
 
 
 def raised(kind: Any, args: Any) -> Exception:
@@ -547,7 +574,7 @@ def restored(error: Any, state: Any) -> None:
             vars(error)[name] = value
 
 
-def named(module: str, name: str) -> Any:
+def named(number: str | None, module: str, name: str) -> Any:  # noqa: ARG001
     """A class that only the caller has under its name; the caller has its own way to find it."""
     raise pickle.UnpicklingError(f"`{module}.{name}` is a class of the caller's")
 

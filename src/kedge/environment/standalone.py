@@ -74,13 +74,13 @@ def built(
         EnvironmentFailed: it cannot be built.
     """
     text = _dockerfile(recipe)
-    wanted = _wanted(engine, recipe)
+    image = wanted(engine, recipe)
 
     def make() -> None:
         notify(f"building an image of {recipe.name} that stands alone")
         build(
             engine,
-            wanted,
+            image,
             text.encode(),
             lambda place: _fill(place, recipe.folder),
             shown="Dockerfile that Kedge wrote",
@@ -89,10 +89,11 @@ def built(
             timeout=timeout,
         )
 
-    return kept_images.made_once(engine, wanted, make, notify, timeout)
+    return kept_images.made_once(engine, image, make, notify, timeout)
 
 
-def _wanted(engine: Engine, recipe: Recipe) -> kept_images.Wanted:
+def wanted(engine: Engine, recipe: Recipe) -> kept_images.Wanted:
+    """The image that a recipe makes."""
     files = build_context.digest_of(recipe.folder, build_context.all_files(recipe.folder))
     # The environment by what it was made of: made anew it has another id.
     below = recipe.python.labels.get(kept_images.LABEL_DIGEST, recipe.python.id)

@@ -155,8 +155,7 @@ def _network(engine: Engine, job: "Job") -> Iterator[str]:
         return
     # Podman's word for a bridge, and for what stands for one where it is not root's.
     yield from ("--network", "private" if engine.kind == "podman" else "bridge")
-    host, port = job.publish.host, job.publish.port
-    yield from ("--publish", f"{f'[{host}]' if ':' in host else host}:{port}:{port}")
+    yield from ("--publish", f"{job.publish.address}:{job.publish.port}")
 
 
 def _root(engine: Engine, root: ImageRoot) -> Iterator[str]:

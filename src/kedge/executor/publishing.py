@@ -30,6 +30,22 @@ def check(published: Published, kind: str) -> None:
         TaskError: no program that is in no container may serve there.
         Unavailable: it is in use.
     """
+    check_open(published)
+    if kind not in KINDS and published.port < (first := _first_open()):
+        raise TaskError(
+            f"port {published.port} cannot be served by the executor {kind!r}: those below {first}"
+            " are root's, which no code is",
+            hint=f"give a port from {first} on, or use one of the executors {', '.join(KINDS)}",
+        )
+
+
+def check_open(published: Published) -> None:
+    """Refuse a port at which nothing could serve now, whoever it is.
+
+    Raises:
+        UsageError: it is no port, or not at an address of this machine.
+        Unavailable: it is in use.
+    """
     if not 1 <= published.port <= _MOST:
         raise UsageError(
             f"{published.port} is no port to serve at", hint=f"give a number from 1 to {_MOST}"
@@ -38,12 +54,6 @@ def check(published: Published, kind: str) -> None:
         ip_address(published.host)
     except ValueError:
         raise _no_address(published, "it is no IP address") from None
-    if kind not in KINDS and published.port < (first := _first_open()):
-        raise TaskError(
-            f"port {published.port} cannot be served by the executor {kind!r}: those below {first}"
-            " are root's, which no code is",
-            hint=f"give a port from {first} on, or use one of the executors {', '.join(KINDS)}",
-        )
     found = _tried(published)
     if found == errno.EADDRINUSE:
         raise Unavailable(in_use(published), hint=way_out(published))

@@ -15,7 +15,6 @@ from kedge.errors import (
     Where,
 )
 from kedge.executor import Ended
-from kedge.run.unreachable import NETWORK_IS_OFF, looks_unreachable
 from kedge.task import Resources
 
 STDERR_LINES: Final = 20  # what a person reads of a program that left no error file
@@ -125,6 +124,8 @@ def add_refused_forks(failure: RunFailed, ended: Ended, resources: Resources) ->
 def add_network_is_off(failure: RunFailed) -> None:
     """Say in a failure of code that had no network that this is so, if the failure looks like it."""
     if isinstance(failure, FunctionError):
+        from kedge.run.unreachable import NETWORK_IS_OFF, looks_unreachable
+
         said = (failure.message, failure.traceback, failure.evidence.get("stderr"))
         if looks_unreachable("\n".join(filter(None, said))):
             _add_hint(failure, NETWORK_IS_OFF)

@@ -13,3 +13,8 @@ class Published(Data):
 
     port: int
     host: str = "127.0.0.1"
+
+    @property
+    def address(self) -> str:
+        """Host and port, as they stand in a URL."""
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"

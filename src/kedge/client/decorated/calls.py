@@ -22,7 +22,7 @@ from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
-from kedge.data import Data
+from kedge.data import Data, replace
 from kedge.engine import KINDS
 from kedge.environment import folders
 from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
@@ -48,6 +48,18 @@ _OPTIONS: Final = {
     "runtime.base_image": "base_image",
     "runtime.version": "python_version",
 }
+
+
+class Service(Data):
+    """A function that is ready to serve, as often as it is wanted and whatever changes meanwhile.
+
+    Args:
+        at: where.
+        run: makes a run that has not begun, given whom to tell once it answers.
+    """
+
+    at: Published
+    run: Callable[[Callable[[], None]], Run]
 
 
 @final
@@ -164,6 +176,22 @@ class Calls:
                 told(),
             )
 
+    def service(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published
+    ) -> "Service":
+        """The function as it is now, made ready to serve."""
+        with hints.shown(), ExitStack() as after:
+            made = self._sent()
+            stand = self._stand(self._write(made, args, named, after).modules, publish)
+
+        def begin(ready: Callable[[], None]) -> Run:
+            observer = replace(Printed().observer(), ready=ready)
+            with hints.shown(), ExitStack() as after:
+                sent = self._write(made, args, named, after)
+                return self._begun(stand, sent, publish, observer, after)[0]
+
+        return Service(publish, begin)
+
     def lock(self, upgrade: bool | str) -> str | None:
         """The path of the lock."""
         with hints.shown(), self._in_their_terms():
@@ -180,14 +208,29 @@ class Calls:
         """A run that has not begun."""
         with hints.shown(), ExitStack() as after:
             sent = self._write(self._sent(), args, named, after)
-            executor = self._executor()
-            opened = None
-            if publish is not None and executor is None and (engine := _engine()) is not None:
-                opened = self._in_container(sent.modules, engine)
-                executor = engine if opened is not None else None
-            opened = opened or self._current(sent.modules, executor)
-            ready, request, reading = self._call(opened, sent, executor, publish)
-            return Run(opened, ready, request, reading, after.pop_all(), observer), reading
+            stand = self._stand(sent.modules, publish)
+            return self._begun(stand, sent, publish, observer, after)
+
+    def _stand(self, modules: frozenset[str], publish: Published | None) -> "_Stand":
+        """What it runs on, as the function is now."""
+        executor = self._executor()
+        opened = None
+        if publish is not None and executor is None and (engine := _engine()) is not None:
+            opened = self._in_container(modules, engine)
+            executor = engine if opened is not None else None
+        return _Stand(opened or self._current(modules, executor), executor)
+
+    def _begun(
+        self,
+        stand: "_Stand",
+        sent: "_Call",
+        publish: Published | None,
+        observer: core.Observer,
+        after: ExitStack,
+    ) -> tuple[Run, Reading]:
+        """A run of a call that was written; `after` is its own from then on."""
+        ready, request, reading = self._call(stand.opened, sent, stand.executor, publish)
+        return Run(stand.opened, ready, request, reading, after.pop_all(), observer), reading
 
     def _executor(self) -> str | None:
         kind = self._declaration.executor
@@ -301,6 +344,13 @@ class Calls:
 
     def _in_their_terms(self) -> "_InTheirTerms":
         return _InTheirTerms(self._where)
+
+
+class _Stand(Data):
+    """The package that a function stands on, and the kind of executor for that."""
+
+    opened: Opened
+    executor: str | None
 
 
 class _Call(Data):

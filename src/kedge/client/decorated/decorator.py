@@ -15,7 +15,8 @@ from kedge.errors import KedgeError, Unavailable, UsageError
 from kedge.task import Published
 
 if TYPE_CHECKING:
-    from kedge.client.decorated.calls import Calls
+    from kedge.client.decorated.calls import Calls, Service
+    from kedge.client.decorated.declaration import Declaration
     from kedge.client.handle import Run
 
 _PORT_NAME: Final = "port"  # of the parameter that makes a function serve
@@ -184,12 +185,7 @@ class Decorated:
             UsageError: the function has no parameter `port`, or the port is in use.
             KedgeError: as `run` does.
         """
-        if _PORT_NAME not in (self._parameters() or ()):
-            with hints.shown():
-                raise UsageError(
-                    f"`{self._declaration.name}` has no parameter `port`, so it cannot be told where to serve",
-                    hint="def server(port): …",
-                )
+        self._check_serves()
         try:
             return self.run(*args, **{_PORT_NAME: port}, **named)
         except KeyboardInterrupt:
@@ -304,6 +300,14 @@ class Decorated:
         return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
     @hints.shown()
+    def _check_serves(self) -> None:
+        if _PORT_NAME not in (self._parameters() or ()):
+            raise UsageError(
+                f"`{self._declaration.name}` has no parameter `port`, so it cannot be told where to serve",
+                hint="def server(port): …",
+            )
+
+    @hints.shown()
     def _refuse_items(self, what: str, hint: str) -> None:
         """Refuse what would leave nobody to take the items of a generator."""
         if self._yields:
@@ -352,3 +356,27 @@ class Decorated:
 
                 self._made = Calls(self.__wrapped__, self._declaration, yields=self._yields)
             return self._made
+
+
+def service(function: Decorated, port: int, host: str | None = None) -> "Service":
+    """A function as it is now, ready to serve at a port.
+
+    Args:
+        function: what has a parameter `port`.
+        port: where it is to be reached.
+        host: at which address of this machine; None: as the function says, or 127.0.0.1.
+
+    Raises:
+        UsageError: it has no parameter `port`.
+        KedgeError: it cannot be made ready.
+    """
+    function._check_serves()
+    named = {_PORT_NAME: port} | ({} if host is None else {_HOST_NAME: host})
+    args, named, publish = function._bound((), named)
+    assert publish is not None
+    return function._calls().service(args, named, publish)
+
+
+def declaration_of(function: Decorated) -> "Declaration":
+    """What a function was declared to need."""
+    return function._declaration

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib import util
 from typing import Final
 
-_FOLDERS: Final = ("site-packages", "dist-packages")  # of what is installed, wherever they are
+_PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 _MOST: Final = 1000  # modules that are remembered
 
 
@@ -64,8 +64,7 @@ def _place(top: str) -> str | None:
 
 def _is_installed(place: str) -> bool:
     real = os.path.realpath(place)
-    # Those of another environment too, which PYTHONPATH or a tool has put on the path.
-    if any(f"{os.sep}{name}{os.sep}" in real for name in _FOLDERS):
+    if not _PACKAGES.isdisjoint(real.split(os.sep)):  # wherever `PYTHONPATH` has them
         return True
     return any(real.startswith(folder) for folder in _installed())
 

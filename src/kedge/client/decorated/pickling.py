@@ -41,14 +41,14 @@ class Sent(Data):
 
     Args:
         pickle: the bytes, and `buffers` what goes beside them.
-        classes: those that travel by value, by module and qualified name.
+        classes: those that travel by value, by what cloudpickle knows each by.
         modules: that it imports or refers to, by name.
         sources: text of the files that its code was read from, by their names.
     """
 
     pickle: bytes
     buffers: tuple[Any, ...]
-    classes: Mapping[tuple[str, str], type]
+    classes: Mapping[str, type]
     modules: frozenset[str]
     sources: Mapping[str, str]
 
@@ -56,7 +56,7 @@ class Sent(Data):
 class Passed(Data):
     """What travelled with a call besides plain values: `classes` and `modules` as of `Sent`."""
 
-    classes: Mapping[tuple[str, str], type]
+    classes: Mapping[str, type]
     modules: frozenset[str]
 
 
@@ -160,7 +160,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._file = io.BytesIO()
         self.buffers: list[Any] = []
         super().__init__(self._file, 5, self.buffers.append)
-        self.classes: dict[tuple[str, str], type] = {}
+        self.classes: dict[str, type] = {}
         self.modules: set[str] = set()
         self.codes: list[CodeType] = []
 
@@ -173,6 +173,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """What cloudpickle does, and note it."""
         if hasattr(type(thing), DECORATED):
             return pickled.Plain, (thing.__wrapped__,)
+        if isinstance(thing, Exception):
+            reduced = pickled.exception_reduced(thing, None)
+            if reduced is not NotImplemented:
+                return reduced
         if isinstance(thing, ModuleType):
             if thing.__name__ not in cloudpickle.list_registry_pickle_by_value():
                 self.modules.add(thing.__name__)
@@ -182,7 +186,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if found is NotImplemented or isinstance(found, str):
                 self.modules.add(thing.__module__)
             else:
-                self.classes[thing.__module__, thing.__qualname__] = thing
+                self.classes[cloudpickle.cloudpickle._get_or_create_tracker_id(thing)] = thing
         elif isinstance(thing, FunctionType):
             if found is NotImplemented:
                 self.modules.add(thing.__module__)
@@ -264,4 +268,5 @@ def _why(error: Exception) -> str:
 
 
 # What takes their place inside is found there under these names.
-pickled.Plain.__module__ = pickled.named.__module__ = pickled.NAME
+for _one in (pickled.Plain, pickled.named, pickled.raised, pickled.restored):
+    _one.__module__ = pickled.NAME

@@ -27,8 +27,7 @@ class Printed:
         found = replace(told(), output=self.output, ended=lambda _: self.end())
         if publish is None:
             return found
-        host = f"[{publish.host}]" if ":" in publish.host else publish.host
-        text = f"kedge: serving at http://{host}:{publish.port} until it is interrupted\n"
+        text = f"kedge: serving at http://{publish.address} until it is interrupted\n"
         return replace(found, ready=lambda: _print("stderr", text))
 
     def output(self, stream: Stream, data: bytes) -> None:

@@ -105,11 +105,11 @@ class Known(Data):
     """What the caller's own classes are found by.
 
     Args:
-        classes: those that travelled by value.
+        classes: those that travelled by value, by what cloudpickle knows each by.
         modules: what the function imports by name; its own ones are imported here too where a result needs it.
     """
 
-    classes: Mapping[tuple[str, str], type]
+    classes: Mapping[str, type]
     modules: frozenset[str]
 
 
@@ -237,9 +237,9 @@ class _Finding:
                 return found
         return self._loaded(module, name)
 
-    def _own(self, module: str, name: str) -> Any:
+    def _own(self, number: str | None, module: str, name: str) -> Any:
         """A class that travelled by value, or that stands in a module of the caller's."""
-        found = self._known.classes.get((module, name))
+        found = None if number is None else self._known.classes.get(number)
         return self._noted(found if found is not None else self._loaded(module, name))
 
     def _loaded(self, module: str, name: str) -> type:

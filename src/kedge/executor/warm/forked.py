@@ -19,7 +19,8 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import looks, messages
 from kedge.executor.warm.places import SHARED_MEMORY
-from kedge.executor.warm.pool import LIKE_A_SHELL, Pool, Taken
+from kedge.executor.warm.pool import Pool, Taken
+from kedge.executor.warm.wanted import LIKE_A_SHELL
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import Process
 
