@@ -149,11 +149,14 @@ def _below(copy: Copy) -> Iterator[tuple[Copy, os.stat_result]]:
             inner = sorted(listing, key=lambda entry: entry.name)
         for one in inner:
             is_folder = one.is_dir(follow_symlinks=False)
-            if not always_left_out(one.name, one.path, is_folder=is_folder):
-                inside = one.name if copy.destination == "." else f"{copy.destination}/{one.name}"
-                yield from _below(Copy(one.path, inside))
+            if always_left_out(one.name, one.path, is_folder=is_folder):
+                continue
+            inside = f"{copy.destination}/{one.name}"
+            if copy.destination == ".":
+                inside = one.name
+                _check_place(one.path, inside)
+            yield from _below(Copy(one.path, inside))
         return
-    _check_place(copy.source, copy.destination)
     if stat.S_ISLNK(info.st_mode):
         _check_link(copy)
     elif not stat.S_ISREG(info.st_mode):
