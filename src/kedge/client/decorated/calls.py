@@ -254,17 +254,18 @@ class Calls:
         after: ExitStack,
     ) -> "_Call":
         """One call, written into a file that goes when `after` ends."""
-        place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
-        path = os.path.join(place, pickled.CALL)
-        passed = pickling.write_call(
-            path,
-            self._function,
-            made,
-            args,
-            named,
-            unpickle=self._declaration.unpickle,
-            items=self._yields,
-        )
+        with folders.writing("a call"):
+            place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
+            path = os.path.join(place, pickled.CALL)
+            passed = pickling.write_call(
+                path,
+                self._function,
+                made,
+                args,
+                named,
+                unpickle=self._declaration.unpickle,
+                items=self._yields,
+            )
         self._checked(passed.modules)
         known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
         return _Call(path, made.modules | _installed(passed.modules), known)
