@@ -18,6 +18,7 @@ import cancels
 import changes
 import environments
 import files
+import functions
 import looks
 import machine
 import progress
@@ -52,6 +53,10 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "warm-memory": upkeep.memory,
     "warm-many": upkeep.many,
     "package": looks.unchanged,
+    "function": functions.called,
+    "function-array": functions.arrays,
+    "function-map": functions.many,
+    "function-first": functions.first,
 }
 
 

@@ -16,7 +16,8 @@ from surroundings import Surroundings
 from kedge.contract import workspace
 from kedge.executor import Ended, Job, executors
 from kedge.executor.warm import forked
-from kedge.executor.warm.pool import NotWarmError, Pool
+from kedge.executor.warm.asking import NotWarmError
+from kedge.executor.warm.pool import Pool
 from kedge.middleware import drive
 from kedge.package import resources
 from kedge.package.machine import this_machine

@@ -50,3 +50,15 @@ def test_a_function_written_for_kedge_runs_alone(tmp_path: object) -> None:
         [sys.executable, "-c", code], cwd=str(tmp_path), capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip() == "6.0"
+
+
+def test_decorating_a_function_imports_nothing_that_runs_it() -> None:
+    code = (
+        "import sys, kedge\n"
+        "@kedge.function(pip=['numpy'], copy=[])\ndef area(width):\n    return width * 2\n"
+        "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('kedge.')}\n"
+        "print(rooms & {'run', 'executor', 'store', 'target', 'runtime'})\n"
+        "print({'asyncio', 'cloudpickle', 'pydantic', 'sqlite3', 'subprocess'} & set(sys.modules))\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines() == ["set()", "set()"]

@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
+from kedge import version
 from kedge.cli import agent as agents
+from kedge.cli import likeness
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 BOLTS = Path(__file__).parents[2] / "examples" / "bolt-sizing"
@@ -200,7 +202,7 @@ def test_a_home_may_have_a_path_longer_than_an_address(
 def test_an_agent_of_another_kedge_is_not_used(agent: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes, telling = os.pipe()
     with monkeypatch.context() as older:
-        older.setattr(agents.version, "__version__", "0.0.0")
+        older.setattr(version, "__version__", "0.0.0")
         assert agents.supervisor_of_agent(wishes, telling) is None
     os.close(wishes)
     os.close(telling)
@@ -214,7 +216,7 @@ def agent_of(checkout: Path) -> Any:
 
 def test_an_agent_whose_code_has_changed_serves_nobody_and_ends(kedge: Any, tmp_path: Path) -> None:
     shutil.copytree(
-        Path(agents.version.__file__).parent,
+        Path(version.__file__).parent,
         tmp_path / "src" / "kedge",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
@@ -281,7 +283,7 @@ print(marshal.loads(line.recv(4096))[0])
 def test_who_has_fewer_rights_gets_none_by_what_it_says(
     agent: Any, kedge_home: Path, standing: tuple[str, ...], answer: str
 ) -> None:
-    order = marshal.dumps(("supervise", agents._identity(), dict(os.environ), 0o077))
+    order = marshal.dumps(("supervise", likeness.identity(), dict(os.environ), 0o077))
     said = subprocess.run(
         [*standing, sys.executable, "-c", FORGING, order.hex(), str(kedge_home)],
         capture_output=True,
@@ -326,7 +328,7 @@ def test_stopping_one_takes_as_long_as_its_commands(
     for line in process.stderr:
         if line.startswith(b"running"):
             break
-    monkeypatch.setattr(agents, "_STOP_S", 2 * agents._LOOK_S)
+    monkeypatch.setattr(agents, "_STOP_S", 2 * agents.LOOK_S)
     interrupting = threading.Timer(3 * agents._STOP_S, os.killpg, (process.pid, signal.SIGINT))
     interrupting.start()
     waited_for: list[int] = []
@@ -446,7 +448,7 @@ def test_a_home_that_cannot_be_written_is_told(kedge: Any, monkeypatch: pytest.M
 
 
 def test_it_ends_when_nobody_has_asked_for_long(kedge: Any) -> None:
-    text = "from kedge.cli import agent; agent.IDLE_S = 0.5; print(agent.start())"
+    text = "from kedge.cli import agent, agent_process; agent_process.IDLE_S = 0.5; print(agent.start())"
     started = subprocess.run([sys.executable, "-c", text], capture_output=True, check=True)
     until(lambda: not lives(int(started.stdout)))
     assert kedge("agent", "status", code=3).err == "there is no agent\n"
@@ -455,7 +457,7 @@ def test_it_ends_when_nobody_has_asked_for_long(kedge: Any) -> None:
 def test_what_is_sent_by_another_version_does_not_end_it(agent: Any) -> None:
     process = told(agent)["pid"]
     before = os.listdir(f"/proc/{process}/fd")
-    order = ("supervise", agents._identity(), {}, 0o077)  # which wants three descriptors
+    order = ("supervise", likeness.identity(), {}, 0o077)  # which wants three descriptors
     messages = (b"", b"\0", b"nonsense", *map(marshal.dumps, (("supervise",), 7, (), order)))
     for number in (0, 1, 2):
         for data in messages:

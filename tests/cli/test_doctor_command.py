@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kedge.engine import look
 from kedge.executor import executors, seccomp
 from kedge.executor.obstacles import obstacles
 
@@ -120,12 +121,13 @@ def test_a_home_that_cannot_be_written_lets_nothing_run(
 
 
 def test_a_program_that_hangs_is_given_up_on(
-    call: Callable[..., Any], path_of_its_own: Path
+    call: Callable[..., Any], path_of_its_own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(look, "_PATIENCE_S", 1.0)
     program(path_of_its_own, "docker", "sleep 3600 & sleep 3600")
     began = time.monotonic()
     found = checks(call)
-    assert "did not answer" in found["docker"]["what"]
+    assert "did not answer within 1 s" in found["docker"]["what"]
     assert time.monotonic() - began < 600
 
 

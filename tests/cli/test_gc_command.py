@@ -240,6 +240,17 @@ def test_left_overs_of_killed_processes_go_and_unfinished_work_stays(kedge_home:
     assert os.listdir(kedge_home / "runs") == [known]
 
 
+def test_who_used_which_image_is_kept_as_long_as_that_image_would_be(kedge_home: Path) -> None:
+    folder = kedge_home / "image-uses"
+    folder.mkdir(parents=True)
+    old, new = folder / "a.json", folder / "b.json"
+    for note in (old, new):
+        note.write_text("{}")
+    age(old)
+    assert names(garbage.clean()) == {("use of an image", "a.json")}
+    assert new.exists()
+
+
 def test_an_environment_without_its_python_goes_at_once(kedge_home: Path) -> None:
     broken = environment("a", time.time())
     (broken / "bin" / "python").unlink()

@@ -130,13 +130,14 @@ def runs(sleeping: Path) -> Callable[[], list[record.Run]]:
 class Program(subprocess.Popen[bytes]):
     """A program of Python in a process group of its own, as a shell would give it."""
 
-    def __init__(self, text: str, **options: object) -> None:
+    def __init__(self, text: str | Path, **options: object) -> None:
         streams = {
             "stdin": subprocess.DEVNULL,
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,
         }
-        super().__init__([sys.executable, "-u", "-c", text], process_group=0, **(streams | options))
+        words = [str(text)] if isinstance(text, Path) else ["-c", text]
+        super().__init__([sys.executable, "-u", *words], process_group=0, **(streams | options))
 
     def line(self) -> str:
         """The next line that it prints."""
@@ -151,11 +152,11 @@ class Program(subprocess.Popen[bytes]):
 
 @pytest.fixture
 def program(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Program]]:
-    """Starts a program of Python on the shared home."""
+    """Starts a program of Python, or a script at a path, on the shared home."""
     monkeypatch.setenv("KEDGE_HOME", str(shared_home))
     started: list[Program] = []
 
-    def start(text: str, **options: object) -> Program:
+    def start(text: str | Path, **options: object) -> Program:
         started.append(Program(text, **options))
         return started[-1]
 

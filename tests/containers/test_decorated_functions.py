@@ -2,13 +2,13 @@
 
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -16,6 +16,10 @@ from kedge.engine.look import Engine
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 SUITES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
+
+SERVING = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[1] / "support" / "serving.py"))
+)
 
 HEAD = """
 import os, sys
@@ -33,12 +37,10 @@ def home(home_of_all: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture
-def base(
-    engine: Engine, base_image: Callable[[Engine, str], str], lacking: Callable[[str], Any]
-) -> str:
+def base(engine: Engine, base_image: Callable[[Engine, str], str]) -> str:
     """A base image with the Python that runs the tests."""
     if VERSION not in SUITES:
-        lacking(f"no base image has Python {VERSION}")
+        pytest.skip(f"no base image has Python {VERSION}")
     return base_image(engine, SUITES[VERSION])
 
 
@@ -120,9 +122,9 @@ def server(port, text="served"):
 
 
 def test_a_service_is_reached_at_its_port_and_gone_after_ctrl_c(
-    engine: Engine, base: str, home: Path, tmp_path: Path, serving: Any
+    engine: Engine, base: str, home: Path, tmp_path: Path
 ) -> None:
-    port = serving.free_port()
+    port = SERVING.free_port()
     path = tmp_path / "service.py"
     path.write_text(
         f"{HEAD}{SERVICE}\nkedge.function(server, executor=engine, timeout=300).serve(port={port})\n"
@@ -138,9 +140,9 @@ def test_a_service_is_reached_at_its_port_and_gone_after_ctrl_c(
             if "serving at" in line:
                 break
         assert said and "serving at" in said[-1], said
-        assert serving.fetched(port) == b"served"
+        assert SERVING.fetched(port) == b"served"
         process.send_signal(signal.SIGINT)
-        assert serving.freed(port) < 5
+        assert SERVING.freed(port) < 5
         assert process.wait(30) == 0
 
 
@@ -176,10 +178,8 @@ print(scale.build(4, fails=True))
         subprocess.run([engine.path, "rmi", "--force", tag, failing], capture_output=True)
 
 
-def test_a_service_that_was_built_serves_alone(
-    script: Script, engine: Engine, serving: Any
-) -> None:
-    port = serving.free_port()
+def test_a_service_that_was_built_serves_alone(script: Script, engine: Engine) -> None:
+    port = SERVING.free_port()
     done = script(
         f"{SERVICE}\nprint(kedge.function(server, executor=engine).build({port}, text='alone'))"
     )
@@ -189,7 +189,7 @@ def test_a_service_that_was_built_serves_alone(
     command = [engine.path, "run", "--detach", "--rm", "--name", name, *published, tag]
     try:
         subprocess.run(command, capture_output=True, check=True)
-        assert serving.answer_of(port) == b"alone"
+        assert SERVING.answer_of(port) == b"alone"
         subprocess.run([engine.path, "stop", "--time", "60", name], capture_output=True, check=True)
     finally:
         subprocess.run([engine.path, "rm", "--force", name], capture_output=True)

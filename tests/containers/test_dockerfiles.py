@@ -1,5 +1,6 @@
 """Packages of kind dockerfile, on each engine: built once for what they are made of."""
 
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -96,6 +97,18 @@ def test_it_is_built_once_and_shared(
     assert run("f").json["said"] == "changed! made"
     (other,) = tags(engine, kedge_home)
     assert other != tag
+
+
+def test_it_takes_the_place_of_no_other_packages_image(
+    kedge_alone: Any, kedge_home: Path, engine: Engine, package: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(package, other)
+    (other / "f.sh").write_text(SCRIPT.replace("$1", "$1!"))
+    for folder, said in ((package, "one made"), (other, "one! made")):
+        ended = kedge_alone("run", folder, "f", "--executor", engine.kind, "--json")
+        assert ended.json["said"] == said
+    assert len(tags(engine, kedge_home)) == 2
 
 
 def test_the_instruction_that_fails_is_named_with_its_line(

@@ -41,6 +41,19 @@ def test_a_shim_that_works_is_seen_through(tmp_path: Path) -> None:
     assert interpreters.find(OWN, paths=[str(shim)]).path == own
 
 
+def test_the_first_that_fits_is_the_only_one_that_is_run(tmp_path: Path) -> None:
+    own = os.path.realpath(sys.executable)
+    shims = []
+    for name in ("fails", "works", "waits"):
+        ends = f'exec "{own}" "$@"' if name == "works" else "exit 1"
+        text = f"#!/bin/sh\ntouch {tmp_path}/{name}.run\n{ends}\n"
+        shims.append(str(_script(tmp_path / name, text)))
+    assert interpreters.find(OWN, paths=shims[1:]).path == own
+    assert sorted(path.stem for path in tmp_path.glob("*.run")) == ["works"]
+    assert interpreters.find(OWN, paths=shims).path == own
+    assert sorted(path.stem for path in tmp_path.glob("*.run")) == ["fails", "waits", "works"]
+
+
 def test_an_environment_of_another_tool_leads_to_its_base_interpreter(
     tmp_path: Path, python312: Interpreter
 ) -> None:

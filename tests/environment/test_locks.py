@@ -60,6 +60,18 @@ def test_a_lock_is_written_beside_the_manifest_and_used_again(
     assert _lock(manifest, "bolts", mode="locked") == first
 
 
+def test_a_package_that_kedge_made_stays_as_it_is(kedge_home: Path, index: MakeWheel) -> None:
+    index("bolts")
+    folders = [kedge_home / "packages" / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    first = _lock(folders[0], "bolts")
+    assert Path(first.path or "").parent == kedge_home / "locks"
+    index("bolts", "2.0")
+    assert _lock(folders[1], "bolts") == first
+    assert not any(list(folder.iterdir()) for folder in folders)
+
+
 def test_a_script_has_a_lock_of_its_own(tmp_path: Path, index: MakeWheel) -> None:
     index("bolts")
     found = _lock(tmp_path / "beam.py", "bolts")

@@ -29,7 +29,7 @@ _REPOSITORY: Final = Path(__file__).parents[2]
 _MACHINE: Final = Machine(4, 16_000)
 _KEYS: Final = (
     "name", "version", "description", "package", "runtime", "functions", "quality", "resources", "kind",
-    "python", "image", "dockerfile", "context", "requirements", "system", "handler", "entrypoint", "inputs",
+    "python", "image", "dockerfile", "context", "requirements", "system", "base_image", "commands", "handler", "entrypoint", "inputs",
     "outputs", "inputs_schema", "outputs_schema", "network", "env", "testcases", "retries", "cache", "tier",
     "cpu", "memory_mb", "timeout", "gpu", "grace", "pids", "disk_mb", "visibility", "license", "tags", "secret",
     "type", "default", "minimum", "maximum", "examples", "required", "user", "writable", "platform", "max", "on",

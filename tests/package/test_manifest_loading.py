@@ -296,6 +296,31 @@ def test_a_digest_is_no_warning(root: Path) -> None:
     assert package.warnings == ()
 
 
+def test_what_a_python_package_asks_of_its_image_is_read(root: Path) -> None:
+    text = """\
+    name: bolts
+    runtime:
+      kind: python
+      version: "3.12"
+      base_image: "registry.example/tools:1.2"
+      commands:
+        - make install
+        - |
+          cd /opt
+          ls
+    functions:
+      size: {handler: "bolts:size"}
+    """
+    package = loaded(root, text)
+    assert package.runtime["base_image"] == "registry.example/tools:1.2"
+    assert package.runtime["commands"] == ["make install", "cd /opt\nls\n"]
+    assert package.warnings == ()
+    (warning,) = loaded(root, text.replace(":1.2", "")).warnings
+    assert "`base_image`" in warning.message and "not reproducible" in warning.message
+    assert warning.hint and "registry.example/tools:1.0" in warning.hint
+    assert loaded(root, SHORT).runtime["base_image"] is None
+
+
 def test_a_dockerfile_package_needs_its_dockerfile(root: Path) -> None:
     text = """\
     name: solver

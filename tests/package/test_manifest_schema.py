@@ -78,6 +78,9 @@ MANIFEST = st.fixed_dictionaries(
         "name": st.sampled_from(["x", "bolt-sizing", "a b", 3]),
         "runtime": st.sampled_from(
             [{"kind": "python", "version": "3.12"}, {"kind": "python", "version": "3.8", "requirements": ["a"]},
+             {"kind": "python", "version": "3.12", "base_image": "a:1", "commands": ["x"], "system": ["b"]},
+             {"kind": "python", "version": "3.12", "commands": "x"},
+             {"kind": "python", "version": "3.12", "base_image": ["a:1"]},
              {"kind": "python", "version": 3.12}, {"kind": "python"}, {"kind": "x"}]
         ),
         "functions": st.dictionaries(st.sampled_from(["f", "g", "list"]), FUNCTION, min_size=0, max_size=2),

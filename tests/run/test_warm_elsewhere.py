@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kedge.executor import processes
-from kedge.executor.warm import pool as pools
+from kedge.executor.warm import asking
 from kedge.executor.warm.pool import Pool
 from kedge.run.core import Request
 
@@ -60,7 +60,7 @@ def elsewhere(
     def make(name: str, lines: str) -> Any:
         program = tmp_path / "keeper.py"
         program.write_text(KEEPER.format(lines=lines))
-        monkeypatch.setattr(pools, "_KEEPER", str(program))
+        monkeypatch.setattr(asking, "_KEEPER", str(program))
         calls = package(name)
         calls.pool = own_pool
         return calls

@@ -19,10 +19,10 @@ import pytest
 
 from kedge.executor import Cancel, cgroups
 from kedge.executor.processes import wait_readable
-from kedge.executor.warm import forked, messages
-from kedge.executor.warm import pool as pools
-from kedge.executor.warm.keeper import Keeper
+from kedge.executor.warm import forked, messages, mounting, remembered
+from kedge.executor.warm.keeper import FAILURES, Keeper
 from kedge.executor.warm.pool import Pool
+from kedge.executor.warm.states import Box
 from kedge.run import core
 from kedge.run.core import Request
 
@@ -304,21 +304,60 @@ def test_a_keeper_that_was_slow_once_is_no_reason_to_stay_cold(many: Any) -> Non
     assert many.warm("other").is_warm
 
 
-def test_who_cannot_be_answered_does_not_wait_for_it(tmp_path: Path) -> None:
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Keeper]:
+    """A keeper in this process, which serves nobody."""
     main, others = messages.pair()
-    mine, theirs = messages.pair()
     owner = os.pidfd_open(os.getpid())
-    with main, others, mine, theirs, open(owner, "rb"):
-        held = Keeper(main, owner, str(tmp_path))
-        with held.selector, open(os.devnull) as closed:
-            number = closed.fileno()
-            closed.close()
-            held._answer(theirs, "called", give=(number,))
-            for end in (mine, theirs):  # both hear of it
-                assert wait_readable(end.fileno(), GONE_S)
-            assert messages.receive(mine) is None
-            held._hear(theirs)
-            assert theirs.fileno() < 0
+    with main, others, open(owner, "rb"):
+        keeper = Keeper(main, owner, str(tmp_path))
+        with keeper.selector:
+            yield keeper
+
+
+def test_who_cannot_be_answered_does_not_wait_for_it(held: Keeper) -> None:
+    mine, theirs = messages.pair()
+    with mine, theirs, open(os.devnull) as closed:
+        number = closed.fileno()
+        closed.close()
+        held._answer(theirs, "called", give=(number,))
+        for end in (mine, theirs):  # both hear of it
+            assert wait_readable(end.fileno(), GONE_S)
+        assert messages.receive(mine) is None
+        held._hear(theirs)
+        assert theirs.fileno() < 0
+
+
+def test_a_file_that_is_gone_leaves_the_others_closed(tmp_path: Path) -> None:
+    before = opened()
+    for place in (tmp_path, tmp_path / "gone"):
+        wanted = [(str(tmp_path), True), (str(place), False)]
+        with contextlib.suppress(OSError), mounting.detached(wanted):
+            pass
+        assert opened() == before
+
+
+def test_what_a_keeper_remembers_of_many_keys_has_an_end(
+    held: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "MOST", 2)
+    mine, theirs = messages.pair()
+
+    def ends(*keys: str, served: bool = False) -> None:
+        for key in keys:
+            box = held.boxes[key] = Box(key, {"resources": {"cpu": 1, "memory_mb": 64}})
+            box.openers, box.has_served = [theirs], served
+            held._crashed(box)
+
+    with mine, theirs:
+        ends("one", "two", "three")
+        assert held.crashes == {"two": 1, "three": 1}
+        ends("two", served=True)
+        assert held.crashes == {"three": 1}
+        ends("three", "three")
+        assert list(held.cold) == ["three"]
+        ends(*("four", "five") * FAILURES)
+        assert list(held.cold) == ["four", "five"]
 
 
 def test_a_closed_pool_leaves_nothing(many: Any, left: Any) -> None:
@@ -369,7 +408,7 @@ def test_a_secret_stays_with_the_function_that_has_it(many: Any, monkeypatch: An
 
 
 def test_what_is_remembered_of_many_keys_has_an_end(many: Any, monkeypatch: Any) -> None:
-    monkeypatch.setattr(pools, "_MOST_KEYS", 1)
+    monkeypatch.setattr(remembered, "MOST", 1)
     secrets = ("one", "two", "one")
     for secret in secrets:  # each is a variable of the box, and makes a key
         monkeypatch.setenv("KEDGE_SECRET_WARM_TOKEN", secret)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kedge.executor.warm import pool as pools
+from kedge.executor.warm import asking
 from kedge.executor.warm.pool import Pool
 from kedge.run.core import Request
 
@@ -67,7 +67,7 @@ def hasty(
         free, program = tmp_path / "free", tmp_path / "keeper.py"
         free.write_text("1.0")
         program.write_text(HASTY.format(idle=idle, calm=calm, free=str(free)))
-        monkeypatch.setattr(pools, "_KEEPER", str(program))
+        monkeypatch.setattr(asking, "_KEEPER", str(program))
         return Hasty(own_pool, package, free)
 
     return make

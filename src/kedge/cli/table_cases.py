@@ -19,9 +19,8 @@ from kedge.ports import Ports, check_inputs, kind_of, mask, set_path
 
 JSON_LINES: Final = (".jsonl", ".ndjson")
 _TABS: Final = (".tsv", ".tab")
-_TOLD: Final = (
-    20  # problems of a table that are told one by one: more are most likely the same again
-)
+# Problems of a table that are told one by one: more are most likely the same again.
+_TOLD: Final = 20
 _COUNTED: Final = 1000  # problems after which nobody needs to know how many more there are
 
 

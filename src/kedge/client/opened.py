@@ -47,6 +47,7 @@ class Opened:
         session: what holds its runs, ended by whoever made it; None: one of its own, which ends with it.
         observer: told what is prepared.
         executor: the kind of executor that it is made ready for first.
+        identity: as of `kedge.package.source.PackageSource`; "": that which its path says.
 
     Raises:
         KedgeError: what `kedge.run.prepare.prepare` raises.
@@ -58,10 +59,12 @@ class Opened:
         session: Session | None = None,
         observer: core.Observer = notices.OBSERVER,
         executor: str | None = None,
+        identity: str = "",
     ) -> None:
         self._observer = observer
         self._argument = os.path.abspath(os.path.expanduser(argument))
-        source = open_package(self._argument)
+        self._identity = identity
+        source = self._source()
         if source.function is not None:
             raise UsageError(
                 f"`{argument}` names a function, and a package is loaded whole",
@@ -160,8 +163,12 @@ class Opened:
         )
         return seen if same else None
 
+    def _source(self) -> PackageSource:
+        found = open_package(self._argument)
+        return replace(found, identity=self._identity) if self._identity else found
+
     def _prepared(self, function: str | None, executor: str | None) -> _Seen:
-        source = open_package(self._argument)
+        source = self._source()
         with core.ready(source, function, self._observer, executor=executor) as found:
             return self._keep(executor, source, found.prepared)
 

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 # As many as Python's own ThreadPoolExecutor has: who submits a thousand runs wants them all, not all at once.
 _MORE_THAN_CPUS: Final = 4
 _MOST_IN_BACKGROUND: Final = 32
-_MOST_PREPARING: Final = (
-    4  # asynchronous calls: mostly stamps are looked at, or all wait for the one that prepares
-)
+# Asynchronous calls: mostly stamps are looked at, or all wait for the one that prepares.
+_MOST_PREPARING: Final = 4
 
 
 @final
@@ -41,9 +40,8 @@ class Session:
         self.preparing = threading.Lock()
         self._changed = threading.Condition()
         self._going: set[Cancel] = set()
-        self.calls = (
-            Threads()
-        )  # of calls and maps; as many as somebody waits for, in a thread or a loop
+        # Of calls and maps; as many as somebody waits for, in a thread or a loop.
+        self.calls = Threads()
         self.making = Threads(_MOST_PREPARING)
         cpus = int(this_machine().cpu)
         self.background = Threads(min(_MOST_IN_BACKGROUND, cpus + _MORE_THAN_CPUS))

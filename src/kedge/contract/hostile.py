@@ -10,9 +10,8 @@ import os
 import stat
 from typing import Any, Final
 
-DEPTH_LIMIT: Final = (
-    100  # of JSON: beyond it the parsers and writers down the line give up one by one
-)
+# Of JSON: beyond it the parsers and writers down the line give up one by one.
+DEPTH_LIMIT: Final = 100
 
 DESCRIPTOR_FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _READ: Final = 1 << 20

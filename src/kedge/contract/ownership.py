@@ -59,9 +59,8 @@ class Takeover:
     def __init__(self, writer: int) -> None:
         self.left_out = LeftOut()
         self._writer = writer
-        self._linked: set[int] = (
-            set()
-        )  # inodes that were the writer's when their first name was met
+        # Inodes that were the writer's when their first name was met.
+        self._linked: set[int] = set()
 
     def adopt(self, folder: int, name: str) -> Iterator[Adopted]:
         """Take over a file or a tree; every regular file of it.
@@ -107,9 +106,8 @@ class Takeover:
 def _own(folder: int, name: str, info: os.stat_result) -> None:
     """Make it the caller's; no set-user-id or sticky bit, nobody else writes."""
     # chmod follows a symbolic link, but this is none and nobody else can put one here any more.
-    with contextlib.suppress(
-        PermissionError
-    ):  # an unmapped owner in a rootless engine: read it as is
+    with contextlib.suppress(PermissionError):
+        # An unmapped owner in a rootless engine: read it as is.
         user, group = os.geteuid(), os.getegid()
         if user == 0 and (info.st_uid, info.st_gid) != (user, group):
             os.chown(name, user, group, dir_fd=folder, follow_symlinks=False)

@@ -19,10 +19,12 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from types import FunctionType
 from typing import Any, Final, NoReturn
 
 NAME: Final = "_kedge_call"  # of this module inside
 RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
+ALONE: Final = f"{NAME}.frames"  # of the call in such an image
 CALL: Final = "call"  # the input
 RESULT: Final = "result"  # the output
 ITEMS: Final = "items"  # the output folder of what a generator yields, a file an item
@@ -155,15 +157,36 @@ class Plain:
 
     run = __call__
 
-    def map(self, cases: Iterable[Any], **_: Any) -> Iterator[Any]:
-        """Call it for each, here, one after the other."""
-        return map(self.__wrapped__, cases)
+    def __get__(self, instance: Any, owner: type | None = None) -> "Plain":
+        """Bound to an object, as a function would be."""
+        bind = getattr(self.__wrapped__, "__get__", None)
+        return self if instance is None or bind is None else Plain(bind(instance, owner))
 
-    def starmap(self, cases: Iterable[Iterable[Any]], **_: Any) -> Iterator[Any]:
+    def map(
+        self,
+        cases: Iterable[Any],
+        *more: Iterable[Any],
+        return_exceptions: bool = False,
+        **_: Any,
+    ) -> Iterator[Any]:
+        """Call it for each, here, one after the other."""
+        return self.starmap(zip(cases, *more, strict=False), return_exceptions=return_exceptions)
+
+    def starmap(
+        self, cases: Iterable[Iterable[Any]], *, return_exceptions: bool = False, **_: Any
+    ) -> Iterator[Any]:
         """Call it with each, here, one after the other."""
-        return (self.__wrapped__(*case) for case in cases)
+        for case in cases:
+            try:
+                yield self.__wrapped__(*case)
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                yield error
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":  # of one that is being copied
+            raise AttributeError(name)
         if name in ("submit", "serve", "build", "deploy", "lock"):
             raise AttributeError(
                 f"inside a run `{name}` of a decorated function is not to be had: call the function"
@@ -172,7 +195,7 @@ class Plain:
 
 
 def call(call: Any) -> Any:
-    """The handler: what the function gives for the call in a file, as the path of the answer's."""
+    """The handler: what the function gives for the call in a file, as the paths of the outputs."""
     _print_at_once()
     head, function, args, named = _loaded(os.fspath(call))
     answers = _Answers(head)
@@ -208,7 +231,7 @@ def alone() -> int:
 
     signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
     runner.prepare_process()
-    _, function, args, named = _loaded(os.path.join(_here(), CALL))
+    _, function, args, named = _loaded(os.path.join(_here(), ALONE))
 
     async def listed(values: Any) -> None:
         async for value in values:
@@ -272,25 +295,27 @@ class _Answers:
         self._without_numpy = not head["numpy"]
         self._path = os.path.join(_out(), RESULT)
 
-    def value(self, value: Any) -> str:
+    def value(self, value: Any) -> dict[str, str]:
         """Write what was returned."""
         try:
             parts = self._pickled(value)
         except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
         write(self._path, {"kind": "value"}, parts)
-        return self._path
+        return {RESULT: self._path}
 
     def failure(self, error: Exception) -> None:
-        """Write what was raised; where that cannot be pickled, its text alone goes back."""
-        try:
-            parts = self._pickled(error)
-        except Exception:  # noqa: BLE001 - whatever its class raises
+        """Write what was raised, without attributes that cannot be pickled; else its text alone goes back."""
+        for bare in (False, True):
+            try:
+                parts = self._pickled(error, bare=bare)
+            except Exception:  # noqa: BLE001 - whatever its class raises
+                continue
+            write(self._path, {"kind": "exception"}, parts)
+            _sent.append(error)
             return
-        write(self._path, {"kind": "exception"}, parts)
-        _sent.append(error)
 
-    async def awaited(self, value: Any) -> str:
+    async def awaited(self, value: Any) -> dict[str, str]:
         """Await it and write what comes."""
         try:
             found = await value
@@ -299,7 +324,7 @@ class _Answers:
             raise
         return self.value(found)
 
-    def yielded(self, values: Any) -> str:
+    def yielded(self, values: Any) -> dict[str, str]:
         """Write each item as it comes, never far ahead of whoever takes them."""
         items = _Items(self)
         try:
@@ -307,14 +332,17 @@ class _Answers:
                 items.add(value)
                 while items.are_many():
                     time.sleep(_POLL_S)
+        except ResultNotSentError:
+            items.wait()
+            raise
         except Exception as error:
             self.failure(error)
             items.wait()
             raise
         items.wait()
-        return self.value(None)
+        return self.value(None) | {ITEMS: items.folder}
 
-    async def iterated(self, values: Any) -> str:
+    async def iterated(self, values: Any) -> dict[str, str]:
         """The same, of an asynchronous generator."""
         import asyncio
 
@@ -324,12 +352,15 @@ class _Answers:
                 items.add(value)
                 while items.are_many():
                     await asyncio.sleep(_POLL_S)
+        except ResultNotSentError:
+            items.wait()
+            raise
         except Exception as error:
             self.failure(error)
             items.wait()
             raise
         items.wait()
-        return self.value(None)
+        return self.value(None) | {ITEMS: items.folder}
 
     def item(self, path: str, value: Any) -> None:
         """Write one item."""
@@ -339,18 +370,25 @@ class _Answers:
             self._unpicklable(value, error)
         write(path, {"kind": "value"}, parts)
 
-    def _pickled(self, value: Any) -> list[Any]:
+    def _pickled(self, value: Any, *, bare: bool = False) -> list[Any]:
         import io
 
         file = io.BytesIO()
         buffers: list[Any] = []
+        is_kept = self._can_be_pickled if bare else None
         if self._free:
-            import cloudpickle
-
-            cloudpickle.Pickler(file, 5, buffers.append).dump(value)
+            _free_pickler(file, buffers.append, is_kept).dump(value)
         else:
-            _Pickler(file, buffers.append, without_numpy=self._without_numpy).dump(value)
+            pickler = _Pickler(file, buffers.append, is_kept, without_numpy=self._without_numpy)
+            pickler.dump(value)
         return [file.getbuffer(), *buffers]
+
+    def _can_be_pickled(self, value: Any) -> bool:
+        try:
+            self._pickled(value)
+        except Exception:  # noqa: BLE001 - whatever its class raises
+            return False
+        return True
 
     def _unpicklable(self, value: Any, error: Exception) -> NoReturn:
         """Say what cannot be sent back, as an error of its own: the function did its work."""
@@ -385,19 +423,19 @@ class _Items:
 
     def __init__(self, answers: _Answers) -> None:
         self._answers = answers
-        self._folder = os.path.join(_out(), ITEMS)
+        self.folder = os.path.join(_out(), ITEMS)
         self._count = 0
-        os.makedirs(self._folder, exist_ok=True)
+        os.makedirs(self.folder, exist_ok=True)
 
     def add(self, value: Any) -> None:
         """Write the next item."""
-        self._answers.item(os.path.join(self._folder, item_name(self._count)), value)
+        self._answers.item(os.path.join(self.folder, item_name(self._count)), value)
         self._count += 1
 
     def are_many(self) -> bool:
         """Whether more are there than are to be made ahead."""
         sizes = []
-        for entry in os.scandir(self._folder):
+        for entry in os.scandir(self.folder):
             try:
                 sizes.append(entry.stat().st_size)
             except FileNotFoundError:  # it was taken just now
@@ -406,7 +444,7 @@ class _Items:
 
     def wait(self) -> None:
         """Wait until the last one was taken."""
-        while any(True for _ in os.scandir(self._folder)):
+        while any(True for _ in os.scandir(self.folder)):
             time.sleep(_POLL_S)
 
 
@@ -418,8 +456,16 @@ def item_name(number: int) -> str:
 class _Pickler(pickle.Pickler):
     """Pickles by value what has no code, and classes by their names."""
 
-    def __init__(self, file: Any, buffer: Callable[[Any], Any], *, without_numpy: bool) -> None:
+    def __init__(
+        self,
+        file: Any,
+        buffer: Callable[[Any], Any],
+        is_kept: Callable[[Any], bool] | None,
+        *,
+        without_numpy: bool,
+    ) -> None:
         super().__init__(file, 5, buffer_callback=buffer)
+        self._is_kept = is_kept
         self._without_numpy = without_numpy
 
     def reducer_override(self, thing: Any) -> Any:
@@ -427,22 +473,113 @@ class _Pickler(pickle.Pickler):
         if isinstance(thing, type):
             if _is_found_by_name(thing):
                 return NotImplemented
-            return named, (thing.__module__, thing.__qualname__)
+            return named, (_tracked(thing), thing.__module__, thing.__qualname__)
+        if isinstance(thing, Exception):
+            return exception_reduced(thing, self._is_kept)
+        if hasattr(thing, "__slots__"):
+            return _slotted_reduced(thing)
         if self._without_numpy:
             numpy = sys.modules.get("numpy")
             if numpy is not None and isinstance(thing, numpy.generic):
                 plain = thing.item()
                 if not isinstance(plain, numpy.generic):
-                    return _itself, (plain,)
+                    return itself, (plain,)
         return NotImplemented
 
 
-def named(module: str, name: str) -> Any:
+def _free_pickler(
+    file: Any, buffer: Callable[[Any], Any], is_kept: Callable[[Any], bool] | None
+) -> Any:
+    """cloudpickle's, which writes exceptions as the other does."""
+    import cloudpickle
+
+    class Free(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, thing: Any) -> Any:
+            reduced = NotImplemented
+            if isinstance(thing, Exception):
+                reduced = exception_reduced(thing, is_kept)
+            elif hasattr(thing, "__slots__") and not isinstance(thing, type):
+                reduced = _slotted_reduced(thing)
+            return super().reducer_override(thing) if reduced is NotImplemented else reduced
+
+    return Free(file, 5, buffer)
+
+
+def exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -> Any:
+    """How an exception is written whose class has an `__init__` of its own, with arguments of its own.
+
+    Python itself would call that with those of `Exception`. Of what is not kept, the text takes the place.
+    """
+    kind = type(error)
+    ways = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
+    if any(isinstance(getattr(kind, name, None), FunctionType) for name in ways) or not (
+        isinstance(kind.__init__, FunctionType) or is_kept
+    ):
+        return NotImplemented
+    reduced: Any = error.__reduce_ex__(5)
+    made, args, *rest = reduced
+    if made is not kind:
+        return NotImplemented
+    state = rest[0] if rest else None
+    if is_kept is not None:
+        if not isinstance(error, ExceptionGroup):  # whose exceptions come here themselves
+            args = tuple(one if is_kept(one) else str(one) for one in args)
+        state = {name: one for name, one in (state or {}).items() if is_kept(one)}
+    return raised, (kind, args), state, None, None, restored
+
+
+def _slotted_reduced(thing: Any) -> Any:
+    """How an object is written whose class has slots where the caller is, and none here: cloudpickle's have not."""
+    kind = type(thing)
+    ways = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
+    if (
+        not hasattr(thing, "__dict__")
+        or any(isinstance(getattr(kind, name, None), FunctionType) for name in ways)
+        or _is_found_by_name(kind)
+    ):
+        return NotImplemented
+    reduced: Any = thing.__reduce_ex__(5)
+    if not isinstance(reduced, tuple) or len(reduced) < 3 or not isinstance(reduced[2], tuple):
+        return NotImplemented
+    attributes, slots = reduced[2]
+    return (*reduced[:2], (None, {**(attributes or {}), **slots}), *reduced[3:])
+
+
+def _tracked(kind: type) -> Any:
+    """What cloudpickle knows a class by that came by value; None of any other."""
+    import cloudpickle
+
+    return cloudpickle.cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS.get(kind)
+
+
+def raised(kind: Any, args: Any) -> Exception:
+    """An exception as it was, without what its class does when it is made."""
+    if not (isinstance(kind, type) and issubclass(kind, Exception)):
+        raise pickle.UnpicklingError("what it says was raised is no exception")
+    error: Exception = kind.__new__(kind, *args)
+    makers = (vars(one).get("__init__") for one in kind.__mro__)
+    plain: Any = next(one for one in makers if one and not isinstance(one, FunctionType))
+    plain(error, *args)
+    return error
+
+
+def restored(error: Any, state: Any) -> None:
+    """Give an exception its attributes, whether its class lets them be set or not."""
+    if not isinstance(error, Exception):
+        raise pickle.UnpicklingError("it has the attributes of an exception, and is none")
+    for name, value in state.items():
+        try:
+            object.__setattr__(error, name, value)
+        except (AttributeError, TypeError):
+            vars(error)[name] = value
+
+
+def named(number: str | None, module: str, name: str) -> Any:  # noqa: ARG001
     """A class that only the caller has under its name; the caller has its own way to find it."""
     raise pickle.UnpicklingError(f"`{module}.{name}` is a class of the caller's")
 
 
-def _itself(value: Any) -> Any:
+def itself(value: Any) -> Any:
     """What a scalar is where there is no numpy."""
     return value
 
@@ -486,7 +623,7 @@ def _import_ahead() -> None:
     for name in names:
         try:
             import_module(name)
-        except Exception:  # noqa: BLE001 - the function meets it where it imports
+        except (Exception, SystemExit):  # noqa: BLE001 - the function meets it where it imports
             pass
 
 

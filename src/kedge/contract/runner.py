@@ -215,9 +215,8 @@ class Cancel:
     def __init__(self) -> None:
         self.held: dict[int, Any] = {}  # the signal mask of each thread that is forking
         self.asked = False  # only the first signal raises: the second must not break a `finally`
-        self.settling = (
-            False  # the outcome is being written down: that is quick, and not interrupted
-        )
+        # The outcome is being written down: that is quick, and not interrupted.
+        self.settling = False
         self.leaving = False  # the outcome is on disk; only threads are waited for
         self.armed = False
         self.loop: Any = None
@@ -552,10 +551,9 @@ def fields_of_value(value: Any) -> dict[str, Any] | None:
         return {name: getattr(value, name) for name in names if hasattr(value, name)}
     if isinstance(value, tuple) and hasattr(kind, "_fields"):
         return {name: getattr(value, name) for name in kind._fields}
+    # A data frame has keys too, and `to_dict`: it is no dictionary.
     like_dict = hasattr(kind, "keys") and hasattr(kind, "__getitem__")
-    if isinstance(value, dict) or (
-        like_dict and not hasattr(kind, "to_dict")
-    ):  # as data frames have
+    if isinstance(value, dict) or (like_dict and not hasattr(kind, "to_dict")):
         return {key: value[key] for key in value.keys()}  # noqa: SIM118
     if hasattr(kind, "__fields_set__") and hasattr(kind, "json"):  # pydantic 1
         return dict(read_json(value.json(by_alias=True)))
@@ -2195,9 +2193,8 @@ def describe_all(instructions: dict[str, Any]) -> int:
         os.path.join(OUT, "data.json"), write_json({"functions": functions, "python": version})
     )
     flush_streams()
-    os._exit(
-        0
-    )  # what the modules left running, or registered for the exit, is no part of the answer
+    # What the modules left running, or registered for the exit, is no part of the answer.
+    os._exit(0)
 
 
 def describe_one(handler: str) -> dict[str, Any]:
@@ -2530,9 +2527,8 @@ class SourceClass:
         self.__qualname__ = self.__name__ = name
         self.scope = scope
         self.node = node
-        self.kind = (
-            ""  # typed_dict, dataclass, named_tuple, enum, or a plain type that it derives from
-        )
+        # `typed_dict`, `dataclass`, `named_tuple`, `enum`, or a plain type that it derives from.
+        self.kind = ""
         self.bases: list[Any] = []
         if node is not None and scope is not None:
             import ast
@@ -2592,9 +2588,8 @@ class SourceClass:
                 required = self.kind != "typed_dict" and line.value is None
                 required = required or (self.kind == "typed_dict" and self.__total__)
                 default = self.scope.default(line.value)
-                hidden = isinstance(default, UnreadableError) and "(" in str(
-                    default
-                )  # field(default_factory)
+                # As `field(default_factory=list)` is.
+                hidden = isinstance(default, UnreadableError) and "(" in str(default)
                 field = Field(
                     line.target.id, text, self.scope, required, ... if hidden else default
                 )
@@ -2644,9 +2639,8 @@ class SourceScope(Scope):
         self.bound: dict[str, ast.stmt] = {}
         self.made: dict[str, Any] = {}
         self.stars: list[str] = []  # modules of `from … import *`
-        self.loaded: dict[str, SourceScope] = {
-            module: self
-        }  # shared by all that were read from here
+        # Shared by all that were read from here.
+        self.loaded: dict[str, SourceScope] = {module: self}
         base = os.path.join(root, *module.split("."))
         self.is_package = file is None and not os.path.isfile(base + ".py")
         self.file = file or (os.path.join(base, "__init__.py") if self.is_package else base + ".py")
@@ -2764,9 +2758,8 @@ class SourceScope(Scope):
 
         if name in self.made:
             return self.made[name]
-        self.made[name] = SourceClass(
-            self.module, name
-        )  # while it is found out: an alias of itself
+        # While it is found out: an alias of itself.
+        self.made[name] = SourceClass(self.module, name)
         node = self.bound[name]
         found: Any
         if isinstance(node, ast.Import):

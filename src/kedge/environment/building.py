@@ -20,10 +20,16 @@ _STEP: Final = re.compile(r"^(?:\[\d+/\d+\] )?STEP (\d+)/(\d+)\s*: (.+)$", re.IG
 _BUILDKIT: Final = re.compile(r"^#\d+ \[(?:[^\]]* )?(\d+)/(\d+)\] (.+)$")
 _OWN: Final = ("LABEL kedge.", 'LABEL "kedge.')
 _MOST_HALVES: Final = 8
-# What an engine says after the words of a command that failed.
-_EPILOGUE: Final = re.compile(
-    r"The command '|Error: building at STEP |Error: error building at STEP "
+# What an engine says between the words of a program, and what BuildKit puts before those.
+_ENGINES: Final = re.compile(
+    r" ?--+> |Removing intermediate container |#\d+ (?:DONE|CACHED|sha256:)"
 )
+_OF_PROGRAM: Final = re.compile(r"#\d+ \d+\.\d+ ")
+# With what it begins to say that one failed; more of the engine's own may follow.
+_EPILOGUE: Final = re.compile(
+    r"The command '|Error: building at STEP |Error: error building at STEP |#\d+ ERROR"
+)
+_WROTE_LINES: Final = 20
 # What stays out is not in the context. Podman looks for other ignore files unless one has a pattern.
 _IGNORED: Final = "ignored"
 _NOTHING: Final = "../nothing\n"
@@ -148,22 +154,32 @@ class _Steps:
         self._detail = detail
         self._at: Instruction | None = None
         self._next = 0
+        self._step = ""
+        self._wrote: list[str] = []  # by the programs of this step
+        self._failed = False
 
     def line(self, text: str) -> None:
         """Take note of one line."""
         self._detail(text)
         match = _STEP.match(text) or _BUILDKIT.match(text)
         if match is None:
+            self._failed = self._failed or _EPILOGUE.match(text) is not None
+            if not self._failed and not _ENGINES.match(text):
+                line = _OF_PROGRAM.sub("", text, count=1).strip()
+                self._wrote = [*self._wrote[1 - _WROTE_LINES :], line]
             return
+        self._step, self._wrote = match[3], []
         self._at = self._instruction(match[3])
         if match[3].startswith(_OWN):
             return  # Kedge's own, about the image
         self._notify(f"building {self._package}: step {match[1]} of {match[2]}: {match[3][:60]}")
 
     def failure(self, said: list[str], dockerfile: str) -> EnvironmentFailed:
-        """The error of a build that ended at the last instruction seen."""
-        own = [line.strip() for line in said if not _EPILOGUE.match(line)]
-        why = (own or said or ["no reason given"])[-1].strip()
+        """The error of a build that ended at the last instruction seen.
+
+        Its evidence has what the engine `said` at last, the `instruction`, and what that one's programs `wrote`.
+        """
+        why = (self._wrote or said or ["no reason given"])[-1].strip()
         at = self._at
         return EnvironmentFailed(
             f"the image of `{self._package}` could not be built"
@@ -172,7 +188,7 @@ class _Steps:
             where=Where(os.path.normpath(dockerfile), at.line if at is not None else None),
             hint="the last lines that the build wrote: "
             + " | ".join(line.strip() for line in said[-8:]),
-            evidence={"said": said},
+            evidence={"said": said, "instruction": self._step, "wrote": self._wrote},
         )
 
     def _instruction(self, text: str) -> Instruction | None:

@@ -2,14 +2,12 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from kedge import digest
 from kedge.data import Data
 from kedge.engine.look import Engine
-from kedge.environment import building, images, kept_images
+from kedge.environment import build_context, building, images, kept_images
 from kedge.environment.image import Image
 from kedge.errors import PackageError, Where
 from kedge.package import dockerfile
@@ -19,7 +17,6 @@ Notify = Callable[[str], None]
 
 _OWN_FOLDERS: Final = ("in", "out", "scratch")  # a snapshot's mount points
 _IGNORE_FILE: Final = ".dockerignore"
-_FILE_MODE, _PROGRAM_MODE, _FOLDER_MODE = 0o644, 0o755, 0o755
 
 
 class Recipe(Data):
@@ -74,7 +71,7 @@ def built(
             engine,
             wanted,
             found.content,
-            found.copy,
+            lambda place: build_context.copy(found.root, found.files(), place),
             shown=os.path.normpath(os.path.join(recipe.source, recipe.dockerfile)),
             arguments=recipe.arguments,
             platform=recipe.platform,
@@ -110,7 +107,7 @@ def _wanted(engine: Engine, found: "_Found", notify: Notify, timeout: float) -> 
         for base in dockerfile.bases(found.instructions, recipe.arguments)
     )
     made_from = (
-        found.context_digest(),
+        build_context.digest_of(found.root, found.files()),
         found.dockerfile_digest,
         sorted(recipe.arguments.items()),
         below,
@@ -158,30 +155,6 @@ class _Found:
                     continue
                 if not leaves_out(self._patterns, path):
                     yield path
-
-    def context_digest(self) -> str:
-        """Names what goes into the build: paths, contents, and which files can be executed."""
-        found = []
-        for path in self.files():
-            full = os.path.join(self.root, path)
-            if os.path.islink(full):
-                found.append([path, "link", os.readlink(full)])
-            else:
-                kind = "program" if os.access(full, os.X_OK) else "file"
-                found.append([path, kind, digest.of_file(full)])
-        return digest.of_json(found)
-
-    def copy(self, place: str) -> None:
-        """Lay the context out in a new folder, with the modes that files commonly have."""
-        os.mkdir(place, _FOLDER_MODE)
-        for path in self.files():
-            source, target = os.path.join(self.root, path), os.path.join(place, path)
-            os.makedirs(os.path.dirname(target), mode=_FOLDER_MODE, exist_ok=True)
-            if os.path.islink(source):
-                os.symlink(os.readlink(source), target)
-                continue
-            shutil.copyfile(source, target)
-            os.chmod(target, _PROGRAM_MODE if os.access(source, os.X_OK) else _FILE_MODE)
 
     def _find_ignore_file(self, path: str) -> str | None:
         """The Dockerfile's own one, or else the context's."""

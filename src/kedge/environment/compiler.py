@@ -32,9 +32,8 @@ from typing import TYPE_CHECKING, Any
 
 TEMPORARY = "tmp-"  # as in kedge.environment.folders, whose sweep clears what a kill leaves
 if TYPE_CHECKING:  # 3.8 cannot evaluate it
-    Task = tuple[
-        str, str, str, str | None
-    ]  # source, folder to compile into, relative path, SHA-256
+    # Source, folder to compile into, relative path, SHA-256.
+    Task = tuple[str, str, str, str | None]
 _UNCHECKED_HASH = 1  # PEP 552: bit 0 "by hash", bit 1 "check the source"
 _CANNOT = (OSError, SyntaxError, ValueError, OverflowError, RecursionError, MemoryError)
 

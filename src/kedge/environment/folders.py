@@ -18,9 +18,8 @@ POLL = 0.02  # seconds between two looks at a lock that another process holds
 TEMPORARY = "tmp-"  # what the names of unfinished folders start with
 TEMPORARIES = "tmp"  # the folder in Kedge's home for what goes on and is no run
 EXECUTOR = "executor"  # in such a folder: the kind of the executor, for whoever finds it left over
-BUILDING = (
-    "building"  # the folder in Kedge's home for what a build or pull of an image needs meanwhile
-)
+# The folder in Kedge's home for what a build or pull of an image needs meanwhile.
+BUILDING = "building"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 

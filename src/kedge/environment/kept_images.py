@@ -29,6 +29,8 @@ LABEL_SOURCE: Final = "kedge.source"
 
 _LAYOUT: Final = 1  # of how images are made; another number makes all of them anew
 _SHOWN: Final = 16  # hex digits of a digest in a tag; the label has all
+_STANDALONE: Final = "deploy-"  # before them, in the tag of an image that no clean-up removes
+_PODMANS: Final = "localhost/"  # what Podman puts before a tag without a registry
 _LISTING_S: Final = (0.0, 0.2, 0.5)  # waits before each look
 Notify = Callable[[str], None]
 
@@ -41,18 +43,20 @@ class Wanted(Data):
         package: what its repository is called after.
         source: what it belongs to: of one source only the last image is kept.
         bases: the ids of what it is built on.
+        standalone: whether it is made to be taken elsewhere; no clean-up removes it then.
     """
 
     name: str
     package: str
     source: str
     bases: tuple[str, ...] = ()
+    standalone: bool = False
 
     @property
     def tag(self) -> str:
         """What the engine knows it by."""
-        repository = re.sub(r"[^a-z0-9]+", "-", self.package.lower()).strip("-") or "package"
-        return f"kedge/{repository}:{self.name[:_SHOWN]}"
+        front = _STANDALONE if self.standalone else ""
+        return _tag(self.package, f"{front}{self.name[:_SHOWN]}")
 
     def labels(self) -> Mapping[str, str]:
         """What is written on it."""
@@ -66,12 +70,21 @@ class Wanted(Data):
 
 
 class Made(Data):
-    """One of the images that Kedge made, as its engine lists it."""
+    """One of the images that Kedge made, as its engine lists it.
+
+    Args:
+        engine: its kind.
+        id: the engine's name for it.
+        name, source, standalone: as in `Wanted`.
+        size: bytes that it takes besides what it is built on.
+        created: when, as engines write it.
+    """
 
     engine: str
     id: str
     name: str
     source: str
+    standalone: bool
     size: int
     created: str
 
@@ -86,9 +99,14 @@ def name_of(engine: Engine, made_from: Iterable[object]) -> str:
     return digest.of_json([_LAYOUT, engine.kind, home.home(), *made_from])
 
 
+def held_by(name: str) -> str:
+    """The folder that those hold who use the image of that digest."""
+    return os.path.join(home.home(), FOLDER, name)
+
+
 def find(engine: Engine, wanted: Wanted) -> Image | None:
     """The image if it is there, kept from clean-ups from now on."""
-    folder = os.path.join(home.home(), FOLDER, wanted.name)
+    folder = held_by(wanted.name)
     while (found := images.find(engine, wanted.tag)) is not None:
         if found.labels.get(LABEL_DIGEST) != wanted.name:
             return None
@@ -141,11 +159,17 @@ def made_once(
     )
 
 
-def listed(engine: Engine, source: str | None = None) -> list[Made]:
-    """The images that this home made, all or those of one source."""
-    filters = ["--filter", f"label={LABEL_HOME}={home.home()}"]
-    if source is not None:
-        filters += ["--filter", f"label={LABEL_SOURCE}={source}"]
+def listed(engine: Engine, *, source: str | None = None, name: str | None = None) -> list[Made]:
+    """The images that this home made, all or those of one source or name.
+
+    What somebody else built on one of them inherits its labels, but not its tag, and is none.
+    """
+    wanted = {LABEL_HOME: home.home(), LABEL_SOURCE: source, LABEL_DIGEST: name}
+    wanted = {label: value for label, value in wanted.items() if value is not None}
+    # Podman lists what has one of several labels, Docker what has all: so each is looked at again below.
+    filters = [
+        word for key, value in wanted.items() for word in ("--filter", f"label={key}={value}")
+    ]
     for wait_s in _LISTING_S:  # Podman's list fails while somebody removes an image
         time.sleep(wait_s)
         done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
@@ -163,8 +187,9 @@ def listed(engine: Engine, source: str | None = None) -> list[Made]:
     found = []
     for one in entries:
         labels = (one.get("Config") or {}).get("Labels") or {}
-        if labels.get(LABEL_HOME) != home.home():
-            continue  # removed and replaced between the two questions
+        tags = _own_tags(one.get("RepoTags") or (), labels)
+        if not tags or any(labels.get(label) != value for label, value in wanted.items()):
+            continue
         below = [_size(engine, base, sizes) for base in labels.get(LABEL_BASE, "").split()]
         found.append(
             Made(
@@ -172,6 +197,7 @@ def listed(engine: Engine, source: str | None = None) -> list[Made]:
                 id=_id(one["Id"]),
                 name=labels.get(LABEL_DIGEST, ""),
                 source=labels.get(LABEL_SOURCE, ""),
+                standalone=any(f":{_STANDALONE}" in tag for tag in tags),
                 size=max(0, sizes[_id(one["Id"])] - max(below, default=0)),
                 created=str(one.get("Created", "")),
             )
@@ -181,8 +207,8 @@ def listed(engine: Engine, source: str | None = None) -> list[Made]:
 
 def remove_superseded(engine: Engine, current: Image, source: str) -> None:
     """Remove the images that `current` takes the place of and nobody uses."""
-    for one in listed(engine, source):
-        if one.id != current.id:
+    for one in listed(engine, source=source):
+        if one.id != current.id and not one.standalone:
             remove(engine, one)
 
 
@@ -194,14 +220,26 @@ def remove(engine: Engine, made: Made, needed: Callable[[], bool] = lambda: Fals
         made: from `listed`.
         needed: asked when nobody can come to hold it any more; True leaves it where it is.
     """
-    folder = os.path.join(home.home(), FOLDER, made.name)
-    if not made.name or not os.path.isdir(folder):
-        return call(engine.path, "rmi", made.id).code == 0  # refused while a container uses it
+    folder = held_by(made.name)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
     with holding.alone(folder) as free:
+        # An engine refuses while a container uses it, or another image stands on it.
         if not free or needed() or call(engine.path, "rmi", made.id).code != 0:
             return False
         folders.remove(folder)
     return True
+
+
+def _tag(package: str, version: str) -> str:
+    repository = re.sub(r"[^a-z0-9]+", "-", package.lower()).strip("-") or "package"
+    return f"kedge/{repository}:{version}"
+
+
+def _own_tags(tags: Iterable[str], labels: Mapping[str, str]) -> list[str]:
+    """Those of an image's tags that its labels say it was made under."""
+    name, package = labels.get(LABEL_DIGEST, ""), labels.get(LABEL_PACKAGE, "")
+    own = {_tag(package, f"{front}{name[:_SHOWN]}") for front in ("", _STANDALONE)}
+    return [tag for tag in tags if name and tag.removeprefix(_PODMANS) in own]
 
 
 def _size(engine: Engine, base: str, known: dict[str, int]) -> int:

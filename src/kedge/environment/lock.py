@@ -19,9 +19,8 @@ from kedge.environment.requirements import Requirements
 from kedge.errors import EnvironmentFailed, LockError, UnknownName, Where, nearest
 
 NAME: Final = "kedge.lock"
-TIMEOUT: Final = (
-    3600.0  # seconds to resolve: a slow index with many large packages; uv retries inside
-)
+# Seconds to resolve: a slow index with many large packages; uv retries inside.
+TIMEOUT: Final = 3600.0
 OnProgress = Callable[[str], None]
 
 

@@ -249,8 +249,17 @@ def install(
     raise reasons.failed(ended.error, what, where)
 
 
-def frame(interpreter: Interpreter, lock: Lock, made: str, *, installed_by: str) -> None:
+def frame(
+    interpreter: Interpreter,
+    lock: Lock,
+    made: str,
+    *,
+    installed_by: str,
+    sees_base: bool = False,
+) -> None:
     """Make a virtual environment of a folder with packages that uv installed by some interpreter.
+
+    With `sees_base`, what it does not have is looked for among the interpreter's own packages.
 
     After the install: a wheel may carry files for the environment's root, and must not decide what its
     interpreter is. Written anew, never into: a file may be a hard link into uv's cache.
@@ -277,7 +286,7 @@ def frame(interpreter: Interpreter, lock: Lock, made: str, *, installed_by: str)
         "home": os.path.dirname(interpreter.path),
         "implementation": "CPython",
         "version_info": interpreter.version,
-        "include-system-site-packages": "false",
+        "include-system-site-packages": "true" if sees_base else "false",
         "relocatable": "true",
     }
     text = "".join(f"{name} = {value}\n" for name, value in settings.items())

@@ -14,9 +14,8 @@ from kedge.data import Data
 from kedge.errors import ManifestError, Problem, Where
 
 FORMAT: Final = 1  # of the declaration's digest: another number makes every lock out of date
-MAX_BYTES: Final = (
-    1 << 20
-)  # of one requirements file: the largest lock files in use are a tenth of it
+# Of one requirements file: the largest lock files in use are a tenth of it.
+MAX_BYTES: Final = 1 << 20
 _SHOWN: Final = 200  # characters of a line that a message shows
 _OPTIONS_OF_KEDGE: Final = ("--require-hashes", "--prefer-binary", "--only-binary")
 _INDEX_OPTIONS: Final = (

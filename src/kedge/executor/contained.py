@@ -109,7 +109,7 @@ class Contained:
         return known or time.monotonic() > self._eager_until
 
     def is_done(self) -> bool:
-        """It ends when it is."""
+        """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
     def ask(self) -> None:

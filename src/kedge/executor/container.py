@@ -70,12 +70,12 @@ class ContainerExecutor(Executor):
             raise Unavailable(f"{self.kind} does not work here: {found.reason}", hint=found.hint)
         remove_noted(self.kind)
         if job.pool is not None and job.on_changed is None:
-            from kedge.executor.warm import executed, pool
+            from kedge.executor.warm import asking, executed
 
             if executed.suits(found.engine, payload.root):
                 try:
                     return executed.execute(job.pool, found.engine, payload, payload.root, job)
-                except pool.NotWarmError as why:
+                except asking.NotWarmError as why:
                     if str(why):
                         job.on_notice(f"each call has a container of its own: {why}")
         heard = _Heard(job)

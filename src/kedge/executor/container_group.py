@@ -110,9 +110,8 @@ class ContainerGroup:
     def kill(self) -> None:
         """SIGKILL to its first process, with which the kernel kills the others, where that is allowed."""
         with suppress(OSError):
-            if self.first is not None and _is_first(
-                str(self.first)
-            ):  # still, and nobody else by now
+            if self.first is not None and _is_first(str(self.first)):
+                # It still is, and nobody else by now.
                 processes.send(self.first, 9)
 
     def remove(self) -> None:

@@ -82,9 +82,8 @@ def _words(
     chown = os.path.realpath(shutil.which("chown") or "/usr/bin/chown")
     shown = [(path, path, ",readonly") for path in _PROGRAMS if os.path.isdir(path)]
     places = [f"{_PLACE}/{number}" for number in range(len(folders))]
-    quoted = [
-        folder.replace('"', '""') for folder in folders
-    ]  # as in a table of comma-separated values
+    # As in a table of comma-separated values.
+    quoted = [folder.replace('"', '""') for folder in folders]
     shown += [(folder, place, "") for folder, place in zip(quoted, places, strict=True)]
     return [
         *("run", "--rm", "--pull", "never", "--log-driver", "none", "--network", "none"),

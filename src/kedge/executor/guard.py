@@ -46,9 +46,8 @@ _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-_PAUSE_S = (
-    0.001  # between two rounds of killing: a kill takes effect at once, but not in this instant
-)
+# Between two rounds of killing: a kill takes effect at once, but not in this instant.
+_PAUSE_S = 0.001
 
 
 def main(control: int, report: int, spec_file: int) -> None:
@@ -197,9 +196,8 @@ def _ruleset(rules: "dict[str, Any]") -> int:
 def _keep_capability(capability: int) -> None:
     """Give up all others; without new privileges no exec gives them back."""
     kept = 1 << capability
-    held = (
-        ctypes.c_uint32 * 6
-    )()  # effective, permitted, inheritable: the low halves, then the high
+    # Effective, permitted, inheritable: the low halves, then the high.
+    held = (ctypes.c_uint32 * 6)()
     _checked(_LIBC.capget((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), held))
     kept &= held[1]
     left = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)

@@ -169,7 +169,7 @@ class Guarded:
         return True
 
     def is_done(self) -> bool:
-        """It ends when it is."""
+        """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
     def ask(self) -> None:

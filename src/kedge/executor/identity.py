@@ -20,9 +20,8 @@ from kedge.errors import Unavailable
 
 # systemd leaves 1879048192..2147352575 to nobody (docs/UIDS-GIDS.md), and so do the others.
 _FIRST = 1_900_000_000
-_HOMES = (
-    1000  # every Kedge home gets a slice of its own: two of them know nothing of each other's locks
-)
+# Every Kedge home gets a slice of its own: two of them know nothing of each other's locks.
+_HOMES = 1000
 _RUNS = 1000  # numbers in a slice: more runs at once than a machine holds
 
 # Inside a container's map of 65536 numbers: above the accounts of people and distributions, below

@@ -218,7 +218,7 @@ class Sandboxed:
         return self._program is not None or self._inner is None or self._looks >= LOOKS
 
     def is_done(self) -> bool:
-        """It ends when it is."""
+        """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
     def ask(self) -> None:
@@ -247,9 +247,9 @@ class Sandboxed:
                 processes.send(process, signal.SIGKILL)
             if processes.wait_readable(self.ended, LEAVE_S):
                 return
-        _kill(self.ended)
+        processes.kill(self.ended)
         if self._inner_fd >= 0:
-            _kill(self._inner_fd)
+            processes.kill(self._inner_fd)
 
     def processes(self) -> list[int]:
         """The host's numbers of the sandbox's living processes, but for its first."""
@@ -272,7 +272,7 @@ class Sandboxed:
         read = written = None
         usage: resource.struct_rusage | None = None
         if self._inner_fd >= 0 and self._inner is not None:
-            _kill(self._inner_fd)
+            processes.kill(self._inner_fd)
             if not processes.wait_readable(self._inner_fd, KILL_PATIENCE_S):
                 raise Lost(
                     f"a process of the run could not be killed within {KILL_PATIENCE_S:g} seconds",
@@ -349,13 +349,6 @@ def _told_apart(
     if code is None:
         return (None, int(signal.SIGKILL)) if killed else (None, None)
     return processes.told_apart(code)
-
-
-def _kill(pidfd: int) -> None:
-    try:
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _reap(process: int) -> resource.struct_rusage | None:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 # Enough for any sane program; the old default of 1024 is not, for solvers that keep a file for each part.
 _OPEN_FILES = 4096
-_OPEN_FILES_MOST = (
-    65536  # what a program may raise it to: some close every possible number at start
-)
+# What a program may raise it to: some close every possible number at start.
+_OPEN_FILES_MOST = 65536
 
 # From this kernel on RLIMIT_NPROC is counted within a user namespace, not for a whole user.
 _COUNTED_IN_NAMESPACE = (5, 14)

@@ -19,9 +19,8 @@ RLIMIT_LOCKS = 10  # <asm-generic/resource.h>; Python's `resource` has no name f
 _LINE = b"\nMax file locks "
 _ENDED = (b"Z", b"X")
 _marking = threading.Lock()  # limits belong to the whole process
-_PAUSE_S = (
-    0.001  # between two rounds of killing: a kill takes effect at once, but not in this instant
-)
+# Between two rounds of killing: a kill takes effect at once, but not in this instant.
+_PAUSE_S = 0.001
 
 
 def of(run_id: str) -> int | None:

@@ -71,6 +71,14 @@ def send_group(group: int, number: int) -> None:
         pass
 
 
+def kill(pidfd: int) -> None:
+    """SIGKILL to the process behind `pidfd`; one that is gone, or may not be signalled, is no error."""
+    try:
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
 def ask_to_end(group: int) -> None:
     """SIGTERM to a process group, also to those of it that are stopped."""
     send_group(group, signal.SIGTERM)

@@ -51,11 +51,11 @@ class SandboxExecutor(Executor):
 
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         if job.pool is not None and payload.forkable is not None:
-            from kedge.executor.warm import forked, pool
+            from kedge.executor.warm import asking, forked
 
             try:
                 return forked.execute(job.pool, payload, job)
-            except pool.NotWarmError as why:
+            except asking.NotWarmError as why:
                 if str(why):
                     job.on_notice(f"`{payload.forkable.module}` runs cold: {why}")
         with ExitStack() as after:

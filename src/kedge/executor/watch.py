@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 OWN_NETWORK = "/proc/self/net"
 TICK_S = 0.05  # half of what is promised, so that a late wake-up still keeps the promise
 CHUNK_BYTES = 1 << 16  # what a pipe holds
-KILL_PATIENCE_S = (
-    10.0  # a killed process may sit out a disk or network wait in the kernel, not longer
-)
+# A killed process may sit out a disk or network wait in the kernel, not longer.
+KILL_PATIENCE_S = 10.0
 EAGER_WAIT_S = 0.001  # between two looks for a program that has only just been started
 START_PATIENCE_S = 60.0  # for a start that cannot be seen from here; its time counts from then on
 DRAIN_BYTES = 1 << 20  # the most a pipe can hold: what is more comes from a process that got away
@@ -55,9 +54,8 @@ class Program(Protocol):
     stdout: int
     stderr: int
     ended: int  # readable once it has ended
-    began: (
-        float | None
-    )  # the monotonic time from which its own counts; None while it is being started
+    # The monotonic time from which its own counts; None while it is being started.
+    began: float | None
     eager_s: float  # between two looks while there is something to be found
 
     def found(self) -> bool:

@@ -190,9 +190,8 @@ def _extract(archive: zipfile.ZipFile, plan: _Plan, parent: str, digest: str, fi
 def _target(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, parts: tuple[str, ...], file: str
 ) -> str:
-    with contextlib.closing(
-        _content(archive, entry)
-    ) as chunks:  # the first is more than any target
+    with contextlib.closing(_content(archive, entry)) as chunks:
+        # The first is more than any target.
         target = os.fsdecode(next(chunks, b""))
     depth = len(parts) - 1
     for step in target.split("/"):

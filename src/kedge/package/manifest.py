@@ -286,8 +286,9 @@ def _block(model: BaseModel | None) -> dict[str, Any]:
 
 
 def _image_warnings(document: Document, runtime: Mapping[str, Any]) -> list[Problem]:
-    image = str(runtime.get("image") or "")
-    if runtime["kind"] != "image" or "@sha256:" in image:
+    field = {"image": "image", "python": "base_image"}.get(runtime["kind"], "")
+    image = str(runtime.get(field) or "")
+    if not image or "@sha256:" in image:
         return []
     tag = image.rpartition("/")[2].partition(":")[2]
     if tag and tag != "latest":
@@ -295,9 +296,9 @@ def _image_warnings(document: Document, runtime: Mapping[str, Any]) -> list[Prob
     found = "the tag `latest`" if tag else "no tag"
     return [
         Problem(
-            f"`image` is {described(image)}, with {found}: what it means changes, so runs are not "
+            f"`{field}` is {described(image)}, with {found}: what it means changes, so runs are not "
             "reproducible",
-            document.where(("runtime", "image")),
-            f"name a version or a digest: {image.partition(':')[0] if not tag else image.removesuffix(':latest')}:1.0",
+            document.where(("runtime", field)),
+            f"name a version or a digest: {image.removesuffix(':latest')}:1.0",
         )
     ]

@@ -104,6 +104,12 @@ def _debian(value: str) -> names.Refusal | None:
     return "the name of a Debian package", "for example libgl1"
 
 
+def _command(value: str) -> names.Refusal | None:
+    if value.strip() and "\0" not in value:
+        return None
+    return "one shell command", 'for example "make -C /opt/solver install"'
+
+
 _DEBIAN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.:=~_/"
 
 
@@ -363,6 +369,13 @@ class PythonRuntime(_RuntimeBlock):
     )
     system: list[Annotated[str, _text(_debian)]] = Field(
         default_factory=list, description="Debian packages; needs a container executor."
+    )
+    base_image: Annotated[str, _text(_image)] | None = Field(
+        None, description="The image to build on, by its reference; needs a container executor."
+    )
+    commands: list[Annotated[str, _text(_command)]] = Field(
+        default_factory=list,
+        description="Shell commands, run as root when the image is built; needs a container executor.",
     )
 
 

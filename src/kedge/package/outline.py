@@ -4,7 +4,7 @@ Two packages with the same outline have the same signatures, so that a change of
 reason to import the package and read them again. Whatever cannot be told from the source counts as executed:
 a function whose name occurs anywhere in code that an import executes, methods of classes that occur there,
 special methods, decorated functions. A package whose import looks at its own source or at names that it
-makes up has no outline.
+makes up has no outline. `parameters` tells of one function what calling it takes, just as carefully.
 """
 
 import ast
@@ -51,6 +51,8 @@ _BLOCKS: Final = (
     ast.withitem,
 )
 
+_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 type _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -96,6 +98,30 @@ def outline(folder: str) -> str | None:
     except RecursionError:
         return None
     return digest.of_json(["outline", 2, others, outlines])
+
+
+def parameters(folder: str, handler: str) -> set[str] | None:
+    """The parameters of `module:function`, where the source leaves no doubt and all go by name; else None.
+
+    Args:
+        folder: the package's.
+        handler: as in a manifest.
+    """
+    module, _, name = handler.partition(":")
+    try:
+        with open(os.path.join(folder, *module.split(".")) + ".py", "rb") as file:
+            tree = ast.parse(file.read())
+            nodes = list(ast.walk(tree))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    meant = [node for node in nodes if {name, "*"} & {*_defined(node), *_imported(node)}]
+    here = [node for node in tree.body if node in meant]
+    if len(meant) != 1 or not here or not isinstance(here[0], _FUNCTIONS):
+        return None
+    given = here[0].args
+    if here[0].decorator_list or given.posonlyargs or given.vararg or given.kwarg:
+        return None
+    return {one.arg for one in (*given.args, *given.kwonlyargs)}
 
 
 def _files(folder: str) -> Iterator[tuple[str, str]]:
@@ -151,6 +177,13 @@ def _defined(node: ast.AST) -> Collection[str]:
     named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler)
     if isinstance(node, (*named, ast.MatchAs, ast.MatchStar)):
         return (node.name or "",)
+    return ()
+
+
+def _imported(node: ast.AST) -> Collection[str]:
+    """The names that this node imports; `*` is any."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name.partition(".")[0] for alias in node.names]
     return ()
 
 

@@ -17,9 +17,8 @@ from kedge.package.document import Document, Path, Place, described
 from kedge.package.reading import read_text, shown
 from kedge.package.toml_source import read_toml
 
-MAX_BYTES: Final = (
-    8 << 20
-)  # of source: generated ones are large, a data file by this name is refused
+# Of source: generated ones are large, a data file by this name is refused.
+MAX_BYTES: Final = 8 << 20
 
 # The expression is PEP 723's own reference.
 _BLOCK: Final = re.compile(
@@ -200,9 +199,8 @@ def _functions(text: str, file: str) -> tuple[dict[str, Place], list[Problem]]:
     """Public functions at module level, in order, with their places; and warnings for what is left out."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # of the author's own escapes: Python says it when it runs
+            # Of the author's own escapes: Python says it when it runs.
+            warnings.simplefilter("ignore")
             tree = ast.parse(text)
     except SyntaxError as error:
         where = Where(file, error.lineno, error.offset)

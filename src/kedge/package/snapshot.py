@@ -17,9 +17,8 @@ from kedge.home import folder
 from kedge.package import holding, index
 from kedge.package.stamps import any_racy, is_racy
 
-_HEADER: Final = (
-    b"kedge package 1\0"  # another layout gets another header: no digest means two things
-)
+# Another layout gets another header: no digest means two things.
+_HEADER: Final = b"kedge package 1\0"
 _FOLDERS: Final = ("in", "out", "scratch")
 _COMPILED: Final = "__pycache__"
 # Whose lock says that a snapshot is in use; `writable` needs that of the snapshot itself.
@@ -226,9 +225,8 @@ class _Taking:
         try:
             with new_folder(parent) as draft:
                 self._fill(draft)
-                digest = digest_of(
-                    self._entries()
-                )  # of the copies: they were hashed as they were made
+                # Of the copies: they were hashed as they were made.
+                digest = digest_of(self._entries())
                 holding.hold(draft, HELD_BY)
                 return digest, publish(draft, digest)
         except OSError as error:

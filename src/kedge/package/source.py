@@ -19,11 +19,13 @@ class PackageSource(Data):
         root: the folder, or the script itself, of which symlinks are followed; absolute.
         function: the function that the argument named besides, None when it named none.
         script: whether `root` is a Python file.
+        identity: what stays the same where another content has another root, "" where the root does.
     """
 
     root: str
     function: str | None = None
     script: bool = False
+    identity: str = ""
 
 
 def open_package(argument: str) -> PackageSource:
@@ -71,7 +73,7 @@ def _of_file(path: str, argument: str) -> PackageSource:
     if path.lower().endswith(".zip"):
         from kedge.package.archive import unpacked
 
-        return PackageSource(_with_manifest(unpacked(path), argument))
+        return PackageSource(_with_manifest(unpacked(path), argument), identity=path)
     if os.path.basename(path) in (*_MANIFESTS, "pyproject.toml"):
         return PackageSource(_with_manifest(os.path.dirname(path)))
     raise PackageError(

@@ -82,9 +82,8 @@ class Standalone:
             )
         target = self.found(reference)
         beside = {key: value for key, value in raw.items() if key != "$ref"}
-        if (
-            reference in following
-        ):  # a type that contains itself: its shape is checked to this depth
+        if reference in following:
+            # A type that contains itself: its shape is checked to this depth.
             kind = target.get("type") if isinstance(target, dict) else None
             target = {"type": kind} if isinstance(kind, str) else {}
         elif beside and isinstance(target, dict) and "$ref" in target:

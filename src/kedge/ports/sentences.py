@@ -11,9 +11,8 @@ from kedge.ports.wording import Place, expected, first_problems, listed, path_te
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator, ValidationError
 
-_LARGE: Final = (
-    10_000  # parts of a value: were each of them wrong, all would be said in half a second
-)
+# Parts of a value: were each of them wrong, all would be said in half a second.
+_LARGE: Final = 10_000
 
 _BOUNDS: Final = {
     "minimum": "at least",

@@ -19,9 +19,8 @@ _HIGHEST: Final = 12  # exponent: kg^12 already means nothing
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUPERSCRIPT_CHARACTERS: Final = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"
 _TIMES: Final = "*·⋅×."
-_PRECISE: Final = Context(
-    prec=60
-)  # for roots, which are not rational: far beyond a float's 17 digits
+# For roots, which are not rational: far beyond a float's 17 digits.
+_PRECISE: Final = Context(prec=60)
 
 
 type _Dimension = dict[str, Fraction]

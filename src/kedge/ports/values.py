@@ -23,9 +23,8 @@ from kedge.ports.shapes import (
 )
 from kedge.ports.wording import MOST_PROBLEMS, Place, expected, is_unicode, path_text, shown
 
-_DEEPEST: Final = (
-    100  # levels: beyond it parsers refuse, and a list that contains itself has no end
-)
+# Levels: beyond it parsers refuse, and a list that contains itself has no end.
+_DEEPEST: Final = 100
 _WITH_UNIT: Final = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S.*?)?\s*", re.ASCII
 )

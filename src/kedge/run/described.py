@@ -83,20 +83,30 @@ def problems_of(description: Description) -> list[Problem]:
     ]
 
 
-def says_all(declared: Declared) -> bool:
-    """Whether the manifest leaves the signatures nothing to say, so that they need not be read.
+def says_all(declared: Declared, folder: str) -> bool:
+    """Whether the manifest leaves the signatures nothing to say, so that nothing need be imported for them.
 
-    Of each function it declares both sides, it says of each port whether that is required, and the inputs
-    are files: what a value becomes before the call, the signature alone says.
+    Of each function it declares both sides and says of each port whether it is required; the inputs are files,
+    since what a value becomes before the call the signature alone says; and the handler takes these and no others.
+    That is read in the source, which has to tell.
+
+    Args:
+        declared: the package.
+        folder: its snapshot.
     """
-    from kedge.ports.shapes import kind_of
+    from kedge.package.outline import parameters
+    from kedge.ports import kind_of
 
-    return all(
-        _is_settled(sides["inputs"])
-        and _is_settled(sides["outputs"])
-        and all(kind_of(port) != "value" for port in sides["inputs"]["properties"].values())
-        for sides in declared.declared.values()
-    )
+    for name, function in declared.description.functions.items():
+        sides = declared.declared[name]
+        if not (_is_settled(sides["inputs"]) and _is_settled(sides["outputs"])):
+            return False
+        inputs = sides["inputs"]["properties"]
+        if any(kind_of(port) == "value" for port in inputs.values()):
+            return False
+        if parameters(folder, function.handler or "") != inputs.keys():
+            return False
+    return True
 
 
 def _is_settled(side: Mapping[str, Any] | None) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kedge.data import Data, field
-from kedge.environment import folders, runner
+from kedge.environment import folders, image_uses, runner
 from kedge.home import home
 from kedge.package import holding, snapshot
 from kedge.run.record import ALIVE, IS_ALIVE
@@ -25,6 +25,7 @@ BYTECODE: Final = "byte code"
 RUNNER: Final = "runner"
 DESCRIPTION: Final = "description"
 INDEX: Final = "index"
+IMAGE_USE: Final = "use of an image"
 RUN: Final = "run"
 LEFT_OVER: Final = "left-over"
 GROUP: Final = "control group"
@@ -39,7 +40,7 @@ FOLDERS: Final = {
     BYTECODE: ("bytecode", folders.TEMPORARY, ""),
     RUNNER: ("runners", folders.TEMPORARY, ""),
 }
-_FILES: Final = {DESCRIPTION: "descriptions", INDEX: "index"}
+_FILES: Final = {DESCRIPTION: "descriptions", INDEX: "index", IMAGE_USE: image_uses.FOLDER}
 _BLOCK: Final = 512  # bytes of one of `st_blocks`, whatever the file system's own are
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _RUNNER: Final = re.compile(r"[0-9a-f]{32}-.+")

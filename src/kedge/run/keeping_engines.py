@@ -1,6 +1,5 @@
 """What the container engines keep for this home: images that it made, and containers of runs that are over."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
@@ -10,7 +9,6 @@ from kedge.engine.look import Engine, look, was_used
 from kedge.environment import folders, kept_images
 from kedge.errors import Unavailable
 from kedge.executor.containers import containers_left, remove_container
-from kedge.home import home
 from kedge.package import holding
 from kedge.run.keeping import CONTAINER, IMAGE, LEFT_OVER, Kept, entries, runs_now, seconds
 from kedge.run.record import ALIVE
@@ -53,7 +51,10 @@ def look_into_engines(
         with suppress(Unavailable):
             for made in kept_images.listed(engine):
                 known.add(made.name)
-                yield _image(engine, made, uses, busy)
+                if (
+                    not made.standalone
+                ):  # which was made for elsewhere: whether it goes is not for us to say
+                    yield _image(engine, made, uses, busy)
     for entry in entries(kept_images.FOLDER):
         gone = entry.name not in known and not entry.name.startswith(".")
         if gone and not holding.is_held(entry.path):
@@ -101,12 +102,11 @@ def _engines() -> Iterator[Engine]:
 def _image(
     engine: Engine, made: kept_images.Made, uses: Mapping[str, float], busy: frozenset[str]
 ) -> Kept:
-    folder = os.path.join(home(), kept_images.FOLDER, made.name)
     used = max(uses.get(made.id, 0.0), seconds(made.created))
     needed = ""
     if made.id in busy:
         needed = "a run that goes on uses it"
-    elif holding.is_held(folder):
+    elif holding.is_held(kept_images.held_by(made.name)):
         needed = "a process uses it"
     name = f"{made.id}{_AT}{engine.kind}"
     return Kept(IMAGE, name, "", used, needed=needed, elsewhere=made.size)

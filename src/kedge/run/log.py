@@ -196,9 +196,8 @@ class _Reader:
         self._start = 0
         self._waiting = b""
         self._at = 0
-        self._next: int | None = (
-            None  # the following segment, opened before the present one is read
-        )
+        # The following segment, opened before the present one is read.
+        self._next: int | None = None
         try:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError as error:

@@ -1,7 +1,7 @@
 """What a Python package needs before an environment can be made: an interpreter, requirements, a lock."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -35,19 +35,31 @@ def container(declared: Declared, asked: str | None) -> Executor | None:
         Unavailable: no container engine works here.
     """
     kind = asked or settings.get("executor")
-    system = declared.description.runtime.get("system")
     if kind in KINDS:
         return choose(kind, image=True).executor
-    if not system:
+    wanted = of_containers(declared)
+    if not wanted:
         return None
     if kind != AUTO:
         raise TaskError(
-            f"`{declared.description.name}` needs the Debian packages {', '.join(system)}, which the"
+            f"`{declared.description.name}` needs {' and '.join(wanted.values())}, which the"
             f" executor {kind!r} cannot give it",
-            where=Where(path="runtime.system"),
+            where=Where(path=f"runtime.{next(iter(wanted))}"),
             hint=f"use one of: {', '.join(KINDS)}, or leave the choice to `auto`",
         )
     return choose(AUTO, image=True).executor
+
+
+def of_containers(declared: Declared) -> Mapping[str, str]:
+    """What a Python package asks for that it has in containers only: in words, by its field in `runtime`."""
+    runtime = declared.description.runtime
+    system, base, commands = map(runtime.get, ("system", "base_image", "commands"))
+    words = {
+        "system": system and f"the Debian packages {', '.join(system)}",
+        "base_image": base and f"the base image `{base}`",
+        "commands": commands and "an image to run its `commands` in",
+    }
+    return {field: said for field, said in words.items() if said}
 
 
 def on_machine(

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from kedge import settings
 from kedge.environment import builds, images, kept_images, python, python_images
 from kedge.environment.lock import Lock
 from kedge.errors import LockError
@@ -11,7 +10,7 @@ from kedge.package.snapshot import Snapshot
 from kedge.package.source import PackageSource
 from kedge.run import needs
 from kedge.run.declared import Declared, declare
-from kedge.run.prepare import engine_of, image_executor, recipe_of
+from kedge.run.prepare import engine_of, image_executor, python_recipe_of, recipe_of
 
 _READY = "ready"
 
@@ -57,22 +56,22 @@ def _on_machine(declared: Declared, source: PackageSource) -> dict[str, Any]:
 
 def _in_image(declared: Declared, source: PackageSource, executor: Executor) -> dict[str, Any]:
     requirements = needs.in_image(source, declared)
-    base = settings.get("images.base").replace("{version}", requirements.python)
-    system = tuple(declared.description.runtime.get("system") or ())
+    recipe = python_recipe_of(declared, requirements)
     found: dict[str, Any] = {
-        "base": base,
+        "base": recipe.base,
         "python": requirements.python,
         "requirements": ", ".join(requirements.strings) or None,
-        "system": ", ".join(system) or None,
+        "system": ", ".join(recipe.system) or None,
+        "commands": "; ".join(recipe.commands) or None,
     }
     try:
         known: Lock = needs.lock_of(source, declared, requirements, None, mode="locked")
     except LockError as error:
         return found | _unresolved(error)
     found["lock"] = known.path
-    wanted = python_images.wanted(engine_of(executor), base, requirements.python, known, system)
+    wanted = python_images.wanted(engine_of(executor), recipe, known)
     if wanted is None:
-        return found | {"state": f"would be built: {base} was not asked for its Python yet"}
+        return found | {"state": f"would be built: {recipe.base} was not asked for its Python yet"}
     return found | _state(executor, wanted)
 
 

@@ -26,6 +26,8 @@ from kedge.run.ground import ImageGround, PythonGround
 if TYPE_CHECKING:
     from kedge.engine.look import Engine
     from kedge.environment import builds
+    from kedge.environment.python_recipe import Recipe
+    from kedge.environment.requirements import Requirements
 
 Notify = Callable[[str], None]
 
@@ -110,7 +112,7 @@ def prepare(
         return replace(found, description=Description.from_json(known))
     if interpreter is not None:
         _compile_snapshot(interpreter, found.snapshot)
-    if says_all(declared):
+    if says_all(declared, found.snapshot.folder):
         cache.store(place, found.description.to_json())
         return found
     from kedge.package.outline import outline  # which parses: only what is new comes this far
@@ -188,10 +190,9 @@ def _in_image(
         taken = snapshot(source.root)
     made = python_images.ensure(
         engine_of(executor),
-        settings.get("images.base").replace("{version}", requirements.python),
-        requirements.python,
+        python_recipe_of(declared, requirements),
         locked,
-        tuple(declared.description.runtime.get("system") or ()),
+        source.identity or source.root,
         notify,
         detail,
         needs.build_timeout(declared),
@@ -262,6 +263,21 @@ def recipe_of(declared: Declared, source: PackageSource, taken: Snapshot) -> "bu
     )
 
 
+def python_recipe_of(declared: Declared, requirements: "Requirements") -> "Recipe":
+    """What the image of a package of kind `python` is made of, besides its lock."""
+    from kedge.environment.python_recipe import Recipe
+
+    runtime, minor = declared.description.runtime, requirements.python
+    base = runtime.get("base_image")
+    return Recipe(
+        base=base or settings.get("images.base").replace("{version}", minor),
+        minor=minor,
+        is_declared=bool(base),
+        system=tuple(runtime.get("system") or ()),
+        commands=tuple(runtime.get("commands") or ()),
+    )
+
+
 def engine_of(executor: Executor) -> "Engine":
     """The engine of a container executor, as far as it still works."""
     from kedge.engine.look import look
@@ -291,7 +307,7 @@ def described(
         return declared.description
     if not static:
         prepared = prepare(source, notify)
-        if not says_all(declared):
+        if not says_all(declared, prepared.snapshot.folder):
             return prepared.description
         # Runs do without; here it shows what of it cannot be imported, and what does not fit.
         assert isinstance(prepared.ground, PythonGround)
@@ -315,7 +331,7 @@ def locked(
         upgrade: True takes newer versions of everything, a name of that package.
     """
     declared, _ = declare(source)
-    if declared.description.runtime.get("system"):  # it runs in containers only
+    if needs.of_containers(declared):
         interpreter, requirements = None, needs.in_image(source, declared)
     else:
         interpreter, requirements = needs.on_machine(source, declared)

@@ -27,9 +27,8 @@ ALIVE: Final = ("created", "preparing", "running")
 IS_ALIVE: Final = f"status IN ({', '.join(map(repr, ALIVE))})"
 STATUSES: Final = (*ALIVE, "succeeded", "failed", "cancelled")
 
-_ALPHABET: Final = (
-    "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: no i l o u, so none looks like another
-)
+# Crockford's: no i l o u, so none looks like another.
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH: Final = 12  # 60 random bits
 _NEAREST_OF: Final = 1000  # a mistyped id is looked for among this many newest runs
 _NAMED: Final = 8  # ids that a message lists before it says how many more there are

@@ -115,9 +115,8 @@ class _Sweep:
         self.cancel = cancel
         self.group = Cancel(cancel)  # every row's, which the first failure may end
         self.count = _Count(len(contents.keys))
-        self.notices: dict[
-            tuple[str, str], bool
-        ] = {}  # what runs said, and whether it was passed on
+        # What runs said, and whether it was passed on.
+        self.notices: dict[tuple[str, str], bool] = {}
         self.failures: list[str] = []
         self.outputs = _output_columns(self.function.output_ports, contents.columns)
 

@@ -8,12 +8,27 @@ from typing import Any, Final, final
 from kedge.client import hints
 from kedge.client.decorated import unpickling
 from kedge.client.decorated.remote import with_traceback
-from kedge.client.decorated.unpickling import Classes
+from kedge.client.decorated.unpickling import Known
 from kedge.contract import pickled
-from kedge.errors import ContractError, FunctionError, RunFailed
+from kedge.errors import (
+    ContractError,
+    FunctionError,
+    OutOfDisk,
+    OutOfMemory,
+    Problem,
+    RunFailed,
+    RunTimeout,
+)
 from kedge.run import core, record
 
 _ANY: Final = 'kedge.function(…, unpickle="any") takes whatever comes, from code that you trust'
+
+
+_HINTS: Final[dict[type[RunFailed], str]] = {
+    OutOfMemory: "give it more: kedge.function(…, memory=…) has the MiB that a run may use",
+    RunTimeout: "give it longer: kedge.function(…, timeout=…) has the seconds that a run may take",
+    OutOfDisk: "write less, or make room where KEDGE_HOME is",
+}
 
 
 class ResultError(FunctionError):
@@ -27,13 +42,13 @@ class Reading:
     Args:
         name: of the function.
         free: whether any class may come back.
-        classes: of the caller's, that travelled by value.
+        known: the caller's own classes.
     """
 
-    def __init__(self, name: str, classes: Classes, *, free: bool) -> None:
+    def __init__(self, name: str, known: Known, *, free: bool) -> None:
         self._name = name
         self._free = free
-        self._classes = classes
+        self._known = known
         self._lock = threading.Lock()
         self._found: tuple[Any, BaseException | None] | None = None
 
@@ -49,7 +64,7 @@ class Reading:
                 self._found = self._read(ended)
         value, error = self._found
         if error is not None:
-            raise error
+            raise error.with_traceback(None)
         return value
 
     def item(self, path: str) -> Any:
@@ -69,7 +84,7 @@ class Reading:
     def _read(self, ended: core.Result) -> tuple[Any, BaseException | None]:
         failure = ended.failure
         if failure is not None and not isinstance(failure, FunctionError):
-            return None, failure
+            return None, _in_the_authors_terms(failure)
         entry = ended.run.output_files.get(pickled.RESULT)
         path = record.paths(entry) if entry is not None else None
         if not isinstance(path, str):
@@ -100,7 +115,7 @@ class Reading:
     ) -> tuple[unpickling.Answer | None, RunFailed | None]:
         """What the file holds, and why that cannot be had; both, where it says so itself."""
         try:
-            found = unpickling.read(path, self._classes, free=self._free, mapped=mapped)
+            found = unpickling.read(path, self._known, free=self._free, mapped=mapped)
         except unpickling.RefusedError as error:
             return None, self._refused(error, run_id)
         except FileNotFoundError:
@@ -139,6 +154,17 @@ class Reading:
         )
         hints.add_notes(broken)
         return broken
+
+
+def _in_the_authors_terms(failure: RunFailed) -> RunFailed:
+    """The failure with a hint about the options of `kedge.function`, of which the package was made."""
+    (first, *_) = failure.problems
+    hint = _HINTS.get(type(failure), first.hint)
+    failure.hint = hint
+    failure.problems = [Problem(first.message, first.where, hint)]
+    vars(failure).pop("__notes__", None)
+    hints.add_notes(failure)
+    return failure
 
 
 def _contract_error(why: str, run_id: str | None) -> ContractError:

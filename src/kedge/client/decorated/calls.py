@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
@@ -15,12 +16,14 @@ from kedge.client.decorated.answers import Reading
 from kedge.client.decorated.declaration import Declaration
 from kedge.client.decorated.items import Items
 from kedge.client.decorated.streams import Printed, told
+from kedge.client.decorated.unpickling import Known
 from kedge.client.decorated.written import Written
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.session import Session
 from kedge.contract import pickled
 from kedge.data import Data, replace
+from kedge.engine import KINDS
 from kedge.environment import folders
 from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
 from kedge.executor import Cancel, choose
@@ -34,6 +37,8 @@ from kedge.run.sweep import fitting
 from kedge.task import Published
 
 _ALIKE: Final = 256  # sets of modules that are remembered to be all right
+
+_SCRIPT: Final = ("__main__", "__mp_main__")  # the second in a process that multiprocessing started
 
 # Where a field of the manifest that Kedge writes comes from.
 _OPTIONS: Final = {
@@ -74,6 +79,7 @@ class Calls:
         self._declaration = declaration
         self._yields = yields
         self._lock = threading.Lock()
+        self._modules: frozenset[str] = frozenset()  # that calls have needed so far
         self._written: tuple[frozenset[str], Written] | None = None
         self._opened: Opened | None = None
         self._checked = lru_cache(_ALIKE)(self._check_shipped)
@@ -117,7 +123,7 @@ class Calls:
         with hints.shown():
             made = self._sent()
             executor = self._executor()
-            opened = self._current(made, executor)
+            self._current(made.modules, executor)  # what is wrong with it is wrong once
             if jobs is None:
                 machine = this_machine()
                 asked = dict(self._declaration.resources)
@@ -126,11 +132,11 @@ class Calls:
 
         def one(case: Iterable[Any]) -> Any:
             with hints.shown(), ExitStack() as after:
-                ready, request, reading = self._call(
-                    opened, made, executor, tuple(case), {}, None, after
-                )
+                sent = self._write(made, tuple(case), {}, after)
+                opened = self._current(sent.modules, executor)
+                ready, request, reading = self._call(opened, sent, executor, None)
                 ended = opened.run(ready, request, Cancel(cancel), Printed().observer())
-                return reading(ended)
+            return reading(ended)
 
         yield from many.results(
             one,
@@ -145,24 +151,51 @@ class Calls:
             return_exceptions=return_exceptions,
         )
 
+    def build(
+        self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
+    ) -> str:
+        """The tag of an image that makes this one call."""
+        from kedge.client.decorated import images
+
+        with hints.shown(), ExitStack() as after:
+            made = self._sent()
+            kind = self._declaration.executor
+            if kind not in KINDS:
+                configured = settings.get("executor")
+                kind = configured if configured in KINDS else AUTO
+            executor = choose(kind, image=True).executor
+            sent = self._write(made, args, named, after)
+            opened = self._current(sent.modules, executor.kind)
+            ready, request, _ = self._call(opened, sent, executor.kind, publish)
+            return images.built(
+                executor,
+                ready.prepared,
+                self._declaration,
+                request.values[pickled.CALL],
+                None if publish is None else publish.port,
+                told(),
+            )
+
     def service(
         self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published
     ) -> "Service":
         """The function as it is now, made ready to serve."""
-        with hints.shown():
-            stand = self._stand(publish)
+        with hints.shown(), ExitStack() as after:
+            made = self._sent()
+            stand = self._stand(self._write(made, args, named, after).modules, publish)
 
         def begin(ready: Callable[[], None]) -> Run:
             observer = replace(Printed().observer(), ready=ready)
-            with hints.shown():
-                return self._made_of(stand, args, named, publish, observer)[0]
+            with hints.shown(), ExitStack() as after:
+                sent = self._write(made, args, named, after)
+                return self._begun(stand, sent, publish, observer, after)[0]
 
         return Service(publish, begin)
 
     def lock(self, upgrade: bool | str) -> str | None:
         """The path of the lock."""
         with hints.shown(), self._in_their_terms():
-            folder = self._package(self._sent()).folder
+            folder = self._package(self._sent().modules).folder
             return locked(PackageSource(folder), told().step, upgrade=upgrade).path
 
     def _made(
@@ -173,59 +206,54 @@ class Calls:
         observer: core.Observer,
     ) -> tuple[Run, Reading]:
         """A run that has not begun."""
-        with hints.shown():
-            return self._made_of(self._stand(publish), args, named, publish, observer)
+        with hints.shown(), ExitStack() as after:
+            sent = self._write(self._sent(), args, named, after)
+            stand = self._stand(sent.modules, publish)
+            return self._begun(stand, sent, publish, observer, after)
 
-    def _stand(self, publish: Published | None) -> "_Stand":
-        """The function as it is now, and what it runs on."""
-        made = self._sent()
+    def _stand(self, modules: frozenset[str], publish: Published | None) -> "_Stand":
+        """What it runs on, as the function is now."""
         executor = self._executor()
         opened = None
         if publish is not None and executor is None and (engine := _engine()) is not None:
-            opened = self._in_container(made, engine)
+            opened = self._in_container(modules, engine)
             executor = engine if opened is not None else None
-        return _Stand(made, opened or self._current(made, executor), executor)
+        return _Stand(opened or self._current(modules, executor), executor)
 
-    def _made_of(
+    def _begun(
         self,
         stand: "_Stand",
-        args: tuple[Any, ...],
-        named: Mapping[str, Any],
+        sent: "_Call",
         publish: Published | None,
         observer: core.Observer,
+        after: ExitStack,
     ) -> tuple[Run, Reading]:
-        with ExitStack() as after:
-            opened, made, executor = stand.opened, stand.made, stand.executor
-            call = self._call(opened, made, executor, args, named, publish, after)
-            ready, request, reading = call
-            return Run(opened, ready, request, reading, after.pop_all(), observer), reading
+        """A run of a call that was written; `after` is its own from then on."""
+        ready, request, reading = self._call(stand.opened, sent, stand.executor, publish)
+        return Run(stand.opened, ready, request, reading, after.pop_all(), observer), reading
 
     def _executor(self) -> str | None:
         kind = self._declaration.executor
         return None if kind == AUTO else kind
 
-    def _in_container(self, made: pickling.Sent, engine: str) -> Opened | None:
+    def _in_container(self, modules: frozenset[str], engine: str) -> Opened | None:
         """The package ready for a container, where a port is best published; None where none can be had."""
         try:
-            return self._current(made, engine)
+            return self._current(modules, engine)
         except EnvironmentFailed as error:
             if self._declaration.needs_container:
                 raise
             notices.notice(f"no container of {engine}'s can serve it: {error.message}")
             return None
 
-    def _call(
+    def _write(
         self,
-        opened: Opened,
         made: pickling.Sent,
-        executor: str | None,
         args: tuple[Any, ...],
         named: Mapping[str, Any],
-        publish: Published | None,
         after: ExitStack,
-    ) -> tuple[core.Ready, core.Request, Reading]:
-        """One call: written into a file that goes when `after` ends."""
-        declaration = self._declaration
+    ) -> "_Call":
+        """One call, written into a file that goes when `after` ends."""
         place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
         path = os.path.join(place, pickled.CALL)
         passed = pickling.write_call(
@@ -234,20 +262,24 @@ class Calls:
             made,
             args,
             named,
-            unpickle=declaration.unpickle,
+            unpickle=self._declaration.unpickle,
             items=self._yields,
         )
         self._checked(passed.modules)
+        known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
+        return _Call(path, made.modules | _installed(passed.modules), known)
+
+    def _call(
+        self, opened: Opened, sent: "_Call", executor: str | None, publish: Published | None
+    ) -> tuple[core.Ready, core.Request, Reading]:
+        """What is asked for by a call that was written."""
+        declaration = self._declaration
         ready = opened.ready(declaration.name, executor)
         request = core.Request(
-            declaration.name, {pickled.CALL: path}, executor=executor, publish=publish
+            declaration.name, {pickled.CALL: sent.path}, executor=executor, publish=publish
         )
-        classes = {**made.classes, **passed.classes}
-        return (
-            ready,
-            request,
-            Reading(declaration.name, classes, free=declaration.unpickle == "any"),
-        )
+        reading = Reading(declaration.name, sent.known, free=declaration.unpickle == "any")
+        return ready, request, reading
 
     def _sent(self) -> pickling.Sent:
         """The function as it is now, with what it refers to."""
@@ -255,21 +287,24 @@ class Calls:
         self._checked(made.modules)
         return made
 
-    def _current(self, made: pickling.Sent, executor: str | None) -> Opened:
-        """The function's package as it has to be now."""
+    def _current(self, modules: frozenset[str], executor: str | None) -> Opened:
+        """The function's package as it has to be now, with these modules imported before a call comes."""
         with self._lock, self._in_their_terms():
             before = self._opened
-            package = self._package(made)
+            package = self._package(modules)
             if before is None or before.root != package.folder:
-                before = self._opened = Opened(package.folder, session(), told(), executor)
+                before = self._opened = Opened(
+                    package.folder, session(), told(), executor, self._declaration.identity
+                )
             return before
 
-    def _package(self, made: pickling.Sent) -> Written:
+    def _package(self, modules: frozenset[str]) -> Written:
+        modules = self._modules = self._modules | modules
         known = self._written
-        before = known[1] if known is not None and known[0] == made.modules else None
-        ahead = [name for name in made.modules if not local.is_local(name) and name != "kedge"]
+        before = known[1] if known is not None and known[0] == modules else None
+        ahead = [name for name in modules if not local.is_local(name) and name != "kedge"]
         found = written.written(self._declaration, ahead, items=self._yields, before=before)
-        self._written = made.modules, found
+        self._written = modules, found
         return found
 
     def _check_shipped(self, modules: frozenset[str]) -> None:
@@ -279,30 +314,29 @@ class Calls:
             UsageError: such modules, all of them.
         """
         problems = []
-        own = getattr(self._function, "__module__", None)
         for name in sorted({one.partition(".")[0] for one in modules}):
-            place = None if name in (own, "__main__", "__mp_main__") else local.origin(name)
-            if place is None or any(
-                os.path.realpath(place) == os.path.realpath(one.source)
-                or os.path.realpath(place).startswith(
-                    os.path.join(os.path.realpath(one.source), "")
-                )
-                for one in self._declaration.copy
-            ):
+            place = None if name in _SCRIPT else local.origin(name)
+            if place is None or self._is_shipped(place):
                 continue
+            top = os.path.basename(place)
             shown = os.path.relpath(place, self._declaration.folder)
-            shown = place if shown.startswith("..") else f"./{shown}"
-            problems.append(
-                Problem(
-                    f"`{name}` is imported from {shown}, which is not in `copy`",
-                    self._where("copy"),
-                    f'copy=["{shown}"]'
-                    if shown.startswith(".")
-                    else f'copy={{"{shown}": "{os.path.basename(shown)}"}}',
-                )
-            )
+            if shown == top:
+                shown = f"./{top}"
+                hint = f'copy=["{shown}"]'
+            else:  # to be imported it has to stand at the top inside
+                source = f"../{top}" if shown == "." else shown
+                hint = f'copy={{"{source}": "{top}"}}'
+                shown = place if shown.startswith(".") else f"./{shown}"
+            message = f"`{name}` is imported from {shown}, which is not in `copy`"
+            problems.append(Problem(message, self._where("copy"), hint))
         if problems:
             raise UsageError.of(problems, f"what `{self._declaration.name}` imports")
+
+    def _is_shipped(self, place: str) -> bool:
+        """Whether `copy` has a file or folder, or what it is in, or some of what is in it."""
+        real = os.path.join(os.path.realpath(place), "")
+        sources = (os.path.join(os.path.realpath(one.source), "") for one in self._declaration.copy)
+        return any(real.startswith(source) or source.startswith(real) for source in sources)
 
     def _where(self, option: str) -> Where:
         place = self._declaration.where
@@ -313,11 +347,29 @@ class Calls:
 
 
 class _Stand(Data):
-    """A function as it travels, the package that it stands on, the kind of executor for that."""
+    """The package that a function stands on, and the kind of executor for that."""
 
-    made: pickling.Sent
     opened: Opened
     executor: str | None
+
+
+class _Call(Data):
+    """A call that was written.
+
+    Args:
+        path: of its file.
+        modules: what is best imported before it comes.
+        known: whose classes may come back.
+    """
+
+    path: str
+    modules: frozenset[str]
+    known: Known
+
+
+def _installed(modules: frozenset[str]) -> frozenset[str]:
+    """The packages that arguments are of, but for Python's own, which cost little."""
+    return frozenset({name.partition(".")[0] for name in modules}) - sys.stdlib_module_names
 
 
 class _InTheirTerms:
@@ -330,16 +382,28 @@ class _InTheirTerms:
         pass
 
     def __exit__(self, _kind: Any, error: BaseException | None, _where: Any) -> None:
+        if isinstance(error, UsageError) and error.where is None:
+            problems = [
+                Problem(one.message, one.where or self._where("copy"), one.hint)
+                for one in error.problems
+            ]
+            raise UsageError.of(problems, "`copy`") from None
         if not isinstance(error, ManifestError):
             return
         problems = []
         for problem in error.problems:
             path = problem.where.path or "" if problem.where is not None else ""
             field = next((one for one in _OPTIONS if path.startswith(one)), None)
-            option = _OPTIONS[field] if field is not None else path.rpartition(".")[2] or "options"
+            option = _OPTIONS[field] if field is not None else _option_in(path)
             message = problem.message.replace(f"`{path}`", f"`{option}`")
             problems.append(Problem(message, self._where(option), problem.hint))
         raise UsageError.of(problems, "the options") from None
+
+
+def _option_in(path: str) -> str:
+    """The option that a path of a function in a manifest comes from."""
+    known = ("retries", "cache", "env", "network", "resources")
+    return next((one for one in path.split(".") if one in known), "options")
 
 
 def _engine() -> str | None:

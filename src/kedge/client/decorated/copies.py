@@ -8,11 +8,10 @@ from typing import Any, Final
 from kedge.data import Data
 from kedge.errors import Problem, UsageError
 
-_LEFT_OUT: Final = frozenset({"__pycache__", ".git", ".hg", ".svn"})
-_RESERVED: Final = frozenset({"in", "out", "scratch", "kedge.yml", "kedge.yaml", "mecapy.yml"})
+_RESERVED: Final = frozenset(
+    {"in", "out", "scratch", "kedge.yml", "kedge.yaml", "mecapy.yml", "kedge.lock", ".kedgeignore"}
+)
 _OURS: Final = "_kedge"  # names that begin so are Kedge's own, inside
-
-type Stamp = tuple[int, ...]
 
 
 class Copy(Data):
@@ -74,7 +73,7 @@ def _declared(source: Any, destination: Any, folder: str) -> Copy:
         )
     text = os.fspath(source)
     path = os.path.normpath(os.path.join(folder, os.path.expanduser(text)))
-    if not os.path.lexists(path):
+    if not os.path.exists(path):
         raise UsageError(
             f"`copy` names `{text}`, which is not there",
             hint=f"relative paths are looked for in {folder}",
@@ -91,48 +90,101 @@ def _declared(source: Any, destination: Any, folder: str) -> Copy:
             f"`copy` has {destination!r} as the destination of `{text}`",
             hint="give a relative path as text",
         )
+    from kedge.package.ignore import always_left_out
+
     inside = os.path.normpath(os.fspath(destination))
+    is_folder = inside == os.curdir or os.fspath(destination).endswith(os.sep)
+    if is_folder and not os.path.isdir(path):
+        inside = os.path.normpath(os.path.join(inside, os.path.basename(path)))
     parts = inside.split(os.sep)
     if os.path.isabs(inside) or parts[0] == "..":
         raise UsageError(
             f"the destination `{destination}` of `{text}` lies outside the working directory",
             hint="give a relative path without `..`",
         )
-    if parts[0] in _RESERVED or parts[0].startswith(_OURS):
+    if any(always_left_out(part, path, is_folder=os.path.isdir(path)) for part in parts):
         raise UsageError(
-            f"the destination `{destination}` of `{text}` is a name that Kedge needs itself",
-            hint=f"say another: copy={{{text!r}: ...}}",
+            f"`{text}` of `copy` is a folder of tools, such as an environment, and not shipped",
+            hint="name what it needs in `pip`",
         )
+    _check_place(text, inside)
     return Copy(path, inside)
 
 
-def entries(copies: Iterable[Copy]) -> Iterator[tuple[Copy, os.stat_result]]:
+def entries(copies: Iterable[Copy]) -> list[tuple[Copy, os.stat_result]]:
     """Every file and symbolic link that is shipped, folders walked, in an order of its own.
 
     Raises:
-        UsageError: something that is neither a file, a folder nor a symbolic link, or cannot be read.
+        UsageError: something that is neither a file, a folder nor a symbolic link, or cannot be read, or for
+            which there is no place inside.
     """
+    found: dict[str, tuple[Copy, os.stat_result]] = {}
     for copy in copies:
         try:
-            yield from _below(copy)
+            # What is named is meant, not a link to it; within a folder links are kept.
+            for one, info in _below(Copy(os.path.realpath(copy.source), copy.destination)):
+                other, _ = found.setdefault(one.destination, (one, info))
+                if other.source != one.source:
+                    raise _both(one, other)
         except OSError as error:
             raise UsageError(
                 f"`{error.filename or copy.source}` of `copy` cannot be read: {error.strerror}",
                 hint="give it read permission, or leave it out",
             ) from error
+    for one, _ in found.values():
+        above = os.path.dirname(one.destination)
+        while above and above not in found:
+            above = os.path.dirname(above)
+        if above:
+            raise _both(one, found[above][0])
+    return list(found.values())
 
 
 def _below(copy: Copy) -> Iterator[tuple[Copy, os.stat_result]]:
+    from kedge.package.ignore import always_left_out
+
     info = os.lstat(copy.source)
     if stat.S_ISDIR(info.st_mode):
-        for name in sorted(os.listdir(copy.source)):
-            if name not in _LEFT_OUT:
-                inside = name if copy.destination == "." else f"{copy.destination}/{name}"
-                yield from _below(Copy(os.path.join(copy.source, name), inside))
-    elif stat.S_ISREG(info.st_mode) or stat.S_ISLNK(info.st_mode):
-        yield copy, info
-    else:
+        with os.scandir(copy.source) as listing:
+            inner = sorted(listing, key=lambda entry: entry.name)
+        for one in inner:
+            is_folder = one.is_dir(follow_symlinks=False)
+            if not always_left_out(one.name, one.path, is_folder=is_folder):
+                inside = one.name if copy.destination == "." else f"{copy.destination}/{one.name}"
+                yield from _below(Copy(one.path, inside))
+        return
+    _check_place(copy.source, copy.destination)
+    if stat.S_ISLNK(info.st_mode):
+        _check_link(copy)
+    elif not stat.S_ISREG(info.st_mode):
         raise UsageError(
             f"`{copy.source}` of `copy` is neither a file nor a folder",
             hint="name the files in its folder one by one, without it",
         )
+    yield copy, info
+
+
+def _check_place(source: str, inside: str) -> None:
+    top = inside.split(os.sep)[0]
+    if top in _RESERVED or top.startswith(_OURS):
+        raise UsageError(
+            f"`{source}` of `copy` would be `{inside}` inside, a name that Kedge needs itself",
+            hint=f'say another: copy={{"{source}": …}}',
+        )
+
+
+def _check_link(copy: Copy) -> None:
+    target = os.readlink(copy.source)
+    inside = os.path.normpath(os.path.join(os.path.dirname(copy.destination), target))
+    if os.path.isabs(target) or inside.split(os.sep)[0] == os.pardir:
+        raise UsageError(
+            f"`{copy.source}` of `copy` is a symbolic link that leads out of what is shipped, to `{target}`",
+            hint=f'ship what it leads to, under another name: copy={{"{target}": …}}',
+        )
+
+
+def _both(one: Copy, other: Copy) -> UsageError:
+    return UsageError(
+        f"`{one.source}` and `{other.source}` of `copy` would both be `{other.destination}` inside",
+        hint="give one of them another destination",
+    )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from kedge.client.decorated import copies
+from kedge.client.decorated.authored import authored
 from kedge.client.decorated.copies import Copy
 from kedge.data import Data
 from kedge.errors import Problem, UsageError, Where
@@ -33,6 +34,7 @@ class Declaration(Data):
         unpickle: `safe`, or `any` class that comes back.
         where: the function's file and line.
         folder: what relative paths are relative to.
+        identity: names the function itself, whatever it needs.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Declaration(Data):
     unpickle: str
     where: Where
     folder: str
+    identity: str
 
     @property
     def needs_container(self) -> bool:
@@ -80,6 +83,7 @@ def declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Declar
         unpickle=checks.choice("unpickle", _UNPICKLE),
         where=checks.where,
         folder=checks.folder,
+        identity=checks.identity(),
     )
     if checks.problems:
         raise UsageError.of(checks.problems, f"the options of `{made.name}`")
@@ -92,7 +96,7 @@ class _Checks:
     def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
         self._function = function
         self._options = options
-        code = getattr(function, "__code__", None)
+        code = getattr(authored(function), "__code__", None)
         file = code.co_filename if code is not None else ""
         is_file = os.path.isfile(file)
         self.where = Where(file, code.co_firstlineno) if code is not None else Where()
@@ -116,10 +120,19 @@ class _Checks:
                 break
         return given
 
+    def identity(self) -> str:
+        name = getattr(self._function, "__qualname__", "")
+        return f"{self.where.file or self.folder}:{name}:{self._options['name'] or ''}"
+
     def python(self) -> str:
         own = f"{sys.version_info.major}.{sys.version_info.minor}"
         given = self._options["python_version"]
         if given is None or given == own:
+            return own
+        if not isinstance(given, str):
+            self.wrong(
+                "python_version", f"`python_version` is {given!r}; a text is expected", f'"{own}"'
+            )
             return own
         self.wrong(
             "python_version",
@@ -137,7 +150,13 @@ class _Checks:
                 hint = f'for packages give a list: pip=["numpy"]; files are looked for in {self.folder}'
                 self.wrong("pip", f"`pip` names the file `{given}`, which is not there", hint)
             return path
-        return self.texts("pip", 'pip=["numpy>=2", "pandas"]')
+        found = self.texts("pip", 'pip=["numpy>=2", "pandas"]')
+        if found:
+            from kedge.environment.specifications import problem_with
+
+            for refusal in filter(None, map(problem_with, found)):
+                self.wrong("pip", *refusal)
+        return found
 
     def texts(self, option: str, example: str) -> tuple[str, ...]:
         """A list of texts."""
@@ -203,9 +222,16 @@ class _Checks:
         variables = self._variables()
         if variables:
             found["env"] = variables
-        for option in ("retries", "cache"):
-            if self._options[option] is not None:
-                found[option] = self._options[option]
+        retries, cache = self._options["retries"], self._options["cache"]
+        is_number = isinstance(retries, int) and not isinstance(retries, bool) and retries >= 0
+        if is_number or isinstance(retries, Mapping):
+            found["retries"] = retries
+        elif retries is not None:
+            self.wrong("retries", f"`retries` is {retries!r}", "give a whole number from 0")
+        if isinstance(cache, bool):
+            found["cache"] = cache
+        elif cache is not None:
+            self.wrong("cache", f"`cache` is {cache!r}", "True or False")
         return found
 
     def _variables(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from kedge.client import hints
+from kedge.client.decorated.authored import authored
 from kedge.client.decorated.declaration import declared
 from kedge.client.decorated.remote import is_remote
 from kedge.errors import KedgeError, Unavailable, UsageError
@@ -113,6 +114,9 @@ class Decorated:
                     f"{function!r} is no function", hint="decorate a function: `def`, or a lambda"
                 )
             self._declaration = declared(function, options)
+        self._wrap(function)
+
+    def _wrap(self, function: Callable[..., Any]) -> None:
         functools.update_wrapper(self, function)
         self.__wrapped__: Callable[..., Any] = function
         self._lock = threading.Lock()
@@ -122,12 +126,21 @@ class Decorated:
         """Call the function, here."""
         return self.__wrapped__(*args, **named)
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """Bound to an object, as a function would be."""
-        return self if instance is None else functools.partial(self.__wrapped__, instance)
+    def __get__(self, instance: Any, owner: type | None = None) -> "Decorated":
+        """Bound to an object, as a function would be; the object travels with each call."""
+        bind = getattr(self.__wrapped__, "__get__", None)
+        if instance is None or bind is None:
+            return self
+        bound = object.__new__(Decorated)
+        bound._declaration = self._declaration
+        bound._wrap(bind(instance, owner))
+        return bound
 
     def __reduce__(self) -> str:
-        return self.__wrapped__.__qualname__
+        name: str | None = getattr(self.__wrapped__, "__qualname__", None)
+        if name is None:
+            raise TypeError(f"{self!r} cannot be pickled: it has no name in a module")
+        return name
 
     def __repr__(self) -> str:
         return f"<kedge.function {self._declaration.name}>"
@@ -155,8 +168,10 @@ class Decorated:
         """Run it and go on; some at once, the others when it is their turn.
 
         Raises:
+            UsageError: it is a generator function.
             KedgeError: it cannot be run.
         """
+        self._refuse_items("submitted", "call `.run`, which gives them as they come")
         return self._calls().submit(*self._bound(args, named))
 
     def serve(self, /, *args: Any, port: int = _PORT, **named: Any) -> Any:
@@ -240,12 +255,22 @@ class Decorated:
                 isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1
             ):
                 raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")
-            if self._yields:
-                raise UsageError(
-                    f"`{self._declaration.name}` is a generator function, which cannot be mapped",
-                    hint="have it return a list, or call `.run` for each",
-                )
+        self._refuse_items("mapped", "have it return a list, or call `.run` for each")
         return self._calls().map(cases, length=length, **wanted)
+
+    def build(self, /, *args: Any, **named: Any) -> str:
+        """Build an image that makes this one call wherever a container engine runs it, without Kedge.
+
+        It prints what comes of the call as JSON and ends with 0, or with 1 when it fails; what serves, serves.
+
+        Returns:
+            Its tag, `kedge/<name>:deploy-<digest>`.
+
+        Raises:
+            Unavailable: no container engine works here.
+            EnvironmentFailed: it cannot be built.
+        """
+        return self._calls().build(*self._bound(args, named))
 
     def lock(self, *, upgrade: bool | str = False) -> str | None:
         """Resolve what `pip` names, or look it up; the path of the lock, None when nothing is needed.
@@ -271,22 +296,32 @@ class Decorated:
 
     @property
     def _yields(self) -> bool:
-        function = inspect.unwrap(self.__wrapped__)
+        function = authored(self.__wrapped__)
         return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
     @hints.shown()
     def _check_serves(self) -> None:
-        if _PORT_NAME not in self._parameters():
+        if _PORT_NAME not in (self._parameters() or ()):
             raise UsageError(
                 f"`{self._declaration.name}` has no parameter `port`, so it cannot be told where to serve",
                 hint="def server(port): …",
             )
 
-    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+    @hints.shown()
+    def _refuse_items(self, what: str, hint: str) -> None:
+        """Refuse what would leave nobody to take the items of a generator."""
+        if self._yields:
+            raise UsageError(
+                f"`{self._declaration.name}` is a generator function, which cannot be {what}",
+                hint=hint,
+            )
+
+    def _parameters(self) -> Mapping[str, inspect.Parameter] | None:
+        """Its parameters; None of a function that is written in C and does not say."""
         try:
             return inspect.signature(self.__wrapped__).parameters
-        except (ValueError, TypeError):  # of one that is written in C
-            return {}
+        except (ValueError, TypeError):
+            return None
 
     def _bound(
         self, args: tuple[Any, ...], named: dict[str, Any]
@@ -297,11 +332,11 @@ class Decorated:
             TypeError: they do not fit, as a call would say.
         """
         parameters = self._parameters()
+        if parameters is None:
+            return args, named, None
         host = _HOST
         if _PORT_NAME in parameters and _HOST_NAME not in parameters:
             host = named.pop(_HOST_NAME, _HOST)
-        if not parameters:
-            return args, named, None
         bound = inspect.Signature(list(parameters.values())).bind(*args, **named)
         bound.apply_defaults()
         port = bound.arguments.get(_PORT_NAME)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from importlib import util
 from typing import Final
 
+_PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 _MOST: Final = 1000  # modules that are remembered
 
 
@@ -63,6 +64,8 @@ def _place(top: str) -> str | None:
 
 def _is_installed(place: str) -> bool:
     real = os.path.realpath(place)
+    if not _PACKAGES.isdisjoint(real.split(os.sep)):  # wherever `PYTHONPATH` has them
+        return True
     return any(real.startswith(folder) for folder in _installed())
 
 

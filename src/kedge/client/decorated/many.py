@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from kedge.client import bar
+from kedge.client.decorated.remote import add_note
 from kedge.errors import RunCancelled
 from kedge.executor import Cancel
 from kedge.run.sweep import at_once
@@ -63,7 +64,7 @@ def results(
             if error is not None and not isinstance(error, Exception):
                 raise error
             if error is not None:
-                error.add_note(f"in call {number + 1}")
+                add_note(error, f"in call {number + 1}")
                 failed.append(error)
             ended[number] = _Outcome(error if error is not None else future.result(), error is None)
             advance()

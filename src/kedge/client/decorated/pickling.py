@@ -16,6 +16,7 @@ from typing import Any, Final
 import cloudpickle
 
 from kedge.client.decorated import local
+from kedge.client.decorated.authored import authored
 from kedge.contract import pickled
 from kedge.data import Data
 from kedge.errors import KedgeError, Problem, UsageError, Where
@@ -40,14 +41,14 @@ class Sent(Data):
 
     Args:
         pickle: the bytes, and `buffers` what goes beside them.
-        classes: those that travel by value, by module and qualified name.
+        classes: those that travel by value, by what cloudpickle knows each by.
         modules: that it imports or refers to, by name.
         sources: text of the files that its code was read from, by their names.
     """
 
     pickle: bytes
     buffers: tuple[Any, ...]
-    classes: Mapping[tuple[str, str], type]
+    classes: Mapping[str, type]
     modules: frozenset[str]
     sources: Mapping[str, str]
 
@@ -55,7 +56,7 @@ class Sent(Data):
 class Passed(Data):
     """What travelled with a call besides plain values: `classes` and `modules` as of `Sent`."""
 
-    classes: Mapping[tuple[str, str], type]
+    classes: Mapping[str, type]
     modules: frozenset[str]
 
 
@@ -159,7 +160,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._file = io.BytesIO()
         self.buffers: list[Any] = []
         super().__init__(self._file, 5, self.buffers.append)
-        self.classes: dict[tuple[str, str], type] = {}
+        self.classes: dict[str, type] = {}
         self.modules: set[str] = set()
         self.codes: list[CodeType] = []
 
@@ -172,47 +173,58 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """What cloudpickle does, and note it."""
         if hasattr(type(thing), DECORATED):
             return pickled.Plain, (thing.__wrapped__,)
+        if isinstance(thing, Exception):
+            reduced = pickled.exception_reduced(thing, None)
+            if reduced is not NotImplemented:
+                return reduced
         if isinstance(thing, ModuleType):
-            self.modules.add(thing.__name__)
+            if thing.__name__ not in cloudpickle.list_registry_pickle_by_value():
+                self.modules.add(thing.__name__)
             return NotImplemented
         found = super().reducer_override(thing)
         if isinstance(thing, type):
             if found is NotImplemented or isinstance(found, str):
                 self.modules.add(thing.__module__)
             else:
-                self.classes[thing.__module__, thing.__qualname__] = thing
+                self.classes[cloudpickle.cloudpickle._get_or_create_tracker_id(thing)] = thing
         elif isinstance(thing, FunctionType):
             if found is NotImplemented:
                 self.modules.add(thing.__module__)
             else:
                 self.codes.append(thing.__code__)
-                self.modules.update(imported(thing.__code__))
+                self.modules.update(imported(thing.__code__, thing.__globals__.get("__package__")))
         return found
 
 
-def imported(code: CodeType) -> Iterator[str]:
-    """The modules that a function's body imports, by absolute name, those of functions within as well."""
+def imported(code: CodeType, package: str | None) -> Iterator[str]:
+    """The modules that a function's body imports, by absolute name, those of functions within as well.
+
+    Args:
+        code: the body.
+        package: of the function's module, which relative imports start from.
+    """
     import dis
+    from importlib.util import resolve_name
 
     level = 0
     for instruction in dis.get_instructions(code):
         # `import a.b` is: the level, the names, then the import itself.
         if instruction.opname == "IMPORT_NAME":
-            if level == 0:
-                yield instruction.argval
+            with suppress(ImportError):  # beyond the top, which fails here as well
+                yield resolve_name("." * level + instruction.argval, package)
         elif instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and isinstance(
             instruction.argval, int
         ):
             level = instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from imported(constant)
+            yield from imported(constant, package)
 
 
 @contextmanager
 def _by_value(function: Callable[..., Any]) -> Iterator[None]:
     """A block in which what the function's own module defines travels by value."""
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    module = sys.modules.get(getattr(authored(function), "__module__", None) or "")
     with _pickling:
         own = module is not None and local.is_local(module.__name__)
         known = own and module.__name__ in cloudpickle.list_registry_pickle_by_value()  # type: ignore[union-attr]
@@ -244,7 +256,7 @@ def _sources(codes: list[CodeType]) -> dict[str, str]:
 
 
 def _place(function: Callable[..., Any]) -> Where | None:
-    code = getattr(function, "__code__", None)
+    code = getattr(authored(function), "__code__", None)
     return None if code is None else Where(code.co_filename, code.co_firstlineno)
 
 
@@ -256,4 +268,5 @@ def _why(error: Exception) -> str:
 
 
 # What takes their place inside is found there under these names.
-pickled.Plain.__module__ = pickled.named.__module__ = pickled.NAME
+for _one in (pickled.Plain, pickled.named, pickled.raised, pickled.restored):
+    _one.__module__ = pickled.NAME

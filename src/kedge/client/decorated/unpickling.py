@@ -1,7 +1,8 @@
 """What a decorated function gave, read where it may not run any code: its runtime is not trusted.
 
-A pickle can name anything that can be imported, and call it. What may be named here is a list: plain types,
-exceptions of what is loaded already, numpy's and pandas' data, and classes of the caller's own.
+A pickle can name anything that can be imported, call it, and set its attributes. What may be named here is a
+list: plain types, exceptions of what is loaded already, numpy's, pandas' and pyarrow's data, and classes of the
+caller's own. What is named comes back as it was: a pickle that changed it is refused, and the change undone.
 """
 
 import builtins
@@ -9,15 +10,18 @@ import importlib
 import io
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from enum import Enum
+from functools import partial
 from typing import Any, Final
 
 from kedge.client.decorated import local
 from kedge.contract import pickled
 from kedge.data import Data
 
-type Classes = Mapping[tuple[str, str], type]
+# What the inside program writes by name, and this side has too.
+_OURS: Final = {one.__name__: one for one in (pickled.itself, pickled.raised, pickled.restored)}
 
 _PLAIN: Final = {
     "builtins": {
@@ -37,37 +41,46 @@ _PLAIN: Final = {
     "pathlib._local": {"Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath"},
     "types": {"SimpleNamespace", "NoneType", "EllipsisType"},
     "uuid": {"UUID", "SafeUUID"},
-    "zoneinfo": {"ZoneInfo._unpickle"},
+    "zoneinfo": {"ZoneInfo"},
 }  # fmt: skip
-_CALLED: Final = {
+_LIBRARIES: Final = {
     "numpy": (
-        {"multiarray", "numeric", "_pickle", "core"},
-        {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "__generator_ctor",
-         "__bit_generator_ctor", "__randomstate_ctor"},
+        {"core", "_core", "random", "ma", "rec", "char", "matrixlib", "dtypes", "exceptions", "linalg",
+         "polynomial"},
+        {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "_convert_to_stringdtype_kwargs",
+         "__generator_ctor", "__bit_generator_ctor", "__randomstate_ctor"},
     ),
     "pandas": (
-        {"internals", "base", "datetimes", "timestamps", "timedeltas", "nattype", "period", "interval",
-         "arrays"},
+        {"core", "_libs", "arrays", "errors"},
         {"_unpickle_block", "_new_Index", "_new_DatetimeIndex", "_unpickle_timestamp",
          "_timedelta_unpickle", "_nat_unpickle", "__nat_unpickle", "_new_period"},
     ),
     "pyarrow": (
         {"lib"},
-        {"py_buffer", "type_for_alias", "_reconstruct_table", "_reconstruct_record_batch",
-         "_restore_array", "_restore_chunked_array"},
+        {"py_buffer", "scalar", "schema", "field", "chunked_array", "type_for_alias", "_reconstruct_table",
+         "_reconstruct_record_batch", "_restore_array", "list_", "large_list", "list_view",
+         "large_list_view", "map_", "struct", "union", "sparse_union", "dense_union", "dictionary",
+         "run_end_encoded", "decimal32", "decimal64", "decimal128", "decimal256", "timestamp", "time32",
+         "time64", "duration", "binary"},
     ),
 }  # fmt: skip
-"""Functions that put the data of these libraries together: last parts of module names, and names."""
+"""Where these libraries' data is defined, and the functions that put it together."""
 
+_ARROW: Final = (
+    "Array", "Buffer", "ChunkedArray", "DataType", "Field", "KeyValueMetadata", "RecordBatch", "Scalar",
+    "Schema", "Table",
+)  # fmt: skip
 
-_STANDARD: Final = sys.stdlib_module_names - {
-    "antigravity",
-    "idlelib",
-    "test",
-    "this",
-    "turtledemo",
-}
-"""Modules that may be imported for their exceptions: all but those that do something then."""
+_PANDAS_PARTS: Final = (
+    "pandas._libs.arrays", "pandas._libs.internals", "pandas._libs.interval", "pandas._libs.sparse",
+    "pandas._libs.tslibs.", "pandas.core.internals.",
+)  # fmt: skip
+
+_DOING: Final = frozenset(
+    {"__main__", "_examples", "antigravity", "conftest", "idlelib", "setup", "test", "tests", "this",
+     "turtledemo"}
+)  # fmt: skip
+"""Parts of the names of modules that do more than define something when they are imported."""
 
 
 class RefusedError(pickle.UnpicklingError):
@@ -88,19 +101,32 @@ class Answer(Data):
     text: str = ""
 
 
-def read(path: str, classes: Classes, *, free: bool, mapped: bool = True) -> Answer:
+class Known(Data):
+    """What the caller's own classes are found by.
+
+    Args:
+        classes: those that travelled by value, by what cloudpickle knows each by.
+        modules: what the function imports by name; its own ones are imported here too where a result needs it.
+    """
+
+    classes: Mapping[str, type]
+    modules: frozenset[str]
+
+
+def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
     """What a file says that came back.
 
     Args:
         path: of the file.
-        classes: those of the caller's that travelled by value.
+        known: the caller's own classes.
         free: whether any code may run that it asks for.
         mapped: as of `pickled.read`.
 
     Raises:
         pickled.FramesError: it is no answer, or not whole.
         RefusedError: it holds a type that is not taken.
-        Exception: whatever unpickling raises.
+        OSError: it cannot be read.
+        Exception: what a type raises that does not take what was written of it.
     """
     head, parts = pickled.read(path, mapped=mapped)
     kind = head.get("kind")
@@ -108,72 +134,155 @@ def read(path: str, classes: Classes, *, free: bool, mapped: bool = True) -> Ans
         return Answer(kind, text=f"`{head.get('type')}`: {head.get('why')}"[:4000])
     if kind not in ("value", "exception") or not parts:
         raise pickled.FramesError("it says neither a value nor an exception")
-    if free:
-        import cloudpickle  # noqa: F401 - what it has made of functions is found in it
-
-    made: type[_Unpickler] = _Free if free else _Unpickler
-    value = made(io.BytesIO(parts[0]), parts[1:], classes).load()
+    try:
+        value = _freely(parts, known) if free else _safely(parts, known)
+    except RefusedError:
+        raise
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise pickled.FramesError(f"it cannot be unpickled: {error}") from error
     if kind == "exception" and not isinstance(value, Exception):
         raise pickled.FramesError("what it says was raised is no exception")
     return Answer(kind, value)
 
 
-class _Unpickler(pickle.Unpickler):
+def _freely(parts: list[memoryview], known: Known) -> Any:
+    import cloudpickle  # noqa: F401 - what it has made of functions is found in it
+
+    return _Free(parts, known).load()
+
+
+def _safely(parts: list[memoryview], known: Known) -> Any:
+    reader = _Safe(parts, known)
+    try:
+        return reader.load()
+    finally:
+        # A class may do that itself, as one that counts its objects does: whose deed it was is looked for
+        # where it costs no other result its time.
+        if (changed := reader.changed()) is not None and _is_the_pickles_deed(parts, known):
+            reader.undo()
+            raise RefusedError(f"`{changed}` with changes to it")
+
+
+def _is_the_pickles_deed(parts: list[memoryview], known: Known) -> bool:
+    try:
+        _Watching(parts, known).load()
+    except _ChangesError:
+        return True
+    except Exception:  # noqa: BLE001 - it was not that
+        return False
+    return False
+
+
+class _Finding:
     """Finds what is on the list."""
 
-    def __init__(self, file: io.BytesIO, buffers: list[Any], classes: Classes) -> None:
-        super().__init__(file, buffers=buffers)
-        self._classes = classes
+    def __init__(self, parts: list[memoryview], known: Known) -> None:
+        super().__init__(io.BytesIO(parts[0]), buffers=parts[1:])  # type: ignore[call-arg]
+        self._known = known
+        self._named: list[tuple[Any, dict[str, Any]]] = []
 
     def find_class(self, module: str, name: str) -> Any:
-        """What goes by that name, if it may."""
-        if module == pickled.NAME and name == "named":
-            return self._own
-        if module == pickled.NAME and name == "_itself":
-            return _itself
+        """What goes by that name, if it may; a function in a guise whose attributes nobody else sees."""
+        ours = _OURS.get(name) if module == pickled.NAME else None
+        if ours is not None:
+            return partial(ours)
+        if (module, name) == (pickled.NAME, pickled.named.__name__):
+            return partial(self._own)
+        if (module, name) == ("builtins", "getattr"):
+            return partial(_attribute_of_zone)
+        found = self._found(module, name)
+        if not isinstance(found, type) and callable(found):
+            return partial(found)
+        return self._noted(found)
+
+    def changed(self) -> str | None:
+        """The name of something that was named and has changed since."""
+        for one, before in self._named:
+            now = vars(one)
+            if now.keys() != before.keys() or any(now[name] is not before[name] for name in before):
+                return str(getattr(one, "__qualname__", one))
+        return None
+
+    def undo(self) -> None:
+        """Have all that was named be what it was."""
+        for one, before in reversed(self._named):
+            now = dict(vars(one))
+            for name in now.keys() - before.keys():
+                with suppress(AttributeError, TypeError):
+                    delattr(one, name)
+            for name, value in before.items():
+                if now.get(name) is not value:
+                    with suppress(AttributeError, TypeError):
+                        setattr(one, name, value)
+
+    def _noted(self, found: Any) -> Any:
+        """What was found, and note what it is like."""
+        self._named += [(one, dict(vars(one))) for one in _lasting(found)]
+        return found
+
+    def _found(self, module: str, name: str) -> Any:
         if name in _PLAIN.get(module, ()):
-            return _attribute(importlib.import_module(module), name)
+            return getattr(importlib.import_module(module), name)
         if module == "builtins":
             found = getattr(builtins, name, None)
             if isinstance(found, type) and issubclass(found, BaseException):
                 return found
-        if module.partition(".")[0] in _STANDARD:
-            with suppress(ImportError):
+        library, *parts = module.split(".")
+        if library in sys.stdlib_module_names and not _DOING & {library, *parts}:
+            with suppress(Exception):
                 importlib.import_module(module)
-        return self._of_library(module, name) or self._loaded(module, name)
+        if library in _LIBRARIES and local.is_installed(library):
+            found = _of_library(library, parts, name)
+            if found is not None:
+                return found
+        return self._loaded(module, name)
 
-    def _own(self, module: str, name: str) -> type:
+    def _own(self, number: str | None, module: str, name: str) -> Any:
         """A class that travelled by value, or that stands in a module of the caller's."""
-        found = self._classes.get((module, name))
-        return found if found is not None else self._loaded(module, name)
-
-    def _of_library(self, module: str, name: str) -> Any:
-        library = module.partition(".")[0]
-        if library not in _CALLED or not local.is_installed(library):
-            return None
-        modules, functions = _CALLED[library]
-        try:
-            found = _attribute(importlib.import_module(module), name)
-        except (ImportError, AttributeError):
-            return None
-        if isinstance(found, type):
-            return found if _is_data(found, library) else None
-        if name in functions or name.startswith("__pyx_unpickle_"):
-            return found if modules & set(module.split(".")) else None
-        return None
+        found = None if number is None else self._known.classes.get(number)
+        return self._noted(found if found is not None else self._loaded(module, name))
 
     def _loaded(self, module: str, name: str) -> type:
         """A class of a module that is loaded: any of the caller's own, only exceptions of others."""
+        if module not in sys.modules:
+            top = module.partition(".")[0]
+            for one in sorted(self._known.modules):
+                if one.partition(".")[0] == top and local.is_local(one):
+                    with suppress(Exception):  # it may need what is not here
+                        importlib.import_module(one)
         try:
             found = _attribute(sys.modules[module], name)
         except (KeyError, AttributeError):
             found = None
-        if isinstance(found, type) and (local.is_local(module) or issubclass(found, Exception)):
+        # Where it was defined counts: the caller's modules import classes of others, which do things.
+        if isinstance(found, type) and (
+            local.is_local(str(found.__module__)) or issubclass(found, Exception)
+        ):
             return found
         raise RefusedError(f"`{module}.{name}`")
 
 
-class _Free(_Unpickler):
+class _Safe(_Finding, pickle.Unpickler):
+    """Reads fast."""
+
+
+class _ChangesError(Exception):
+    """A pickle sets an attribute of something that was there before it."""
+
+
+class _Watching(_Finding, pickle._Unpickler):
+    """Reads slowly, and sees what is set."""
+
+    def _build(self) -> None:
+        thing = self.stack[-2]  # type: ignore[attr-defined]
+        if any(thing is one for one, _ in self._named):
+            raise _ChangesError
+        self.load_build()  # type: ignore[attr-defined]
+
+    dispatch: Final = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _build}  # type: ignore[dict-item,misc]
+
+
+class _Free(_Finding, pickle.Unpickler):
     """Finds whatever there is."""
 
     def find_class(self, module: str, name: str) -> Any:
@@ -183,8 +292,20 @@ class _Free(_Unpickler):
         return pickle.Unpickler.find_class(self, module, name)
 
 
-def _itself(value: Any) -> Any:
-    return value
+def _lasting(found: Any) -> Iterator[Any]:
+    """What is there after the pickle was read, whatever becomes of its result."""
+    if hasattr(found, "__dict__"):
+        yield found
+    if isinstance(found, type) and issubclass(found, Enum):
+        yield from found.__members__.values()
+
+
+def _attribute_of_zone(thing: Any, name: str) -> Any:
+    """What time zones are put together by is written as an attribute; nothing else is."""
+    zones: Any = importlib.import_module("zoneinfo")
+    if thing is zones.ZoneInfo and name == "_unpickle":
+        return partial(thing._unpickle)
+    raise RefusedError("`builtins.getattr`")
 
 
 def _attribute(module: Any, name: str) -> Any:
@@ -194,16 +315,43 @@ def _attribute(module: Any, name: str) -> Any:
     return found
 
 
-def _is_data(kind: type, library: str) -> bool:
+def _of_library(library: str, parts: list[str], name: str) -> Any:
+    """Data of a library, or what puts it together; None for anything else."""
+    places, functions = _LIBRARIES[library]
+    top = importlib.import_module(library)
+    is_below = bool(parts) and parts[0] in places and not _DOING & set(parts)
+    module = ".".join((library, *parts))
+    try:
+        found = _attribute(
+            importlib.import_module(module) if is_below else sys.modules[module], name
+        )
+    except (ImportError, AttributeError, KeyError):
+        return None
+    if isinstance(found, type):
+        if library == "numpy" and issubclass(found, top.memmap):
+            return (
+                top.ndarray
+            )  # what was in a file inside is in memory here: to make one writes files
+        return found if _is_data(found, library, top) else None
+    if library == "pandas" and found is top.NA:
+        return found
+    is_known = name in functions or name.startswith("__pyx_unpickle_")
+    return found if is_known and is_below else None
+
+
+def _is_data(kind: type, library: str, top: Any) -> bool:
     """Whether a class of one of these libraries holds data, and does nothing when it is made."""
-    place = kind.__module__
     if issubclass(kind, Exception):
         return True
     if library == "numpy":
-        numpy: Any = sys.modules["numpy"]
-        data = (numpy.ndarray, numpy.generic, numpy.dtype, numpy.random.BitGenerator)
-        return issubclass(kind, (*data, numpy.random.Generator, numpy.random.RandomState))
+        data = (top.ndarray, top.generic, top.dtype, top.poly1d, top.finfo, top.iinfo)
+        chance = (top.random.BitGenerator, top.random.Generator, top.random.RandomState)
+        polynomials = top.polynomial.polynomial.ABCPolyBase
+        return issubclass(kind, (*data, *chance, top.random.SeedSequence, polynomials))
     if library == "pandas":
-        below = ("pandas.core.", "pandas._libs.", "pandas.arrays")
-        return place.startswith(below) and not place.startswith("pandas.core.computation")
-    return place == "pyarrow.lib"
+        values = (top.DataFrame, top.Series, top.Index, top.Timestamp, top.Timedelta, top.Period)
+        extended = top.api.extensions
+        parts = (top.Interval, top.Flags, extended.ExtensionArray, extended.ExtensionDtype, list)
+        # Where readers and writers say that they are defined is not where they are.
+        return kind.__module__.startswith(_PANDAS_PARTS) or issubclass(kind, (*values, *parts))
+    return issubclass(kind, tuple(getattr(top, name) for name in _ARROW))

@@ -61,7 +61,7 @@ def written(
     """
     for _ in range(_ATTEMPTS):
         looked_ns = time.time_ns()
-        shipped = list(entries(_all_of(declaration)))
+        shipped = entries(_all_of(declaration))
         stamps = tuple((one.destination, stamp_of(info), info.st_mode) for one, info in shipped)
         if before is not None and before.stamps == stamps and holding.hold(before.folder):
             return before

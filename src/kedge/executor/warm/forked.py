@@ -19,7 +19,8 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import looks, messages
 from kedge.executor.warm.places import SHARED_MEMORY
-from kedge.executor.warm.pool import LIKE_A_SHELL, Pool, Taken
+from kedge.executor.warm.pool import Pool, Taken
+from kedge.executor.warm.wanted import LIKE_A_SHELL
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
 from kedge.task.payload import Process
 
@@ -159,9 +160,8 @@ class Forked:
         self._killed = True
         for process in self.processes():
             processes.send(process, signal.SIGKILL)
-        if not processes.wait_readable(self._taken.ended, _LEAVE_S):
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._taken.first_ended, signal.SIGKILL)
+        if not processes.wait_readable(self.ended, _LEAVE_S):
+            processes.kill(self._taken.first_ended)
 
     def processes(self) -> list[int]:
         """The host's numbers of its living processes."""
@@ -186,8 +186,7 @@ class Forked:
     def settle(self) -> Outcome:
         """Have its slot emptied, and say how it ended."""
         if self._used is not None:
-            with suppress(ProcessLookupError):  # it can start nothing from now on
-                signal.pidfd_send_signal(self._taken.ended, signal.SIGKILL)
+            processes.kill(self.ended)  # it can start nothing from now on
             if looks.is_alone(self._taken.process, self._taken.first):
                 self._settled = self._taken.is_leaving = True
             else:
@@ -195,7 +194,7 @@ class Forked:
                 self._end()
             return _outcome(0, None, (0, *self._used))
         usage, is_lost = self._end()
-        status = processes.exit_status(self._taken.ended)
+        status = processes.exit_status(self.ended)
         if status is None and usage is not None:
             status = usage[0]
         if is_lost and not self._killed and status in (None, signal.SIGKILL):
@@ -212,7 +211,7 @@ class Forked:
         """Kill what still runs."""
         if not self._settled:
             self.kill()
-            processes.wait_readable(self._taken.ended, KILL_PATIENCE_S)
+            processes.wait_readable(self.ended, KILL_PATIENCE_S)
             with suppress(Lost):
                 self._end()
 

@@ -45,9 +45,10 @@ from kedge import home
 from kedge.environment import folders
 from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
 from kedge.executor.warm import box as boxes
-from kedge.executor.warm import kept_containers, kernel, looks, messages
-from kedge.executor.warm.kept_containers import KeptContainer
-from kedge.executor.warm.places import FOLDERS, PLACES
+from kedge.executor.warm import kernel, looks, messages, mounting
+from kedge.executor.warm.kept_containers import KeptContainers
+from kedge.executor.warm.places import FOLDERS
+from kedge.executor.warm.remembered import remember
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
 from kedge.executor.watch import KILL_PATIENCE_S
 from kedge.task.resources import Resources
@@ -55,7 +56,6 @@ from kedge.task.resources import Resources
 SPARES: Final = 2  # forks that wait before a call comes: else a call after a pause waits for one
 IDLE_S: Final = 300.0  # a box that nobody used for so long goes
 CALM_S: Final = 10.0  # after which as many slots are kept as one call at a time needs, of a changed package none
-PRESSURE: Final = 0.1  # of the machine's memory: with less available, boxes without a call go
 FAILURES: Final = 3  # slots in a row that could not be made, after which a box is given up
 LOOK_S: Final = 1.0  # between two looks at the idle ones
 FILES_AT_ONCE: Final = 32
@@ -74,8 +74,8 @@ class Keeper:
         self.place = place
         self.boxes: dict[str, Box] = {}
         self.taken: dict[socket.socket, Slot] = {}  # line → the call that it was given
-        self.containers: list[KeptContainer] = []
-        self.cold: set[str] = set()  # keys that cannot be kept warm, of which it was said why
+        self.containers = KeptContainers()
+        self.cold: dict[str, None] = {}  # keys that cannot be kept warm, of which it was said why
         self.crashes: dict[str, int] = {}  # key → boxes in a row that ended before a call had
         self.numbers = 0
         self.over = False
@@ -108,8 +108,7 @@ class Keeper:
                 self._remove(box, "the keeper ends")
             for line in list(self.taken):
                 self._done(line)
-            for container in self.containers:
-                kept_containers.end(container, _kill)
+            self.containers.end()
             _bury()
 
     def _end(self, *_: object) -> None:
@@ -145,18 +144,19 @@ class Keeper:
         elif what == "done":
             self._done(line, leaving=words[0])
         elif what == "borrow":
-            self._borrow(line, *words)
+            self._answer(line, *self.containers.borrow(line, *words))
         elif what == "started":
-            self._started(line, words[0], words[1], descriptors[0])
+            self.containers.started(line, *words, *descriptors)
         elif what == "show":
-            self._show(line, *words)
+            shown = self.containers.show(line, *words)
+            self._answer(line, "shown" if shown else "failed")
         elif what == "unfit":
-            self.cold.add(words[0])
+            self.containers.refuse(*words)
         elif what == "back":
-            self._take_back(line, clean=words[0])
+            self.containers.take_back(line, clean=words[0])
         elif what == "status":
-            kept = [_told_of(box) for box in self.boxes.values()]
-            self._answer(line, "status", [*kept, *map(kept_containers.told_of, self.containers)])
+            boxes_told = [_told_of(box) for box in self.boxes.values()]
+            self._answer(line, "status", [*boxes_told, *self.containers.told()])
 
     def _hang_up(self, line: socket.socket) -> None:
         """Whoever was at the other end has no more interest."""
@@ -174,7 +174,7 @@ class Keeper:
                     one.client = None
         if line in self.taken:
             self._done(line)
-        self._take_back(line, clean=False)
+        self.containers.take_back(line, clean=False)
         line.close()
 
     def _answer(
@@ -184,9 +184,8 @@ class Keeper:
             return
         try:
             messages.send(line, message, give)
-        except (
-            OSError
-        ):  # it hung up, or the kernel refuses: either way nobody waits on, and that will be heard
+        except OSError:
+            # It hung up, or the kernel refuses: either way nobody waits on, and that will be heard.
             with suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
 
@@ -311,8 +310,10 @@ class Keeper:
         if not reason:
             what = "that has imported" if box.is_ready else "that imports"
             reason = f"the process {what} its module ends"
-        crashes = 0 if box.has_served else self.crashes.get(box.key, 0) + 1
-        self.crashes[box.key] = crashes
+        before = self.crashes.pop(box.key, 0)
+        crashes = 0 if box.has_served else before + 1
+        if crashes:
+            remember(self.crashes, box.key, crashes)
         self._remove(box, None if crashes < FAILURES else reason)
 
     def _remove(self, box: Box, reason: str | None) -> None:
@@ -326,7 +327,7 @@ class Keeper:
         if (started := box.started) is not None:
             self._leave(started.line)
             self._leave(started.ended)
-            _kill(started.ended)
+            processes.kill(started.ended)
             processes.wait_readable(started.ended, KILL_PATIENCE_S)
             with suppress(ChildProcessError):
                 os.waitpid(started.first, os.WNOHANG)
@@ -343,7 +344,7 @@ class Keeper:
                 self._drop(one)
         self._close_empty(box)
         if reason and waiting:
-            self.cold.add(box.key)
+            remember(self.cold, box.key, None)
         for line in waiting:
             self._answer(line, *(("again",) if reason is None else ("cold", reason)))
 
@@ -370,13 +371,11 @@ class Keeper:
                 box.most = 1
                 for one in box.at("spare")[SPARES:]:
                     self._drop(one)
-        for container in [one for one in self.containers if one.client is None]:
-            if now - container.used > IDLE_S or looks.memory_available() < PRESSURE:
-                self._drop_container(container)
+        self.containers.drop_idle(IDLE_S)
         idle = sorted(
             (box for box in self.boxes.values() if not box.is_used()), key=lambda box: box.used
         )
-        if idle and looks.memory_available() < PRESSURE:
+        if idle and looks.is_memory_short():
             self._remove(idle[0], "the machine is short of memory")
 
     def _is_outdated(self, box: Box) -> bool:
@@ -571,7 +570,7 @@ class Keeper:
             if line is not None:
                 self._leave(line)
         if one.ended >= 0:
-            _kill(one.ended)
+            processes.kill(one.ended)
             processes.wait_readable(one.ended, KILL_PATIENCE_S)
 
     # ---- calls
@@ -592,20 +591,15 @@ class Keeper:
         assert one.line is not None
         one.client, one.files = line, request["files"]
         self._hand_over(one)
-        opened: list[int] = []
+        wanted = [(os.path.join(request["folder"], name), name != "in") for name in FOLDERS]
         try:
-            for name in FOLDERS:
-                place = os.path.join(request["folder"], name)
-                opened.append(_mount(place, writable=name != "in"))
-            messages.send(one.line, ("mount",), tuple(opened))
+            with mounting.detached(wanted) as opened:
+                messages.send(one.line, ("mount",), opened)
         except OSError as error:
             one.client = None
             self._answer(line, "failed", f"{error.filename}: {error.strerror}")
             self._drop(one)
             return
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
         one.wait_for("mounted")
 
     def _hand_over(self, one: Slot) -> None:
@@ -622,19 +616,15 @@ class Keeper:
         if not some:
             self._mounted(one)
             return
-        opened: list[int] = []
         try:
-            opened += [_mount(source, writable=False) for source, _ in some]
-            messages.send(one.line, ("show", tuple(place for _, place in some)), tuple(opened))
+            with mounting.detached([(source, False) for source, _ in some]) as opened:
+                messages.send(one.line, ("show", tuple(place for _, place in some)), opened)
         except OSError as error:
             client, one.client = one.client, None
             self._answer(client, "failed", f"{error.filename}: {error.strerror}")
             self._drop(one)
             self._fill(one.box)
             return
-        finally:
-            for descriptor in opened:
-                os.close(descriptor)
         one.wait_for("mounted")
 
     def _mounted(self, one: Slot) -> None:
@@ -726,77 +716,6 @@ class Keeper:
         if not box.is_gone:
             self._fill(box)
 
-    # ---- containers
-
-    def _borrow(self, line: socket.socket, key: str, kind: str, name: str) -> None:
-        """A container for a call: one that waits, or what a new one needs."""
-        if key in self.cold:
-            self._answer(line, "cold")
-            return
-        for one in self.containers:
-            if one.key == key and one.client is None and one.first >= 0:
-                one.client = line
-                self._answer(line, "lent", one.told)
-                return
-        parent = home.folder(folders.TEMPORARIES)
-        one = kept_containers.made(key, line, kind, f"{name} in {kind}", parent)
-        self.containers.append(one)
-        told = {
-            "name": folders.name_of(one.place),
-            "place": one.place,
-            "account": one.account,
-            "waiting": one.waiting,
-        }
-        self._answer(line, "new", told)
-
-    def _started(self, line: socket.socket, number: int, told: dict[str, Any], first: int) -> None:
-        one = self._container_of(line)
-        if one is None:
-            os.close(first)
-            return
-        one.first, one.number, one.told = first, number, told
-
-    def _show(
-        self, line: socket.socket, folder: str, files: list[tuple[str, str]], memory_mb: int
-    ) -> None:
-        """Mount a call's folders and files into its container."""
-        one = self._container_of(line)
-        wanted = [
-            *(
-                (place, os.path.join(folder, name))
-                for name, place in zip(FOLDERS, PLACES, strict=True)
-            ),
-            *((place, source) for source, place in files),
-        ]
-        opened: list[tuple[str, int]] = []
-        try:
-            for place, source in wanted:
-                writable = place in PLACES and not place.endswith("/in")
-                opened.append((place, _mount(source, writable=writable)))
-            shown = one is not None and kept_containers.mount(one, opened, memory_mb)
-        except OSError:
-            shown = False
-        finally:
-            for _, descriptor in opened:
-                os.close(descriptor)
-        self._answer(line, "shown" if shown else "failed")
-
-    def _container_of(self, line: socket.socket) -> KeptContainer | None:
-        return next((one for one in self.containers if one.client is line), None)
-
-    def _take_back(self, line: socket.socket, *, clean: bool) -> None:
-        one = self._container_of(line)
-        if one is None:
-            return
-        if clean and one.first >= 0 and not kept_containers.has_sockets(one):
-            one.client, one.used = None, time.monotonic()
-        else:
-            self._drop_container(one)
-
-    def _drop_container(self, one: KeptContainer) -> None:
-        self.containers.remove(one)
-        kept_containers.end(one, _kill)
-
 
 def _told_of(box: Box) -> dict[str, Any]:
     return {
@@ -808,29 +727,11 @@ def _told_of(box: Box) -> dict[str, Any]:
     }
 
 
-def _mount(path: str, *, writable: bool) -> int:
-    """A descriptor of a mount of what is at `path`."""
-    try:
-        found = kernel.detached(path, recursive=True)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    attributes = kernel.NO_SETUID | kernel.NO_DEVICES
-    kernel.set_attributes(
-        found, attributes if writable else attributes | kernel.READ_ONLY, recursive=True
-    )
-    return found
-
-
 def _bury() -> None:
     """Take leave of whoever has ended: of a box that was never made, nobody knows the first process."""
     with suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             continue
-
-
-def _kill(pidfd: int) -> None:
-    with suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def main(arguments: list[str]) -> None:

@@ -12,6 +12,7 @@ _STANDARD: Final = {"0", "1", "2", "3"}  # the streams, and its line to the keep
 _FAULTS_AND_TICKS: Final = (8, 11, 12)
 _TICKS_A_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _SHOWN: Final = 3  # of things that import left, in a sentence
+_PRESSURE: Final = 0.1  # of the machine's memory: with less available, what no call uses goes
 _WRITTEN: Final = ("/tmp", "/workspace/scratch", "/dev/shm")
 
 
@@ -109,10 +110,14 @@ def is_alone(process: int, first: int) -> bool:
 
 def status_of(process: int) -> dict[str, str]:
     """The lines of a process's /proc/PID/status, by their names."""
-    lines = _read(f"/proc/{process}/status").split(
-        "\n"
-    )  # its name may have other ends of lines in it
+    # Its name may have other ends of lines in it.
+    lines = _read(f"/proc/{process}/status").split("\n")
     return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+
+
+def is_memory_short() -> bool:
+    """Whether programs could get hardly any more of this machine's memory."""
+    return memory_available() < _PRESSURE
 
 
 def memory_available() -> float:
@@ -148,9 +153,8 @@ def _mapped(process: int) -> tuple[set[str], list[str]]:
                 name = words[5].strip() if len(words) > 5 else "memory"
                 if "x" in words[1]:
                     libraries.add(name)
-            elif words[0] == "VmFlags:" and {"sh", "mw"} <= {
-                *line.split()
-            }:  # now, or once it is allowed to
+            elif words[0] == "VmFlags:" and {"sh", "mw"} <= {*line.split()}:
+                # Written to now, or once that is allowed.
                 shared.add(name)
     return libraries, sorted(shared)
 

@@ -1,8 +1,10 @@
-"""A mount plan carried out by Kedge itself: in a mount namespace of its own, from an empty root upwards."""
+"""Mounts that Kedge makes itself: a plan, in a namespace of its own from an empty root upwards, and what a call gets."""
 
 import os
 import posixpath
 import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from kedge.executor.plan import (
@@ -44,6 +46,34 @@ def make_root(root: str, entries: list[Entry]) -> None:
     os.chdir("/")
 
 
+@contextmanager
+def detached(wanted: Iterable[tuple[str, bool]]) -> Iterator[tuple[int, ...]]:
+    """Descriptors of new mounts, for `kernel.attach`, until the block ends.
+
+    Args:
+        wanted: paths, and whether what is there can be written to.
+
+    Raises:
+        OSError: there is nothing, or the kernel refuses.
+    """
+    opened: list[int] = []
+    try:
+        for path, writable in wanted:
+            try:
+                opened.append(kernel.detached(path, recursive=True))
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, path) from None
+            kernel.set_attributes(opened[-1], _attributes(writable=writable), recursive=True)
+        yield tuple(opened)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _attributes(*, writable: bool) -> int:
+    return _PLAIN if writable else _PLAIN | kernel.READ_ONLY
+
+
 def _make(entry: Entry, root: str) -> None:
     place = root + entry.path
     match entry:
@@ -52,8 +82,7 @@ def _make(entry: Entry, root: str) -> None:
         case Bind(source, _, writable):
             _make_place(place, source)
             kernel.mount(source, place, None, kernel.MS_BIND | kernel.MS_REC)
-            attributes = _PLAIN if writable else _PLAIN | kernel.READ_ONLY
-            kernel.set_attributes(place, attributes, recursive=True)
+            kernel.set_attributes(place, _attributes(writable=writable), recursive=True)
         case Link(_, target):
             os.symlink(target, place)
         case Text(_, content):

@@ -8,61 +8,31 @@ threads may use one.
 """
 
 import contextlib
-import json
 import os
 import pickle
-import select
-import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, final
 
-from kedge import digest, home
-from kedge.contract.variables import THREAD_POOLS
-from kedge.data import Data, asdict
-from kedge.executor import cgroups, identity, plan, seccomp
-from kedge.executor.bubblewrap import USER_ID
-from kedge.executor.descriptors import numbers_in_child
-from kedge.executor.processes import wait_readable
-from kedge.executor.program import check_program
-from kedge.executor.variables import program_variables
-from kedge.executor.warm import messages
-from kedge.executor.warm.places import COVERED, LINE
+from kedge.data import Data
+from kedge.executor import cgroups, plan
+from kedge.executor.processes import kill, wait_readable
+from kedge.executor.warm import asking, messages, wanted
+from kedge.executor.warm.asking import NotWarmError
+from kedge.executor.warm.remembered import remember
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
     from kedge.executor.job import Job
-    from kedge.task.payload import Forkable, Process
+    from kedge.task.payload import Process
 
-_HERE: Final = os.path.dirname(os.path.abspath(__file__))
-_KEEPER: Final = os.path.join(_HERE, "keeper.py")
-_ZYGOTE: Final = os.path.join(_HERE, "zygote.py")
-_SOURCE: Final = os.path.abspath(os.path.join(_HERE, "..", "..", ".."))
-
-_START_S: Final = 10.0  # for the keeper to start: an interpreter and some modules
-_STATUS_S: Final = (
-    2.0  # for it to say what is kept, at once unless it is stopped or the machine is busy
-)
+# For the keeper to say what is kept, at once unless it is stopped or the machine is busy.
+_STATUS_S: Final = 2.0
 _END_S: Final = 5.0  # for it to end, with all that it holds
-_ATTEMPTS: Final = (
-    4  # at a fork: to open what there is none of yet, and once more should that be killed
-)
-
-_MOST_KEYS: Final = 1000  # remembered: each change of a package makes another
-
-LIKE_A_SHELL: Final = {"PWD": plan.WORKSPACE}  # which bubblewrap sets too
-
-_TOO_LONG: Final = "importing its module takes longer than a run may"
-
-# Variables that differ from call to call: a module that asks for one while it is imported runs cold.
-_OF_A_CALL: Final = ("KEDGE_RUN_ID", "KEDGE_FUNCTION")
-
-
-class NotWarmError(Exception):
-    """A call has to run cold. The message says why, as a clause; it is empty where that is no news."""
+# At a fork: to open what there is none of yet, and once more should that be killed.
+_ATTEMPTS: Final = 4
 
 
 class Taken(Data, frozen=False):
@@ -175,8 +145,7 @@ class Pool:
             return
         ended = os.pidfd_open(process)
         if not wait_readable(ended, _END_S):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(ended, signal.SIGKILL)
+            kill(ended)
         os.close(ended)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process, 0)
@@ -188,16 +157,10 @@ class Pool:
             NotWarmError: it was tried and cannot be kept warm.
             UsageError, Unavailable: a path that cannot be shown.
         """
-        forkable = payload.forkable
-        assert forkable is not None
-        key = _key(payload, forkable, job)
+        key = wanted.key(payload, job)
         if key in self.cold:
             raise NotWarmError("")
-        found = self._plans.get(key)
-        if found is None:
-            found = _box_of(payload, job)
-            self._remember(self._plans, key, found)
-        return key, found
+        return key, self._plan(key, payload, job)
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
         """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.
@@ -235,7 +198,7 @@ class Pool:
         Raises:
             NotWarmError: they cannot be, or nobody waits for them any more.
         """
-        what, *words, _ = _awaited(taken.line, job)
+        what, *words, _ = asking.awaited(taken.line, job)
         taken.is_awaited = False
         if what != "mounted":
             error = NotWarmError(words[0] if what == "cold" else "")
@@ -267,11 +230,15 @@ class Pool:
         self._remember(self.cold, key, reason)
 
     def _remember[Known](self, known: dict[str, Known], key: str, value: Known) -> None:
-        """Note something of a key. What is noted longest is forgotten, and found out again if need be."""
         with self._lock:
-            known[key] = value
-            while len(known) > _MOST_KEYS:
-                del known[next(iter(known))]
+            remember(known, key, value)
+
+    def _plan(self, key: str, payload: "Process", job: "Job") -> plan.MountPlan:
+        found = self._plans.get(key)
+        if found is None:
+            found = wanted.mounts(payload, job)
+            self._remember(self._plans, key, found)
+        return found
 
     def _taken(
         self,
@@ -289,14 +256,14 @@ class Pool:
             ],
         }
         for _ in range(_ATTEMPTS):
-            what, *words, given = ask(line, job, "call", key, request)
+            what, *words, given = asking.ask(line, job, "call", key, request)
             if what == "called":
                 return words[0], given
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
-                wanted = _wanted(payload, job)
-                what, *words, _ = ask(line, job, "open", key, wanted)
+                box = wanted.box(payload, job, self._plan(key, payload, job))
+                what, *words, _ = asking.ask(line, job, "open", key, box)
             if what == "cold":
                 if not words[0]:  # importing it fails: each run of its own says how
                     self.note_cold(key, "")
@@ -360,150 +327,5 @@ class Pool:
                     line.close()
                 self._lines = []
         if self._keeper is None:
-            self._keeper = _start()
+            self._keeper = asking.start()
         return self._keeper[1]
-
-
-def _key(payload: "Process", forkable: "Forkable", job: "Job") -> str:
-    """What two calls have in common that can be forked from one process."""
-    resources = job.resources
-    return digest.of_json([
-        *(forkable.runner, forkable.module, asdict(payload.root), dict(payload.env)),
-        *(job.workspace.package, job.package, job.network, job.paths),
-        *(resources.cpu, resources.memory_mb, resources.pids, _mask()),
-    ])  # fmt: skip
-
-
-def _mask() -> int:
-    """The umask of this process. To ask umask(2) would change it, for all threads."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1], 8) for line in file if line.startswith("Umask:"))
-
-
-def _wanted(payload: "Process", job: "Job") -> dict[str, Any]:
-    """All that the keeper is to know for a box."""
-    forkable = payload.forkable
-    assert forkable is not None
-    mounts = _box_of(payload, job)
-    found = program_variables(payload, job, plan.WORKSPACE)
-    variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
-    check_program(
-        payload.argv, variables, mounts.folder, mounts.locate, by_others=identity.needed()
-    )
-    for name in _OF_A_CALL:
-        del variables[name]
-    threads = {name: variables[name] for name in THREAD_POOLS}
-    variables |= dict.fromkeys(THREAD_POOLS, "1")  # a process that is to be forked has one thread
-    box = _box_of(payload, job, _ZYGOTE)
-    instructions = {
-        "program": _ZYGOTE,
-        "line": LINE,
-        "module": forkable.module,
-        "filter": seccomp.entered_filter().hex(),
-        "threads": threads,
-        "withheld": _OF_A_CALL,
-    }
-    return {
-        "name": f"{job.package} {forkable.module}",
-        "snapshot": job.workspace.package,
-        "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
-        "variables": variables,
-        "entries": plan.as_data(box.entries),
-        "shown": mounts.below(*COVERED),  # in a call
-        "covered": box.below(*COVERED),
-        "uid": USER_ID,
-        "mask": _mask(),
-        "network": job.network,
-        "resources": asdict(job.resources),
-    }
-
-
-def _box_of(payload: "Process", job: "Job", *more: str) -> plan.MountPlan:
-    """What all calls of a key see, and these paths."""
-    return plan.make_box(
-        payload.root,
-        job.workspace.package,
-        uid=USER_ID,
-        gid=USER_ID,
-        network=job.network,
-        paths=(*job.paths, *more),
-    )
-
-
-def ask(
-    line: socket.socket, job: "Job", *message: Any, give: tuple[int, ...] = ()
-) -> tuple[Any, ...]:
-    """The keeper's answer, and its descriptors last.
-
-    Raises:
-        NotWarmError: there is none before a stop is asked for, or the run's time is over.
-    """
-    try:
-        messages.send(line, message, give)
-    except OSError:
-        raise NotWarmError("") from None
-    return _awaited(line, job, _TOO_LONG if message[0] == "open" else "")
-
-
-def _awaited(line: socket.socket, job: "Job", late: str = "") -> tuple[Any, ...]:
-    """The keeper's next answer; as `ask`. `late` says why there is none within the run's time."""
-    timeout = job.resources.timeout
-    try:
-        poll = select.poll()
-        poll.register(line, select.POLLIN)
-        poll.register(job.cancel.fileno(), select.POLLIN)
-        ready = poll.poll(None if timeout is None else timeout * 1000)
-        if all(descriptor != line.fileno() for descriptor, _ in ready):
-            raise NotWarmError("" if ready else late)
-        found = messages.receive(line)
-    except OSError:
-        found = None
-    if found is None:
-        raise NotWarmError("")
-    return (*found[0], found[1])
-
-
-def _start() -> tuple[int, socket.socket]:
-    """A keeper of this process, and the line to it.
-
-    Raises:
-        NotWarmError: it cannot be started.
-    """
-    found = cgroups.found_here()
-    main, theirs = messages.pair()
-    owner = os.pidfd_open(os.getpid())
-    places = numbers_in_child((theirs.fileno(), owner))
-    line, own = places.values()
-    # Of the variables only what its interpreter needs: the others may be secrets.
-    variables = {name: value for name, value in os.environ.items() if name.startswith("LD_")}
-    variables |= {"PATH": os.environ.get("PATH", os.defpath), "KEDGE_HOME": home.home()}
-    try:
-        process = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", _KEEPER, _SOURCE, str(line), str(own)],
-            variables,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-                *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
-            ],
-            setsid=True,
-            setsigmask=(),
-        )
-    except OSError as error:
-        main.close()
-        raise NotWarmError(f"its keeper cannot be started ({error.strerror})") from error
-    finally:
-        theirs.close()
-        os.close(owner)
-    try:
-        messages.send(main, found)
-        if wait_readable(main.fileno(), _START_S) and messages.receive(main) is not None:
-            return process, main
-    except OSError:
-        pass
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process, signal.SIGKILL)
-    os.waitpid(process, 0)
-    main.close()
-    raise NotWarmError("its keeper cannot be started here")

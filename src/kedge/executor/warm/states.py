@@ -66,7 +66,7 @@ class Slot:
 
 @final
 class Box:
-    """One box, its slots and who waits for it. `wanted` is what was asked for, see `pool._wanted`."""
+    """One box, its slots and who waits for it. `wanted` is what was asked for, see `kedge.executor.warm.wanted`."""
 
     def __init__(self, key: str, wanted: dict[str, Any]) -> None:
         self.key = key

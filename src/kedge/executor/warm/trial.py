@@ -9,7 +9,8 @@ from kedge.data import Data
 from kedge.environment import folders
 from kedge.executor.job import Job
 from kedge.executor.warm import forked
-from kedge.executor.warm.pool import NotWarmError, Pool
+from kedge.executor.warm.asking import NotWarmError
+from kedge.executor.warm.pool import Pool
 from kedge.home import folder
 from kedge.ports import Ports
 from kedge.task.payload import Forkable, Process, PythonRoot
