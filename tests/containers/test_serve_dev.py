@@ -32,17 +32,21 @@ def server(port):
 """
 
 
+@pytest.fixture(scope="module")
+def home(home_of_all: Callable[[str], Path]) -> Path:
+    """The one of all tests of decorated functions."""
+    return home_of_all("decorated")
+
+
 @pytest.fixture
 def environment(
-    engine: Engine,
-    base_image: Callable[[Engine, str], str],
-    home_of_all: Callable[[str], Path],
+    engine: Engine, base_image: Callable[[Engine, str], str], home: Path
 ) -> dict[str, str]:
     """The variables of a command whose images stand on a base with the Python that runs the tests."""
     if VERSION not in SUITES:
         pytest.skip(f"no base image has Python {VERSION}")
     base = base_image(engine, SUITES[VERSION])
-    return {"KEDGE_HOME": str(home_of_all("decorated")), "KEDGE_IMAGES_BASE": base}
+    return {"KEDGE_HOME": str(home), "KEDGE_IMAGES_BASE": base}
 
 
 def test_a_change_is_served_at_the_same_port_and_nothing_is_left(
