@@ -110,6 +110,19 @@ def test_nothing_grows_with_the_number_of_warm_calls(tmp_path: Path) -> None:
     assert [check["text"] for check in figure["checks"] if not check["holds"]] == []
 
 
+def test_decorated_functions_are_measured_beside_what_they_replace(tmp_path: Path) -> None:
+    names = ("function", "function-array", "function-map", "function-first")
+    found = measured(tmp_path, *names)
+    assert found["function"]["peers"][-1]["what"] == "python -I -c pass"
+    assert len(found["function"]["ours"]["seconds"]) == QUICK_ROUNDS
+    for side in ("argument", "result"):
+        array = found[f"function-array {side}"]
+        assert array["ours"]["what"].endswith(("1 MB that it reads", "1 MB, which is read"))
+        assert array["goal"]["limit"] == 3
+    assert found["function-map"]["ours"]["what"] == "an item of .map, of 40"
+    assert found["function-first"]["goal"]["limit"] == 2
+
+
 def test_memory_is_told_in_its_own_unit(parts: SimpleNamespace) -> None:
     side = parts.figure.Side("a fork", (2.5, 3.5), "MiB")
     figure = parts.figure.Figure("x", side)

@@ -17,6 +17,7 @@ The tables of the reference (commands, options, settings, errors) are compared w
 
 import fcntl
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -31,6 +32,7 @@ import pytest
 
 import kedge
 from kedge.cli.app import COMMANDS
+from kedge.client.decorated import Decorated
 from kedge.errors import FAILURES, KedgeError, PluginError, RequestError, RunFailed
 from kedge.settings import KEYS
 
@@ -245,12 +247,12 @@ def reference() -> str:
 
 
 def test_every_command_has_a_line_in_the_reference_and_no_other_has() -> None:
-    assert re.findall(r"^\| `kedge ([a-z]+)[ `]", reference(), re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"^\| `kedge ([a-z-]+)[ `]", reference(), re.MULTILINE) == list(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_reference_has_every_option_of_a_command_and_no_other(name: str) -> None:
-    module = importlib.import_module(f"kedge.cli.commands.{name}")
+    module = importlib.import_module(f"kedge.cli.commands.{name.replace('-', '_')}")
     options = {
         text
         for parameter in module.command.params
@@ -272,6 +274,17 @@ def documented_options(name: str) -> set[str]:
             if f"`{name}`" in commands:
                 rows.append(second)
     return {option for row in rows for option in re.findall(r"`(--?[a-z-]+)", row)}
+
+
+def test_the_reference_has_every_option_and_method_of_decorated_functions_and_no_other() -> None:
+    text = (ROOT / "docs" / "reference" / "functions.md").read_text("utf-8")
+    options, methods = text.partition("## Methods")[::2]
+    parameters = inspect.signature(kedge.function).parameters.values()
+    named = {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY}
+    firsts = re.findall(r"^\| (`.*?) \|", options, re.MULTILINE)
+    assert {name for first in firsts for name in re.findall(r"\w+", first)} == named
+    public = {name for name in vars(Decorated) if not name.startswith("_")}
+    assert set(re.findall(r"^\| `(\w+)\(", methods, re.MULTILINE)) == public
 
 
 def test_the_reference_lists_every_setting_with_its_default() -> None:

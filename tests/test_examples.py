@@ -10,13 +10,18 @@ import csv
 import importlib
 import json
 import re
+import runpy
 import shlex
 import shutil
+import signal
+import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -25,6 +30,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SERVING = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "support" / "serving.py")))
 CHECKED_ELSEWHERE = {"bolt-sizing", "truss", "heat", "readings"}
 PACKAGES = sorted({file.parent.name for file in EXAMPLES.glob("*/kedge.yml")} - CHECKED_ELSEWHERE)
 
@@ -276,3 +282,71 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: str) -> None:
         pytest.raises(ValueError, match="the checkpoint is"),
     ):
         checkpoint.load(path, {"cells": 4})
+
+
+# ---- functions: decorated ones, in programs that Python runs ------------------------------------------
+
+FUNCTIONS = EXAMPLES / "functions"
+
+
+@pytest.fixture
+def python(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs an example as its docstring says; what it prints."""
+    monkeypatch.setenv("KEDGE_HOME", str(shared_home))
+
+    def run(name: str) -> str:
+        words = [sys.executable, FUNCTIONS / name]
+        ended = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return run
+
+
+@pytest.mark.slow
+def test_drawn_and_exact_probabilities_agree(python: Any) -> None:
+    out = python("monte_carlo.py")
+    assert out.count("\n|") == 5  # a head, a line and four parts
+    drawn, exact = map(float, re.findall(r"(?:drawn|exact) ([\d.]+)", out))
+    assert exact == pytest.approx(0.001616, abs=1e-6)
+    assert drawn == pytest.approx(exact, abs=4 * (exact / 1e6) ** 0.5)
+
+
+def test_a_function_imports_and_reads_what_it_ships(python: Any) -> None:
+    first, *_, last = python("profiles.py").splitlines()
+    assert first == "20 kN m: IPE 140, 12.9 kg/m, 73% used"
+    assert last == "320 kN m: IPE 360, 57.1 kg/m, 100% used"
+
+
+def test_one_call_of_many_fails_alone(python: Any) -> None:
+    lines = python("sweep.py").splitlines()
+    assert lines[0] == "30 degrees: thrown into the net, at 30 degrees"
+    distances = [float(line.split()[-2]) for line in lines[1:]]
+    assert len(distances) == 4
+    assert max(distances) == distances[2] < 28.0**2 / 9.81  # 44 degrees; less than without drag
+
+
+@pytest.mark.slow
+def test_a_service_is_reached_at_its_port_until_it_is_interrupted(
+    shared_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEDGE_HOME", str(shared_home))
+    monkeypatch.setenv("KEDGE_EXECUTOR", "sandbox")  # tests/containers have the others
+    port = SERVING.free_port()
+    words = [sys.executable, FUNCTIONS / "service.py", str(port)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as service:
+        try:
+            assert service.stderr is not None
+            for line in service.stderr:
+                if "serving at" in line:
+                    break
+            asked = f"http://127.0.0.1:{port}/stress?force=12&diameter="
+            with urllib.request.urlopen(asked + "16") as answer:
+                assert json.load(answer) == {"stress_mpa": 59.683}
+            with pytest.raises(urllib.error.HTTPError, match="422"):
+                urllib.request.urlopen(asked + "0")
+            service.send_signal(signal.SIGINT)
+            assert service.wait(SERVING.PATIENCE_S) == 0
+            assert SERVING.is_free(port)
+        finally:
+            service.kill()

@@ -55,9 +55,9 @@ def freed(port: int) -> float:
     return time.monotonic() - began
 
 
-def fetched(port: int) -> bytes:
+def fetched(port: int, path: str = "") -> bytes:
     """What is served at a port."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=PATIENCE_S) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=PATIENCE_S) as answer:
         found: bytes = answer.read()
     return found
 

@@ -65,9 +65,16 @@ def write(path: str, head: dict[str, Any], parts: Iterable[Any]) -> None:
         pieces += [memoryview(bytes(padding)), view]
         at += padding + view.nbytes
     partial = f"{path}.partial"
-    with open(partial, "xb", buffering=0) as file:
-        _write_all(file.fileno(), [piece for piece in pieces if piece.nbytes])
-    os.rename(partial, path)
+    try:
+        with open(partial, "xb", buffering=0) as file:
+            _write_all(file.fileno(), [piece for piece in pieces if piece.nbytes])
+        os.rename(partial, path)
+    except BaseException:
+        try:
+            os.unlink(partial)  # on a full disk it would keep everybody from writing
+        except OSError:
+            pass
+        raise
 
 
 def read(path: str, *, mapped: bool = True) -> tuple[dict[str, Any], list[memoryview]]:

@@ -47,9 +47,8 @@ class Readiness:
         now = time.monotonic()
         try:
             answers = self._looked(network, now)
-        except (
-            OSError
-        ):  # the connection was refused or broken off, or this process has no descriptor left
+        except OSError:
+            # The connection was refused or broken off, or this process has no descriptor left.
             self.close()
             return False
         if answers:

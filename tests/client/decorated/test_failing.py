@@ -189,14 +189,14 @@ def test_an_exception_of_a_module_of_python_that_is_not_loaded_here(script: Scri
         "import kedge, sys\n"
         "@kedge.function\n"
         "def fails():\n"
-        "    import configparser\n"
-        "    configparser.ConfigParser().read_string('x')\n"
-        "assert 'configparser' not in sys.modules\n"
+        "    import plistlib\n"
+        "    plistlib.loads(b'x')\n"
+        "assert 'plistlib' not in sys.modules\n"
         "try: fails.run()\n"
         "except Exception as error:\n"
         "    print(type(error).__module__, type(error).__name__)\n"
     )
-    assert script(text) == ["configparser MissingSectionHeaderError"]
+    assert script(text) == ["plistlib InvalidFileException"]
 
 
 def test_an_asynchronous_function_and_its_exceptions(decorated: Decorate) -> None:

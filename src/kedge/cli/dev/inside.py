@@ -47,6 +47,7 @@ def live(file: str, name: str | None, published: Published, orders: int, report:
     code = 1
     try:
         os.setsid()  # Ctrl-C is for the command, which asks for what is to be done then
+        signal.set_wakeup_fd(-1)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -74,7 +75,8 @@ class _Version:
     def live(self, file: str, name: str | None, published: Published) -> None:
         threading.Thread(target=self._hear, daemon=True).start()
         logging.getLogger("kedge").addHandler(_Telling(self._say))
-        logging.getLogger("kedge").setLevel(logging.INFO)
+        on_terminal = sys.stderr.isatty()  # then what is prepared is shown there anyway
+        logging.getLogger("kedge").setLevel(logging.WARNING if on_terminal else logging.INFO)
         service = self._made(file, name, published)
         while (letter := self._letters.get()) != LEAVE:
             if service is not None and letter == SERVE:

@@ -91,6 +91,7 @@ def _imported(file: str) -> ModuleType:
     # A compiled file is told from its source by size and whole seconds, too coarse for who edits.
     sys.dont_write_bytecode = True
     sys.path.insert(0, os.path.dirname(file))
+    sys.argv = [file]
     spec = util.spec_from_file_location(name, file)
     assert spec is not None
     module = util.module_from_spec(spec)

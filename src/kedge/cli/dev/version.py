@@ -132,6 +132,5 @@ _NEXT: Final[dict[tuple[State, Any], State]] = {
     ("beginning", inside.ANSWERS): "serving",
     ("beginning", inside.ENDED): "over",
     ("serving", inside.ENDED): "over",
-    ("pausing", inside.ENDED): "over",  # it was quicker
     ("pausing", inside.PAUSED): "waiting",
 }

@@ -36,8 +36,6 @@ from kedge.run.prepare import locked
 from kedge.run.sweep import fitting
 from kedge.task import Published
 
-_ALIKE: Final = 256  # sets of modules that are remembered to be all right
-
 _SCRIPT: Final = ("__main__", "__mp_main__")  # the second in a process that multiprocessing started
 
 # Where a field of the manifest that Kedge writes comes from.
@@ -82,7 +80,6 @@ class Calls:
         self._modules: frozenset[str] = frozenset()  # that calls have needed so far
         self._written: tuple[frozenset[str], Written] | None = None
         self._opened: Opened | None = None
-        self._checked = lru_cache(_ALIKE)(self._check_shipped)
 
     def run(
         self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
@@ -158,7 +155,8 @@ class Calls:
         from kedge.client.decorated import images
 
         with hints.shown(), ExitStack() as after:
-            made = self._sent()
+            # The text of whole files is nobody's business who gets the image, and changes its digest.
+            made = replace(self._sent(), sources={})
             kind = self._declaration.executor
             if kind not in KINDS:
                 configured = settings.get("executor")
@@ -254,18 +252,19 @@ class Calls:
         after: ExitStack,
     ) -> "_Call":
         """One call, written into a file that goes when `after` ends."""
-        place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
-        path = os.path.join(place, pickled.CALL)
-        passed = pickling.write_call(
-            path,
-            self._function,
-            made,
-            args,
-            named,
-            unpickle=self._declaration.unpickle,
-            items=self._yields,
-        )
-        self._checked(passed.modules)
+        with folders.writing("a call"):
+            place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
+            path = os.path.join(place, pickled.CALL)
+            passed = pickling.write_call(
+                path,
+                self._function,
+                made,
+                args,
+                named,
+                unpickle=self._declaration.unpickle,
+                items=self._yields,
+            )
+        self._check_shipped(passed.modules)
         known = Known({**made.classes, **passed.classes}, made.modules | passed.modules)
         return _Call(path, made.modules | _installed(passed.modules), known)
 
@@ -284,7 +283,7 @@ class Calls:
     def _sent(self) -> pickling.Sent:
         """The function as it is now, with what it refers to."""
         made = pickling.sent(self._function)
-        self._checked(made.modules)
+        self._check_shipped(made.modules)
         return made
 
     def _current(self, modules: frozenset[str], executor: str | None) -> Opened:

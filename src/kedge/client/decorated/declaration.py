@@ -122,6 +122,8 @@ class _Checks:
 
     def identity(self) -> str:
         name = getattr(self._function, "__qualname__", "")
+        if "<lambda>" in name:  # of which a file has many
+            name += f":{self.where.line}"
         return f"{self.where.file or self.folder}:{name}:{self._options['name'] or ''}"
 
     def python(self) -> str:

@@ -174,7 +174,7 @@ class Decorated:
         self._refuse_items("submitted", "call `.run`, which gives them as they come")
         return self._calls().submit(*self._bound(args, named))
 
-    def serve(self, /, *args: Any, port: int = _PORT, **named: Any) -> Any:
+    def serve(self, /, *args: Any, port: int | None = None, **named: Any) -> Any:
         """`run` for what serves at a port until it is interrupted (Ctrl-C), which is its regular end here.
 
         Args:
@@ -187,7 +187,7 @@ class Decorated:
         """
         self._check_serves()
         try:
-            return self.run(*args, **{_PORT_NAME: port}, **named)
+            return self.run(*args, **self._with_port(port, len(args)), **named)
         except KeyboardInterrupt:
             return None
 
@@ -299,6 +299,15 @@ class Decorated:
         function = authored(self.__wrapped__)
         return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
+    def _with_port(self, port: int | None, given: int) -> dict[str, int]:
+        """The argument that says where to serve; none where it is given by place, or the function has its own."""
+        if port is not None:
+            return {_PORT_NAME: port}
+        parameters = self._parameters() or {}
+        is_given = list(parameters).index(_PORT_NAME) < given
+        has_own = parameters[_PORT_NAME].default is not inspect.Parameter.empty
+        return {} if is_given or has_own else {_PORT_NAME: _PORT}
+
     @hints.shown()
     def _check_serves(self) -> None:
         if _PORT_NAME not in (self._parameters() or ()):
@@ -342,9 +351,13 @@ class Decorated:
         port = bound.arguments.get(_PORT_NAME)
         if _PORT_NAME not in parameters or port is None:
             return args, named, None
-        if (
-            _HOST_NAME in parameters
-        ):  # it listens there itself; in a container that is not this machine
+        if type(port) is not int:
+            with hints.shown():
+                raise UsageError(
+                    f"`port` is {port!r}, which is no port to serve at", hint="give a whole number"
+                )
+        # It listens there itself; in a container that is not this machine.
+        if _HOST_NAME in parameters:
             host = bound.arguments[_HOST_NAME] or _HOST
         return args, named, Published(port, host)
 

@@ -9,7 +9,7 @@ from importlib import util
 from typing import Final
 
 _PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
-_MOST: Final = 1000  # modules that are remembered
+_MOST: Final = 1000  # places of modules that are remembered
 
 
 def is_local(name: str) -> bool:
@@ -22,7 +22,6 @@ def is_local(name: str) -> bool:
     return origin(name) is not None
 
 
-@lru_cache(_MOST)
 def origin(name: str) -> str | None:
     """The file or folder of the caller's own module of that name, None when it is somebody else's.
 
@@ -32,7 +31,7 @@ def origin(name: str) -> str | None:
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names or top in sys.builtin_module_names or top == "kedge":
         return None
-    place = _place(top)
+    place = _place(top)  # looked for each time: a notebook writes a module, and imports it then
     if place is None or _is_installed(place) or not os.path.exists(place):
         return None
     return place
@@ -62,6 +61,7 @@ def _place(top: str) -> str | None:
     return os.path.abspath(file) if file else None
 
 
+@lru_cache(_MOST)
 def _is_installed(place: str) -> bool:
     real = os.path.realpath(place)
     if not _PACKAGES.isdisjoint(real.split(os.sep)):  # wherever `PYTHONPATH` has them

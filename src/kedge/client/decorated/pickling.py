@@ -178,6 +178,10 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if reduced is not NotImplemented:
                 return reduced
         if isinstance(thing, ModuleType):
+            if thing.__name__.startswith("kedge."):
+                # cloudpickle sends what of a package is loaded and has a name that the function uses, of
+                # whatever it is an attribute; inside `kedge` is no package.
+                return pickled.itself, (None,)
             if thing.__name__ not in cloudpickle.list_registry_pickle_by_value():
                 self.modules.add(thing.__name__)
             return NotImplemented
@@ -249,6 +253,7 @@ def _sources(codes: list[CodeType]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in dict.fromkeys(code.co_filename for code in codes):
         with suppress(Exception):  # a loader of somebody else's may raise anything
+            linecache.checkcache(name)
             text = "".join(linecache.getlines(name))
             if text and len(text) <= _SOURCE_LIMIT and len(found) < _SOURCES_LIMIT:
                 found[name] = text
@@ -268,5 +273,5 @@ def _why(error: Exception) -> str:
 
 
 # What takes their place inside is found there under these names.
-for _one in (pickled.Plain, pickled.named, pickled.raised, pickled.restored):
+for _one in (pickled.Plain, pickled.named, pickled.itself, pickled.raised, pickled.restored):
     _one.__module__ = pickled.NAME

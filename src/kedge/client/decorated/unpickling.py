@@ -8,6 +8,7 @@ caller's own. What is named comes back as it was: a pickle that changed it is re
 import builtins
 import importlib
 import io
+import math
 import pickle
 import sys
 from collections.abc import Iterator, Mapping
@@ -77,10 +78,14 @@ _PANDAS_PARTS: Final = (
 )  # fmt: skip
 
 _DOING: Final = frozenset(
-    {"__main__", "_examples", "antigravity", "conftest", "idlelib", "setup", "test", "tests", "this",
-     "turtledemo"}
+    {"__main__", "_examples", "_tkinter", "antigravity", "conftest", "curses", "idlelib", "pty", "readline",
+     "rlcompleter", "setup", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "webbrowser"}
 )  # fmt: skip
 """Parts of the names of modules that do more than define something when they are imported."""
+
+
+# Of a type: that its elements are objects, or hold some; that they are pickled as a list.
+_HOLDS_OBJECTS: Final = 0x03
 
 
 class RefusedError(pickle.UnpicklingError):
@@ -152,9 +157,14 @@ def _freely(parts: list[memoryview], known: Known) -> Any:
 
 
 def _safely(parts: list[memoryview], known: Known) -> Any:
-    reader = _Safe(parts, known)
+    reader: _Safe | _Careful = _Safe(parts, known)
     try:
-        return reader.load()
+        try:
+            return reader.load()
+        except _CareError:
+            reader.undo()
+            reader = _Careful(parts, known)
+            return reader.load()
     finally:
         # A class may do that itself, as one that counts its objects does: whose deed it was is looked for
         # where it costs no other result its time.
@@ -191,6 +201,8 @@ class _Finding:
         if (module, name) == ("builtins", "getattr"):
             return partial(_attribute_of_zone)
         found = self._found(module, name)
+        if (module, name) == ("pyarrow.lib", "_restore_array"):
+            return partial(_checked_array, found)
         if not isinstance(found, type) and callable(found):
             return partial(found)
         return self._noted(found)
@@ -263,7 +275,30 @@ class _Finding:
 
 
 class _Safe(_Finding, pickle.Unpickler):
-    """Reads fast."""
+    """Reads fast, and nothing that has types of numpy's of its own."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What goes by that name."""
+        if name == "dtype" and module.partition(".")[0] == "numpy":
+            raise _CareError
+        return super().find_class(module, name)
+
+
+class _CareError(Exception):
+    """It has to be seen what is set of what."""
+
+
+class _Careful(_Finding, pickle._Unpickler):
+    """Reads slowly, and looks at what a type of numpy's is said to be: that decides what memory is read as."""
+
+    def _build(self) -> None:
+        numpy: Any = sys.modules["numpy"]
+        thing, state = self.stack[-2:]  # type: ignore[attr-defined]
+        if isinstance(thing, numpy.dtype) and not _is_sound(thing, state, numpy.dtype):
+            raise RefusedError("`numpy.dtype` of structures that hold objects, or are none")
+        self.load_build()  # type: ignore[attr-defined]
+
+    dispatch: Final = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _build}  # type: ignore[dict-item,misc]
 
 
 class _ChangesError(Exception):
@@ -300,12 +335,56 @@ def _lasting(found: Any) -> Iterator[Any]:
         yield from found.__members__.values()
 
 
+def _checked_array(restore: Any, data: Any) -> Any:
+    """An array of pyarrow's, whose offsets lead to nowhere outside its buffers."""
+    made = restore(data)
+    made.validate(full=True)
+    return made
+
+
 def _attribute_of_zone(thing: Any, name: str) -> Any:
     """What time zones are put together by is written as an attribute; nothing else is."""
     zones: Any = importlib.import_module("zoneinfo")
     if thing is zones.ZoneInfo and name == "_unpickle":
         return partial(thing._unpickle)
     raise RefusedError("`builtins.getattr`")
+
+
+def _is_sound(thing: Any, state: Any, dtype: type) -> bool:
+    """Whether the state of a type of numpy's says nothing of memory that is not so.
+
+    A structure whose fields are said to be objects, and which is said to hold none, would have any bytes taken
+    for the addresses of objects.
+    """
+    if not isinstance(state, tuple) or not 8 <= len(state) <= 9:
+        return False
+    _, _, sub, names, fields, size, _, flags = state[:8]
+    if sub is None and names is None and fields is None:
+        flexible = thing.char in "SUVa" and type(size) is int and size == thing.itemsize
+        return (size == -1 or flexible) and flags == thing.flags
+    if (
+        thing.char != "V"
+        or type(size) is not int
+        or size != thing.itemsize
+        or flags & _HOLDS_OBJECTS
+    ):
+        return False
+    if sub is not None:
+        base, shape = sub if isinstance(sub, tuple) and len(sub) == 2 else (None, ())
+        shape = shape if isinstance(shape, tuple) else (shape,)
+        whole = isinstance(base, dtype) and all(type(one) is int and one >= 0 for one in shape)
+        return whole and not base.hasobject and base.itemsize * math.prod(shape) == size  # type: ignore[union-attr]
+    if not isinstance(fields, dict) or not isinstance(names, tuple):
+        return False
+    return all(
+        isinstance(field, tuple)
+        and len(field) >= 2
+        and isinstance(field[0], dtype)
+        and type(field[1]) is int
+        and not field[0].hasobject  # type: ignore[attr-defined]
+        and 0 <= field[1] <= size - field[0].itemsize  # type: ignore[attr-defined]
+        for field in fields.values()
+    )
 
 
 def _attribute(module: Any, name: str) -> Any:
@@ -329,9 +408,8 @@ def _of_library(library: str, parts: list[str], name: str) -> Any:
         return None
     if isinstance(found, type):
         if library == "numpy" and issubclass(found, top.memmap):
-            return (
-                top.ndarray
-            )  # what was in a file inside is in memory here: to make one writes files
+            # What was in a file inside is in memory here: to make one writes files.
+            return top.ndarray
         return found if _is_data(found, library, top) else None
     if library == "pandas" and found is top.NA:
         return found

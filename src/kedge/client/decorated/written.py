@@ -61,7 +61,7 @@ def written(
     """
     for _ in range(_ATTEMPTS):
         looked_ns = time.time_ns()
-        shipped = entries(_all_of(declaration))
+        shipped = _all_of(declaration)
         stamps = tuple((one.destination, stamp_of(info), info.st_mode) for one, info in shipped)
         if before is not None and before.stamps == stamps and holding.hold(before.folder):
             return before
@@ -105,10 +105,19 @@ def _found_or_made(
         ) from error
 
 
-def _all_of(declaration: Declaration) -> tuple[Copy, ...]:
+def _all_of(declaration: Declaration) -> list[tuple[Copy, os.stat_result]]:
+    """What is shipped, a file of requirements among it."""
+    found = entries(declaration.copy)
     if isinstance(declaration.pip, str):
-        return (*declaration.copy, Copy(declaration.pip, _REQUIREMENTS))
-    return declaration.copy
+        path = os.path.realpath(declaration.pip)
+        try:
+            found.append((Copy(path, _REQUIREMENTS), os.stat(path)))
+        except OSError as error:
+            raise UsageError(
+                f"`{declaration.pip}` of `pip` cannot be read: {error.strerror}",
+                hint="name a file of requirements that is there",
+            ) from error
+    return found
 
 
 def _content(one: Copy, info: os.stat_result) -> list[str]:

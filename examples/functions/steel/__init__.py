@@ -1,0 +1,1 @@
+"""Rolled steel profiles."""
