@@ -200,9 +200,8 @@ class _Agent:
         identity: tuple[Any, ...],
         begin: Callable[[], NoReturn],
     ) -> None:
-        if (
-            likeness.code() != self.code
-        ):  # it would run what it has loaded, and that is not what is there
+        if likeness.code() != self.code:
+            # It would run what it has loaded, and that is not what is there.
             self.over = True
         alike = (
             tuple(identity) == self.identity and likeness.standing_of_peer(line) == self.standing

@@ -338,3 +338,20 @@ def test_limits_are_those_that_were_declared(decorated: Decorate) -> None:
 def test_the_executor_is_the_one_that_was_declared(decorated: Decorate) -> None:
     run = decorated(lambda: 1, executor="process").submit()
     assert (run.result(), run.record()["executor"]) == (1, "process")
+
+
+def test_names_that_modules_of_kedge_have_too_are_the_functions_own(script: Script) -> None:
+    text = (
+        "import kedge\n"
+        "class Found:\n"
+        "    data = 3\n"
+        "    def run(self): return self.data\n"
+        "found = Found()\n"
+        "@kedge.function(name='tested')\n"
+        "def read():\n"
+        "    kedge.progress(1, 1)\n"
+        "    return found.data + found.run()\n"
+        "read.run()\n"
+        "print(read.run())\n"
+    )
+    assert script(text) == ["6"]
