@@ -68,3 +68,27 @@ def test_what_arguments_are_made_of_is_imported_before_the_next_calls(
     made = [json.loads(one.read_text()) for one in kedge_home.glob("packages/*/_kedge_call.json")]
     ahead = [sorted({"bolts", "decimal"} & set(one["modules"])) for one in made]
     assert sorted(ahead) == [["bolts", "decimal"], ["decimal"]]
+
+
+FORKED = """
+import os, sys
+import kedge
+@kedge.function
+def same(x):
+    return x
+print(same.run(1), flush=True)
+if os.fork() == 0:
+    print(same.run(2), flush=True)
+    sys.exit()
+os.wait()
+print(same.run(3), flush=True)
+"""
+
+
+def test_calls_are_written_into_a_folder_of_each_process_which_goes_with_it(
+    program: Callable[..., Any], kedge_home: Path
+) -> None:
+    variables = os.environ | {"KEDGE_HOME": str(kedge_home)}
+    code, out, err = program(FORKED, env=variables).ended()
+    assert (code, out.split()) == (0, ["1", "2", "3"]), err
+    assert list((kedge_home / "tmp").iterdir()) == []

@@ -103,6 +103,16 @@ def is_held(path: str) -> bool:
 @contextmanager
 def temporary(parent: str) -> Iterator[str]:
     """A new folder in `parent`, owned while the block runs and removed after it unless renamed."""
+    path, descriptor = claimed(parent)
+    try:
+        yield path
+    finally:
+        remove(path)
+        os.close(descriptor)
+
+
+def claimed(parent: str) -> tuple[str, int]:
+    """A new folder in `parent`, and the descriptor that owns it: until that is closed no sweep takes it."""
     os.makedirs(parent, mode=0o700, exist_ok=True)
     while True:
         path = os.path.join(parent, TEMPORARY + os.urandom(8).hex())
@@ -113,12 +123,7 @@ def temporary(parent: str) -> Iterator[str]:
         except FileNotFoundError:
             continue
         if lock_now(descriptor) and os.path.exists(path):
-            break
-        os.close(descriptor)
-    try:
-        yield path
-    finally:
-        remove(path)
+            return path, descriptor
         os.close(descriptor)
 
 

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from functools import lru_cache
 from typing import Any, Final, final
 
-from kedge import home, settings
+from kedge import settings
 from kedge.client import hints, notices
-from kedge.client.decorated import local, many, pickling, written
+from kedge.client.decorated import local, many, pickling, places, written
 from kedge.client.decorated.answers import Reading
 from kedge.client.decorated.declaration import Declaration
 from kedge.client.decorated.items import Items
@@ -253,8 +253,7 @@ class Calls:
     ) -> "_Call":
         """One call, written into a file that goes when `after` ends."""
         with folders.writing("a call"):
-            place = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
-            path = os.path.join(place, pickled.CALL)
+            path = places.new_file(after)
             passed = pickling.write_call(
                 path,
                 self._function,

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -119,11 +120,17 @@ def write_call(
         "sources": dict(made.sources),
         "unpickle": unpickle,
         "items": items,
-        "numpy": "numpy" in sys.modules or local.is_installed("numpy"),
+        "numpy": "numpy" in sys.modules or _has_numpy(),
     }
     pickled.write(path, head, [made.pickle, data, *made.buffers, *pickler.buffers])
     os.chmod(path, 0o644)  # the account of a run reads it; nobody else gets into its folder
     return Passed(pickler.classes, frozenset(pickler.modules))
+
+
+@lru_cache(1)
+def _has_numpy() -> bool:
+    """Whether numpy could be imported when that was first asked: to look for it takes as long as to pickle."""
+    return local.is_installed("numpy")
 
 
 def _refused(
