@@ -343,8 +343,9 @@ def test_a_service_is_reached_at_its_port_until_it_is_interrupted(
             asked = f"http://127.0.0.1:{port}/stress?force=12&diameter="
             with urllib.request.urlopen(asked + "16") as answer:
                 assert json.load(answer) == {"stress_mpa": 59.683}
-            with pytest.raises(urllib.error.HTTPError, match="422"):
+            with pytest.raises(urllib.error.HTTPError, match="422") as refused:
                 urllib.request.urlopen(asked + "0")
+            refused.value.close()
             service.send_signal(signal.SIGINT)
             assert service.wait(SERVING.PATIENCE_S) == 0
             assert SERVING.is_free(port)

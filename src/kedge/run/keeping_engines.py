@@ -51,9 +51,8 @@ def look_into_engines(
         with suppress(Unavailable):
             for made in kept_images.listed(engine):
                 known.add(made.name)
-                if (
-                    not made.standalone
-                ):  # which was made for elsewhere: whether it goes is not for us to say
+                # What was made for elsewhere: whether it goes is not for us to say.
+                if not made.standalone:
                     yield _image(engine, made, uses, busy)
     for entry in entries(kept_images.FOLDER):
         gone = entry.name not in known and not entry.name.startswith(".")
