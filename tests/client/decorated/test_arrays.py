@@ -144,7 +144,7 @@ def told(array):
 
 older = kedge.function(told, name="tested", pip=["numpy<{BELOW}"])
 version, doubled, total, named, plain = older.run(numpy.arange(3))
-print(version == numpy.__version__, doubled.tolist(), total, type(total).__name__, named, plain)
+print(version == numpy.__version__, doubled.tolist(), total, type(total).__name__, named["m"].tolist(), plain.tolist())
 """
 
 
@@ -152,7 +152,7 @@ def test_another_version_of_numpy_inside_does_no_harm(
     with_arrays: Callable[[str], list[str]],
 ) -> None:
     (line,) = with_arrays(OTHER_VERSION)
-    assert line.startswith("False [0, 2, 4] 3 int64 {'m': masked_array(")
+    assert line == "False [0, 2, 4] 3 int64 [1] [0, 1, 2]"
 
 
 MAPPED = """
@@ -235,7 +235,7 @@ def tried(module, name, *args, state=None):
     except unpickling.RefusedError:
         return
     except TypeError as error:  # the file's name is no shape of an array
-        assert name == "memmap", error
+        assert name == "memmap" or state is not None, error
         return
     print(module, name, found)
 

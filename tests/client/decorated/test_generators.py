@@ -236,7 +236,8 @@ def test_descriptors_are_given_back(decorated: Decorate) -> None:
 
 def test_a_forked_child_lets_go_of_what_its_parent_still_takes(start: Callable[..., Any]) -> None:
     text = (
-        "import kedge, os, sys\n"
+        "import kedge, os, sys, warnings\n"
+        "warnings.simplefilter('ignore')\n"  # that there are threads
         "@kedge.function(name='tested')\n"
         "def counts(): yield from range(3)\n"
         "items = counts.run()\n"

@@ -359,15 +359,11 @@ def _is_sound(thing: Any, state: Any, dtype: type) -> bool:
     if not isinstance(state, tuple) or not 8 <= len(state) <= 9:
         return False
     _, _, sub, names, fields, size, _, flags = state[:8]
+    if type(size) is not int or type(flags) is not int:
+        return False
     if sub is None and names is None and fields is None:
-        flexible = thing.char in "SUVa" and type(size) is int and size == thing.itemsize
-        return (size == -1 or flexible) and flags == thing.flags
-    if (
-        thing.char != "V"
-        or type(size) is not int
-        or size != thing.itemsize
-        or flags & _HOLDS_OBJECTS
-    ):
+        return flags & _HOLDS_OBJECTS == thing.flags & _HOLDS_OBJECTS
+    if thing.char != "V" or flags & _HOLDS_OBJECTS:
         return False
     if sub is not None:
         base, shape = sub if isinstance(sub, tuple) and len(sub) == 2 else (None, ())
