@@ -359,10 +359,10 @@ def _is_sound(thing: Any, state: Any, dtype: type) -> bool:
     if not isinstance(state, tuple) or not 8 <= len(state) <= 9:
         return False
     _, _, sub, names, fields, size, _, flags = state[:8]
-    if type(size) is not int or type(flags) is not int:
+    if type(size) is not int or type(flags) is not int or size < -1:
         return False
     if sub is None and names is None and fields is None:
-        return flags & _HOLDS_OBJECTS == thing.flags & _HOLDS_OBJECTS
+        return bool(flags & _HOLDS_OBJECTS == thing.flags & _HOLDS_OBJECTS)
     if thing.char != "V" or flags & _HOLDS_OBJECTS:
         return False
     if sub is not None:
