@@ -19,6 +19,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from types import FunctionType
 from typing import Any, Final, NoReturn
 
@@ -203,7 +204,8 @@ class Plain:
 
 def call(call: Any) -> Any:
     """The handler: what the function gives for the call in a file, as the paths of the outputs."""
-    _print_at_once()
+    if not _ready:  # else this is a fork of a process that is kept
+        prepare()
     head, function, args, named = _loaded(os.fspath(call))
     answers = _Answers(head)
     try:
@@ -237,7 +239,6 @@ def alone() -> int:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
-    runner.prepare_process()
     _, function, args, named = _loaded(os.path.join(_here(), ALONE))
 
     async def listed(values: Any) -> None:
@@ -259,6 +260,25 @@ def alone() -> int:
         print(runner.traceback_of(error), end="", file=sys.stderr)
         return 1
     return 0
+
+
+def prepare() -> None:
+    """What every call begins with: of a fork that waits for its call, before that comes."""
+    _ready.append(True)
+    _print_at_once()
+    # To no effect but that the memory which this takes is the fork's own by then.
+    pickle.loads(_sample())
+
+
+_ready: Final[list[bool]] = []
+
+
+@lru_cache(1)
+def _sample() -> bytes:
+    """A small function, as one comes with a call."""
+    import cloudpickle
+
+    return bytes(cloudpickle.dumps(lambda value: value, 5))
 
 
 def _print_at_once() -> None:
@@ -284,8 +304,6 @@ def _print(value: Any, runner: Any) -> None:
 
 def _loaded(path: str) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
     """A call: its head, the function, the arguments."""
-    _show_what_is_shipped()
-    _have_modules_decorate()
     head, parts = read(path)
     for name, text in head["sources"].items():
         _show_source(name, text)
@@ -649,9 +667,11 @@ def _import_ahead() -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, _here())
+    __import__(RUNNER).prepare_process()
     # Under the name by which pickles know it.
     sys.exit(__import__(NAME).alone())
 if __name__ == NAME:
     _show_what_is_shipped()
+    _have_modules_decorate()
     _import_ahead()
-    import cloudpickle  # noqa: F401 - each call needs it
+    _sample()

@@ -362,6 +362,9 @@ class Call:
             file.read()
         with open(os.devnull, "wb") as file:
             file.write(b"0")
+        caller = sys.modules.get(runner.CALLER)
+        if caller is not None:
+            caller.prepare()
 
     def make(self, order: dict[str, Any]) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
