@@ -107,6 +107,26 @@ print(table.run())
     assert done.out == "True\n"
 
 
+def test_a_function_that_is_declared_in_two_ways_keeps_both_images(script: Script) -> None:
+    def printed(*words: str) -> list[str]:
+        done = script(f"""
+def made():
+    return open("/opt/made").read()
+for word in {words}:
+    command = f"echo {{word}} $(cat /proc/sys/kernel/random/uuid) > /opt/made"
+    print(kedge.function(made, run_commands=[command], executor=engine).run(), end="")
+""")
+        lines: list[str] = done.out.splitlines()
+        return lines
+
+    one, two = printed("one", "two")
+    assert printed("one", "two") == [one, two]
+    # And one that needs something else now leaves nothing of what it needed before.
+    assert printed("one", "other")[0] == one
+    again = printed("one", "two")
+    assert again[0] == one and again[1] != two
+
+
 SERVICE = """
 import http.server, os
 def server(port, text="served"):
