@@ -296,9 +296,11 @@ def test_what_stands_in_no_file_belongs_to_the_working_directory(
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     monkeypatch.chdir(tmp_path / "one")
-    assert {identity("<stdin>"), identity("<python-input-3>"), identity("/tmp/ipykernel_9/7.py")} == {
-        f"{tmp_path}/one:typed::0"
-    }
+    assert {
+        identity("<stdin>"),
+        identity("<python-input-3>"),
+        identity("/tmp/ipykernel_9/7.py"),
+    } == {f"{tmp_path}/one:typed::0"}
     monkeypatch.chdir(tmp_path / "two")
     assert identity("<stdin>") == f"{tmp_path}/two:typed::0"
 

@@ -17,7 +17,8 @@ _UNPICKLE: Final = ("safe", "any")
 _EXECUTORS: Final = ("auto", "sandbox", "process", "docker", "podman")
 _NO_NAME: Final = "function"  # of what has none that can be one
 
-_numbers: Final[dict[str, dict[object, int]]] = {}  # of what each function was declared to need so far
+# Of what each function was declared to need so far.
+_numbers: Final[dict[str, dict[object, int]]] = {}
 
 
 class Declaration(Data):
