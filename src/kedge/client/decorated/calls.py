@@ -150,11 +150,10 @@ class Calls:
         self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
     ) -> str:
         """The tag of an image that makes this one call."""
-        from kedge.client.decorated import images
+        from kedge.client.decorated import images, lasting
 
         with hints.shown(), ExitStack() as after:
-            # The text of whole files is nobody's business who gets the image, and changes its digest.
-            made = replace(self._sent(), sources={})
+            made = self._sent(lasting.sent)
             kind = self._declaration.executor
             if kind not in KINDS:
                 configured = settings.get("executor")
@@ -277,9 +276,11 @@ class Calls:
         reading = Reading(declaration.name, sent.known, free=declaration.unpickle == "any")
         return ready, request, reading
 
-    def _sent(self) -> pickling.Sent:
+    def _sent(
+        self, sent: Callable[[Callable[..., Any]], pickling.Sent] = pickling.sent
+    ) -> pickling.Sent:
         """The function as it is now, with what it refers to."""
-        made = pickling.sent(self._function)
+        made = sent(self._function)
         self._check_shipped(made.modules, searches=made.searches)
         return made
 

@@ -48,6 +48,7 @@ class Sent(Data):
             as `module.name`.
         searches: whether its code may say itself where modules are looked for.
         sources: text of the files that its code was read from, by their names.
+        make: makes what it was pickled by, and its arguments are.
     """
 
     pickle: bytes
@@ -56,6 +57,7 @@ class Sent(Data):
     modules: frozenset[str]
     searches: bool
     sources: Mapping[str, str]
+    make: "Callable[[], Pickler]"
 
 
 class Passed(Data):
@@ -65,14 +67,19 @@ class Passed(Data):
     modules: frozenset[str]
 
 
-def sent(function: Callable[..., Any]) -> Sent:
+def sent(function: Callable[..., Any], make: "Callable[[], Pickler] | None" = None) -> Sent:
     """The function, ready to travel; itself, not what `kedge.function` made of it.
+
+    Args:
+        function: as it was written.
+        make: makes what it is pickled by, and its arguments; None for the usual one.
 
     Raises:
         NotPickledError: something that it refers to cannot travel.
     """
+    make = make or Pickler
+    pickler = make()
     try:
-        pickler = _Pickler()
         with _by_value(function):
             data = pickler.dumped(function)
     except Exception as error:
@@ -89,6 +96,7 @@ def sent(function: Callable[..., Any]) -> Sent:
         frozenset(pickler.modules),
         {name for code in pickler.codes for name in _names(code)} >= _SEARCHING,
         _sources(pickler.codes),
+        make,
     )
 
 
@@ -114,7 +122,7 @@ def write_call(
     Raises:
         NotPickledError: arguments that cannot travel, all of them.
     """
-    pickler = _Pickler()
+    pickler = made.make()
     try:
         with _by_value(function):
             data = pickler.dumped((args, dict(named)))
@@ -152,7 +160,7 @@ def _refused(
     ]:
         try:
             with _by_value(function):
-                _Pickler().dumped(value)
+                Pickler().dumped(value)
         except Exception as wrong:  # noqa: BLE001 - whatever its class raises
             kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
             problems.append(
@@ -165,7 +173,7 @@ def _refused(
     return NotPickledError.of(problems, "the arguments")
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's, which sees what passes."""
 
     def __init__(self) -> None:
