@@ -14,6 +14,8 @@ from kedge.errors import EnvironmentFailed
 from kedge.package.source import open_package
 from kedge.run.prepare import prepare
 
+pytestmark = pytest.mark.usefixtures("cleared")
+
 MANIFEST = """\
 name: based
 runtime:
