@@ -10,6 +10,11 @@ from typing import Any
 import pytest
 
 from kedge.engine.look import Engine
+from kedge.errors import EnvironmentFailed
+from kedge.package.source import open_package
+from kedge.run.prepare import prepare
+
+pytestmark = pytest.mark.usefixtures("cleared")
 
 MANIFEST = """\
 name: based
@@ -31,6 +36,11 @@ def f() -> dict[str, str]:
     told["base"] = os.environ.get("IS_BASE", "")
     told["made"] = open("/opt/made").read() if os.path.exists("/opt/made") else ""
     return told
+"""
+DOCKERFILE = """\
+name: based
+runtime: {kind: dockerfile, dockerfile: Dockerfile}
+functions: {f: {entrypoint: [sh, -c, "true"], inputs: {}, outputs: {}}}
 """
 # A distribution as it is installed, whose module is another one than the index has.
 SIX = """\
@@ -278,6 +288,32 @@ def test_a_base_that_cannot_be_had_is_named(run: Any, engine: Engine, package: P
     assert error["code"] == "environment_error"
     assert "`localhost:9/kedge-test/nowhere:1` cannot be pulled" in error["message"]
     assert error["where"] == "runtime.base_image"
+
+
+@pytest.mark.parametrize("kind", ["python", "dockerfile"])
+def test_a_base_that_becomes_another_image_during_the_build_is_no_base(
+    kind: str, engine: Engine, package: Path, built_base: Any, base_image: Any, kedge_home: Path
+) -> None:
+    debian = base_image(engine, "bookworm")
+    base, other = (built_base(engine, debian, f"ENV IS_BASE={word}") for word in ("one", "other"))
+    if kind == "python":
+        write(package, f"  base_image: {base}\n")
+    else:
+        (package / "Dockerfile").write_text(f"FROM {base}\n")
+        (package / "kedge.yml").write_text(DOCKERFILE)
+
+    def move(said: str) -> None:
+        if said.startswith("building"):
+            subprocess.run([engine.path, "tag", other, base], check=True)
+
+    source = open_package(str(package))
+    with pytest.raises(EnvironmentFailed, match=f"`{base}` became another image") as raised:
+        prepare(source, move, executor=engine.kind)
+    assert "run it again" in str(raised.value.hint)
+    own = ("images", "--quiet", "--filter", f"label=kedge.home={kedge_home}")
+    assert subprocess.run([engine.path, *own], capture_output=True, check=True).stdout == b""
+    made = prepare(source, move, executor=engine.kind).image
+    assert made is not None and made.image.variables["IS_BASE"] == "other"
 
 
 def test_debian_packages_that_are_not_there_are_named(

@@ -49,11 +49,13 @@ def script(engine: Engine, base: str, home: Path, tmp_path: Path) -> Iterator[Sc
     """Runs a script that decorates functions; its output, error output and exit code."""
     env = os.environ | {"KEDGE_HOME": str(home), "KEDGE_IMAGES_BASE": base}
 
-    def runs(text: str, code: int = 0) -> SimpleNamespace:
+    def runs(text: str, code: int = 0, **variables: str) -> SimpleNamespace:
         path = tmp_path / "script.py"
         path.write_text(HEAD + text)
         command = [sys.executable, str(path), engine.kind]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(
+            command, env=env | variables, capture_output=True, text=True, cwd=tmp_path
+        )
         assert done.returncode == code, done.stderr
         return SimpleNamespace(out=done.stdout, err=done.stderr)
 
@@ -105,6 +107,26 @@ def table():
 print(table.run())
 """)
     assert done.out == "True\n"
+
+
+def test_a_function_that_is_declared_in_two_ways_keeps_both_images(script: Script) -> None:
+    def printed(*words: str) -> list[str]:
+        done = script(f"""
+def made():
+    return open("/opt/made").read()
+for word in {words}:
+    command = f"echo {{word}} $(cat /proc/sys/kernel/random/uuid) > /opt/made"
+    print(kedge.function(made, run_commands=[command], executor=engine).run(), end="")
+""")
+        lines: list[str] = done.out.splitlines()
+        return lines
+
+    one, two = printed("one", "two")
+    assert printed("one", "two") == [one, two]
+    # And one that needs something else now leaves nothing of what it needed before.
+    assert printed("one", "other")[0] == one
+    again = printed("one", "two")
+    assert again[0] == one and again[1] != two
 
 
 SERVICE = """
@@ -176,6 +198,69 @@ print(scale.build(4, fails=True))
         assert "ValueError: no scale" in alone.stderr
     finally:
         subprocess.run([engine.path, "rmi", "--force", tag, failing], capture_output=True)
+
+
+LASTING = """
+from typing import Generic, TypeVar
+T = TypeVar("T")
+class Node(Generic[T]):
+    kinds = {"beam", "plate", "shell"}
+    def __init__(self, name, all_of_them): self.name, self.all = name, all_of_them
+    def __repr__(self): return self.name
+class Unfit(Exception): pass
+marks = {"u", "v", "w"}
+nodes = set()
+nodes |= {Node(name, nodes) for name in ("a", "b", "c")}
+def nothing(): return 0
+def imports(): import no_such_module_anywhere
+helper = nothing
+@kedge.function(executor=engine, name="lasting")
+def told(given, node, fails=False, more=marks):
+    if given in ({"p", "q"}, {"p", "r"}) or fails in {"yes", "always", "now"}: raise Unfit(helper())
+    marks.add("x")
+    return {
+        "given": sorted(given), "kinds": sorted(node.kinds), "more": sorted(more),
+        "nodes": sorted(map(repr, nodes)), "all": all(one.all is nodes for one in nodes),
+        "known": isinstance(node, Node),
+    }
+if os.environ["PYTHONHASHSEED"] == "3":
+    helper = imports
+    told.run({"k"}, Node("n", None))
+    helper = nothing
+print(told.build({"k", "l", "m"}, Node("n", None)))
+print(told.build({"k", "l", "m"}, Node("n", None), "always"))
+"""
+
+
+def test_what_is_built_has_one_tag_in_every_process(script: Script, engine: Engine) -> None:
+    tags = set()
+    try:
+        for seed in ("1", "2", "3"):
+            # The text of the file is no part of the call: its comments travel nowhere.
+            text = f"{LASTING}# written for seed {seed}\n"
+            tags.add(tuple(script(text, PYTHONHASHSEED=seed).out.split()))
+        assert len(tags) == 1
+        ((tag, failing),) = tags
+        alone = subprocess.run([engine.path, "run", "--rm", tag], capture_output=True, text=True)
+        assert alone.returncode == 0, alone.stderr
+        assert json.loads(alone.stdout) == {
+            "given": ["k", "l", "m"],
+            "kinds": ["beam", "plate", "shell"],
+            "more": ["u", "v", "w", "x"],
+            "nodes": ["a", "b", "c"],
+            "all": True,
+            "known": True,
+        }
+        alone = subprocess.run(
+            [engine.path, "run", "--rm", failing], capture_output=True, text=True
+        )
+        assert alone.returncode == 1 and "Unfit: 0" in alone.stderr
+        shown = ("--entrypoint", "cat", tag, "/workspace/_kedge_call.frames")
+        call = subprocess.run([engine.path, "run", "--rm", *shown], capture_output=True, check=True)
+        assert b"told" in call.stdout and b"written for seed" not in call.stdout
+    finally:
+        names = [name for one in tags for name in one]
+        subprocess.run([engine.path, "rmi", "--force", *names], capture_output=True)
 
 
 def test_a_service_that_was_built_serves_alone(script: Script, engine: Engine) -> None:

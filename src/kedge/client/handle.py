@@ -52,6 +52,7 @@ class Run:
         self._recorded: records.Run | None = None
         self._future: Future[core.Result] = Future()
         self._answers = threading.Event()  # or it has ended
+        self._serves = False
 
     @property
     def id(self) -> str | None:
@@ -104,7 +105,7 @@ class Run:
         """
         self._check_process()
         self._answers.wait(timeout)
-        return self._answers.is_set() and not self.done()
+        return self._serves
 
     def cancel(self, force: bool = False) -> None:
         """Ask it to stop; nothing if it has ended. Who waits for its result gets `kedge.RunCancelled`.
@@ -201,6 +202,7 @@ class Run:
         self._recorded = run
 
     def _serving(self) -> None:
+        self._serves = True
         self._answers.set()
         self._observer.ready()
 
@@ -211,6 +213,7 @@ class Run:
     def _end(self) -> None:
         """Let go of all that only a run that goes on needs."""
         self._ready = self._request = self._cancel = None
+        self._serves = False
         self._answers.set()
         self._after.close()
 

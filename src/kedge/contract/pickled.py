@@ -239,7 +239,7 @@ def alone() -> int:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
-    _, function, args, named = _loaded(os.path.join(_here(), ALONE))
+    _, function, args, named = _loaded(os.path.join(_here(), ALONE), _lasting)
 
     async def listed(values: Any) -> None:
         async for value in values:
@@ -302,15 +302,36 @@ def _print(value: Any, runner: Any) -> None:
     print(runner.write_json(plain), flush=True)
 
 
-def _loaded(path: str) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
+def _loaded(
+    path: str, loads: Callable[..., Any] = pickle.loads
+) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
     """A call: its head, the function, the arguments."""
     head, parts = read(path)
     for name, text in head["sources"].items():
         _show_source(name, text)
     count = head["function"]
-    function = pickle.loads(parts[0], buffers=parts[2 : 2 + count])
-    args, named = pickle.loads(parts[1], buffers=parts[2 + count :])
+    function = loads(parts[0], buffers=parts[2 : 2 + count])
+    args, named = loads(parts[1], buffers=parts[2 + count :])
     return head, function, args, named
+
+
+def _lasting(data: Any, *, buffers: Any) -> Any:
+    """What was pickled with its sets in an order of their own, beside the pickle's other objects."""
+    import io
+
+    sets: dict[int, Any] = {}
+
+    class Reader(pickle.Unpickler):
+        def persistent_load(self, told: Any) -> Any:
+            """A set, or one that is there already and may be being filled."""
+            number, is_frozen, members = told
+            if is_frozen:
+                return sets.setdefault(number, frozenset(members or ()))
+            found = sets.setdefault(number, set())
+            found.update(members or ())
+            return found
+
+    return Reader(io.BytesIO(data), buffers=buffers).load()
 
 
 class _Answers:

@@ -64,7 +64,7 @@ def build(
         timeout: seconds.
 
     Raises:
-        EnvironmentFailed: an instruction failed, or it took too long.
+        EnvironmentFailed: an instruction failed, it took too long, or what it is built on was changed meanwhile.
     """
     sweep()
     watch = _Steps(
@@ -91,6 +91,22 @@ def build(
         )
     if code != 0:
         raise watch.failure(said, shown)
+    _check_bases(engine, wanted)
+
+
+def _check_bases(engine: Engine, wanted: Wanted) -> None:
+    """Refuse an image that may stand on others than those that its name is made from: a tag can be moved.
+
+    Not every builder takes an image by its id.
+    """
+    for reference, identity in wanted.bases.items():
+        now = images.find(engine, reference)
+        if now is None or now.id != identity:
+            call(engine.path, "rmi", wanted.tag)
+            raise EnvironmentFailed(
+                f"`{reference}` became another image while that of `{wanted.package}` was built on it",
+                hint="run it again: it is built on the one that is there now",
+            )
 
 
 def sweep() -> None:

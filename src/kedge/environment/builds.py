@@ -102,15 +102,15 @@ def wanted(engine: Engine, recipe: Recipe) -> kept_images.Wanted:
 
 def _wanted(engine: Engine, found: "_Found", notify: Notify, timeout: float) -> kept_images.Wanted:
     recipe = found.recipe
-    below = tuple(
-        images.pulled(engine, base, recipe.platform, notify, timeout).id
+    below = {
+        base: images.pulled(engine, base, recipe.platform, notify, timeout).id
         for base in dockerfile.bases(found.instructions, recipe.arguments)
-    )
+    }
     made_from = (
         build_context.digest_of(found.root, found.files()),
         found.dockerfile_digest,
         sorted(recipe.arguments.items()),
-        below,
+        tuple(below.values()),
         recipe.platform or engine.platform,
     )
     name = kept_images.name_of(engine, made_from)

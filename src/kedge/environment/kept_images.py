@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from kedge import home
-from kedge.data import Data
+from kedge.data import Data, field
 from kedge.engine.look import Engine
 from kedge.engine.programs import call
 from kedge.environment import folders, images
@@ -42,14 +42,14 @@ class Wanted(Data):
         name: the digest of all that decides what is in it, from `name_of`.
         package: what its repository is called after.
         source: what it belongs to: of one source only the last image is kept.
-        bases: the ids of what it is built on.
+        bases: the ids of what it is built on, by the references that its Dockerfile has for them.
         standalone: whether it is made to be taken elsewhere; no clean-up removes it then.
     """
 
     name: str
     package: str
     source: str
-    bases: tuple[str, ...] = ()
+    bases: Mapping[str, str] = field(default_factory=dict)
     standalone: bool = False
 
     @property
@@ -61,7 +61,7 @@ class Wanted(Data):
     def labels(self) -> Mapping[str, str]:
         """What is written on it."""
         return {
-            LABEL_BASE: " ".join(self.bases),
+            LABEL_BASE: " ".join(self.bases.values()),
             LABEL_DIGEST: self.name,
             LABEL_HOME: home.home(),
             LABEL_PACKAGE: self.package,

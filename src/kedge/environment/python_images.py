@@ -165,7 +165,7 @@ def _wanted(
         *(lock.digest, *recipe.decides()),
     )
     name = kept_images.name_of(engine, made_from)
-    return kept_images.Wanted(name, f"python-{inside.minor}", "", (ground.id,))
+    return kept_images.Wanted(name, f"python-{inside.minor}", "", {recipe.base: ground.id})
 
 
 def _without(base: BasePython, lock: Lock) -> Lock:

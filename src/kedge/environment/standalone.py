@@ -102,7 +102,8 @@ def wanted(engine: Engine, recipe: Recipe) -> kept_images.Wanted:
         *(recipe.entrypoint, recipe.port, sorted(recipe.variables.items())),
     )
     name = kept_images.name_of(engine, made_from)
-    return kept_images.Wanted(name, recipe.name, "", (recipe.python.id,), standalone=True)
+    bases = {recipe.python.reference: recipe.python.id}
+    return kept_images.Wanted(name, recipe.name, "", bases, standalone=True)
 
 
 def _fill(place: str, folder: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import kedge
+from kedge.client.decorated.decorator import declaration_of
 from kedge.errors import UsageError
 
 type Decorate = Callable[..., Any]
@@ -245,6 +246,63 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_made(
     with pytest.raises(TypeError):
         kedge.function(lambda: 1).run(1)
     assert not (tmp_path / "home").exists()
+
+
+def test_a_function_is_the_same_one_in_the_next_process_whatever_it_needs_then(
+    script: Script,
+) -> None:
+    text = (
+        "import kedge\n"
+        "from kedge.client.decorated.decorator import declaration_of\n"
+        "def told(function, **options):\n"
+        "    print(declaration_of(kedge.function(function, **options)).identity.rpartition('/')[2])\n"
+        "def one(): pass\n"
+        "def other(): pass\n"
+        "told(one, apt=['{0}'])\n"
+        "told(other, apt=['{0}'])\n"
+        "told(one, pip=['{0}'])\n"
+        "told(one, run_commands=['{0}'])\n"
+        "told(one, base_image='{0}')\n"
+        "told(one, apt=['{0}'], memory=100, copy=['main.py'])\n"
+        "told(one, apt=['{0}'], name='named')\n"
+    )
+    first = script(text.format("bc"))
+    assert script(text.format("dc")) == first
+    assert len(set(first)) == 6
+    assert first[0] == first[5] == "main.py:one::0"
+
+
+def test_lambdas_of_a_file_are_told_apart_by_their_lines() -> None:
+    found = [
+        declaration_of(kedge.function(lambda: 1)).identity,
+        declaration_of(kedge.function(lambda: 2)).identity,
+        declaration_of(kedge.function(lambda: 2, apt=["bc"])).identity,
+    ]
+    assert len(set(found)) == 3
+    name = "test_lambdas_of_a_file_are_told_apart_by_their_lines.<locals>.<lambda>"
+    first = line_of(test_lambdas_of_a_file_are_told_apart_by_their_lines) + 2
+    assert found == [f"{__file__}:{name}:{first + number}::0" for number in range(3)]
+
+
+def test_what_stands_in_no_file_belongs_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def identity(shown: str) -> str:
+        told: dict[str, Any] = {}
+        exec(compile("def typed(): pass", shown, "exec"), told)
+        return declaration_of(kedge.function(told["typed"])).identity
+
+    # A session names each of its inputs anew, and another one may use the same names.
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    assert {
+        identity("<stdin>"),
+        identity("<python-input-3>"),
+        identity("/tmp/ipykernel_9/7.py"),
+    } == {f"{tmp_path}/one:typed::0"}
+    monkeypatch.chdir(tmp_path / "two")
+    assert identity("<stdin>") == f"{tmp_path}/two:typed::0"
 
 
 def test_to_decorate_makes_and_imports_nothing_that_a_run_needs(

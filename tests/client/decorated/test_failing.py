@@ -79,6 +79,25 @@ def test_frames_of_kedge_are_not_shown_here(script: Script) -> None:
     assert script(text) == ["3 1 False"]
 
 
+def test_the_lines_of_a_traceback_are_those_of_the_file_as_it_is_now(script: Script) -> None:
+    text = (
+        "import importlib, linecache, kedge, jobs\n"
+        "def tried():\n"
+        "    try: kedge.function(jobs.fails, name='tested').run()\n"
+        "    except ValueError as error:\n"
+        "        lines = error.__notes__[0].splitlines()\n"
+        "        print([line.strip() for line in lines if 'raise' in line])\n"
+        "tried()\n"
+        "with open(jobs.__file__) as file: text = file.read()\n"
+        "with open(jobs.__file__, 'w') as file: file.write('# Moved.\\n' + text.replace('first', 'second'))\n"
+        "importlib.reload(jobs)\n"
+        "tried()\n"
+    )
+    jobs = "def fails():\n    raise ValueError  # at first\n"
+    said = script(text, {"jobs.py": jobs})
+    assert said == ["['raise ValueError  # at first']", "['raise ValueError  # at second']"]
+
+
 @pytest.mark.parametrize("unpickle", ["safe", "any"])
 @pytest.mark.parametrize(
     "error",

@@ -139,6 +139,134 @@ print(tried(body, copy={"lib/utils.py": "utils.py"}))
     checked(script, text, {"lib/utils.py": UTILS}, expected)
 
 
+def placed(name: str, here: str, inside: str, hint: str) -> str:
+    """What is said of a module that is shipped to where it is not found."""
+    said = (
+        f"`{name}` is imported from {here}, which `copy` puts at `{inside}`, where it is not found"
+    )
+    return f"{said} {hint}"
+
+
+SAYS = """
+def says(*given, **options):
+    _, said, hint = tried(*given, **options)
+    print(said.rpartition("(copy): ")[2], hint)
+"""
+
+
+def test_one_that_is_shipped_to_where_it_is_not_found_is_told(script: Script) -> None:
+    text = """
+import package.deep
+import utils
+
+def body():
+    import utils
+    return utils.helper()
+
+def of_package():
+    from package import deep
+    return deep.VALUE
+
+def moved():
+    from lib.utils import helper
+    return helper()
+
+def at_top():
+    return utils.helper()
+
+says(body, copy={"utils.py": "lib/utils.py"})
+says(at_top, copy={"utils.py": "lib/utils.py"})
+says(lambda thing: thing.value, utils.Thing(), copy={"utils.py": "lib/utils.py"})
+says(of_package, copy={"package": "lib/package"})
+says(of_package, copy={"package/deep.py": "deep.py"})
+print(tried(moved, copy={"utils.py": "lib/utils.py"}))
+print(tried(body, copy={"utils.py": "lib/utils.py", "other.py": "utils.py"}))
+"""
+    files = {"utils.py": UTILS, "other.py": "def helper():\n    return 4\n"}
+    files |= {"package/__init__.py": "", "package/deep.py": "VALUE = 3\n"}
+    utils = placed("utils", "./utils.py", "lib/utils.py", 'copy=["./utils.py"]')
+    package = [
+        placed("package", "./package", inside, 'copy=["./package"]')
+        for inside in ("lib/package", "deep.py")
+    ]
+    assert script(HEAD + SAYS + text, files) == [*[utils] * 3, *package, "3", "4"]
+
+
+def test_what_a_shipped_part_of_a_package_lacks_is_told(script: Script) -> None:
+    text = """
+import package
+from package import helper, module
+
+def both():
+    from package import module, other
+    return module.VALUE
+
+def attribute():
+    from package import helper
+    return helper()
+
+def deep():
+    import package.folder.inner
+    return package.folder.inner.VALUE
+
+def by_reference():
+    return helper()
+
+def without_init():
+    import package.module
+    return package.module.VALUE
+
+def of_module():
+    return module.VALUE
+
+says(both, copy=["package/module.py"])
+says(attribute, copy=["package/module.py"])
+says(deep, copy=["package/module.py"])
+says(by_reference, copy=["package/module.py"])
+says(lambda thing: thing, package.Thing(), copy=["package/module.py"])
+says(both, copy={"package/module.py": "package/module.py", "package/other.py": "other.py"})
+print(tried(without_init, copy=["package/module.py"]), tried(of_module, copy=["package/module.py"]))
+for function in (both, attribute, deep, by_reference):
+    print(tried(function, copy=["package"]))
+"""
+    files = {
+        "package/__init__.py": "class Thing: pass\ndef helper():\n    return 3\n",
+        "package/module.py": "VALUE = 3\n",
+        "package/other.py": "",
+        "package/folder/inner.py": "VALUE = 3\n",
+    }
+    lacking = [
+        ("package.other", "other.py"),
+        ("package", "__init__.py"),
+        ("package.folder.inner", "folder/inner.py"),
+        ("package", "__init__.py"),
+        ("package", "__init__.py"),
+    ]
+    told = [
+        f"`{name}` is imported from ./package/{file}, which is not in `copy`"
+        f' copy=["./package/{file}"]'
+        for name, file in lacking
+    ]
+    hint = 'copy=["./package/other.py"]'
+    told.append(placed("package.other", "./package/other.py", "other.py", hint))
+    assert script(HEAD + SAYS + text, files) == [*told, "3 3", *["3"] * 4]
+
+
+def test_a_function_may_say_itself_where_its_modules_are(script: Script) -> None:
+    text = """
+def body():
+    import sys
+    sys.path.insert(0, "lib")
+    import utils
+    return utils.helper()
+
+print(tried(body, copy={"utils.py": "lib/utils.py"}))
+says(body)
+"""
+    said = '`utils` is imported from ./utils.py, which is not in `copy` copy=["./utils.py"]'
+    assert script(HEAD + SAYS + text, {"utils.py": UTILS}) == ["3", said]
+
+
 def test_a_part_of_a_package_may_be_shipped(script: Script) -> None:
     text = """
 def part():

@@ -4,6 +4,7 @@ import os
 import runpy
 import signal
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 
 import kedge
+from kedge.client.decorated import decorator
 from kedge.errors import Unavailable, UsageError
 
 type Decorate = Callable[..., Any]
 
 SUPPORT = Path(__file__).parents[2] / "support"
+PROMPT_S = 5.0  # a call takes some hundredths of a second; a wait for a port would not end
 SERVING = SimpleNamespace(**runpy.run_path(str(SUPPORT / "serving.py")))
 
 
@@ -80,6 +83,64 @@ def test_what_has_no_port_cannot_be_told_where_to_serve(decorated: Decorate) -> 
     for function in (decorated(lambda: 1), decorated(lambda **named: named)):
         with pytest.raises(UsageError, match="has no parameter `port`"):
             function.serve()
+
+
+def connects(host: str, port: int) -> str:
+    return f"{host}:{port}"
+
+
+def test_what_never_listens_gives_its_value_and_waits_for_nothing(
+    decorated: Decorate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = SERVING.free_port()
+    client = decorated(connects, executor="sandbox")
+    for function, given in ((client, ("127.0.0.1", port)), (client, ("0.0.0.0", port))):
+        function.run(*given)  # after which all that it needs is there
+        began = time.monotonic()
+        assert function.run(*given) == f"{given[0]}:{port}"
+        assert time.monotonic() - began < PROMPT_S
+        run = function.submit(*given)
+        assert not run.wait_until_ready(60)
+        assert run.result() == f"{given[0]}:{port}"
+    assert list(client.map(["127.0.0.1"] * 3, [port] * 3)) == [f"127.0.0.1:{port}"] * 3
+    assert "serving at" not in capsys.readouterr().err
+
+
+def test_what_is_given_no_port_serves_nowhere(
+    decorated: Decorate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert decorated(lambda port=None: port).run() is None
+    assert decorated(lambda host, port=None: host).run("nobody.test") == "nobody.test"
+    assert "port" not in capsys.readouterr().err
+
+
+def test_a_port_is_a_whole_number(service: Any) -> None:
+    for wrong in ("8000", 8000.0, True, (8000,)):
+        for call in (service.run, service.submit, service.serve, service.build):
+            with pytest.raises(UsageError, match="which is no port to serve at") as raised:
+                call(port=wrong)
+            assert str(raised.value) == f"`port` is {wrong!r}, which is no port to serve at"
+            assert str(raised.value.hint).startswith("give a whole number, or call a parameter")
+
+
+def test_serve_has_a_port_of_its_own_where_the_function_has_none(
+    decorated: Decorate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert decorator._PORT == 8000
+    usual, own, given = (SERVING.free_port() for _ in range(3))
+    monkeypatch.setattr(decorator, "_PORT", usual)  # the real one may be in use here
+    without = decorated(lambda port: port, executor="sandbox")
+    assert (without.serve(), without.serve(given), without.serve(port=given)) == (
+        usual,
+        given,
+        given,
+    )
+    has_own = decorated(lambda text="", port=own: port, executor="sandbox")
+    assert (has_own.serve("a"), has_own.serve("a", given), has_own.serve(port=given)) == (
+        own,
+        given,
+        given,
+    )
 
 
 def test_ctrl_c_is_its_regular_end(start: Callable[..., Any]) -> None:

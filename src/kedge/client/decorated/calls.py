@@ -11,7 +11,7 @@ from typing import Any, Final, final
 
 from kedge import settings
 from kedge.client import hints, notices
-from kedge.client.decorated import local, many, pickling, places, written
+from kedge.client.decorated import local, many, pickling, places, shipped, written
 from kedge.client.decorated.answers import Reading
 from kedge.client.decorated.declaration import Declaration
 from kedge.client.decorated.items import Items
@@ -35,8 +35,6 @@ from kedge.run import core
 from kedge.run.prepare import locked
 from kedge.run.sweep import fitting
 from kedge.task import Published
-
-_SCRIPT: Final = ("__main__", "__mp_main__")  # the second in a process that multiprocessing started
 
 # Where a field of the manifest that Kedge writes comes from.
 _OPTIONS: Final = {
@@ -152,11 +150,10 @@ class Calls:
         self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None
     ) -> str:
         """The tag of an image that makes this one call."""
-        from kedge.client.decorated import images
+        from kedge.client.decorated import images, lasting
 
         with hints.shown(), ExitStack() as after:
-            # The text of whole files is nobody's business who gets the image, and changes its digest.
-            made = replace(self._sent(), sources={})
+            made = self._sent(lasting.sent)
             kind = self._declaration.executor
             if kind not in KINDS:
                 configured = settings.get("executor")
@@ -279,10 +276,12 @@ class Calls:
         reading = Reading(declaration.name, sent.known, free=declaration.unpickle == "any")
         return ready, request, reading
 
-    def _sent(self) -> pickling.Sent:
+    def _sent(
+        self, sent: Callable[[Callable[..., Any]], pickling.Sent] = pickling.sent
+    ) -> pickling.Sent:
         """The function as it is now, with what it refers to."""
-        made = pickling.sent(self._function)
-        self._check_shipped(made.modules)
+        made = sent(self._function)
+        self._check_shipped(made.modules, searches=made.searches)
         return made
 
     def _current(self, modules: frozenset[str], executor: str | None) -> Opened:
@@ -305,36 +304,29 @@ class Calls:
         self._written = modules, found
         return found
 
-    def _check_shipped(self, modules: frozenset[str]) -> None:
-        """Refuse to run without a module of the caller's that is not shipped.
+    def _check_shipped(self, names: Iterable[str], *, searches: bool = False) -> None:
+        """Refuse to run without a module of the caller's that would not be found.
 
         Raises:
             UsageError: such modules, all of them.
         """
         problems = []
-        for name in sorted({one.partition(".")[0] for one in modules}):
-            place = None if name in _SCRIPT else local.origin(name)
-            if place is None or self._is_shipped(place):
-                continue
-            top = os.path.basename(place)
-            shown = os.path.relpath(place, self._declaration.folder)
-            if shown == top:
-                shown = f"./{top}"
-                hint = f'copy=["{shown}"]'
-            else:  # to be imported it has to stand at the top inside
+        for one in shipped.missing(names, self._declaration.copy, searches=searches):
+            top = os.path.basename(one.place)
+            shown = os.path.relpath(one.place, self._declaration.folder)
+            if shown == one.inside:
+                hint = f'copy=["./{shown}"]'
+            else:
                 source = f"../{top}" if shown == "." else shown
-                hint = f'copy={{"{source}": "{top}"}}'
-                shown = place if shown.startswith(".") else f"./{shown}"
-            message = f"`{name}` is imported from {shown}, which is not in `copy`"
+                hint = f'copy={{"{source}": "{one.inside}"}}'
+            shown = one.place if shown.startswith(".") else f"./{shown}"
+            why = "is not in `copy`"
+            if one.instead is not None:
+                why = f"`copy` puts at `{one.instead}`, where it is not found"
+            message = f"`{one.name}` is imported from {shown}, which {why}"
             problems.append(Problem(message, self._where("copy"), hint))
         if problems:
             raise UsageError.of(problems, f"what `{self._declaration.name}` imports")
-
-    def _is_shipped(self, place: str) -> bool:
-        """Whether `copy` has a file or folder, or what it is in, or some of what is in it."""
-        real = os.path.join(os.path.realpath(place), "")
-        sources = (os.path.join(os.path.realpath(one.source), "") for one in self._declaration.copy)
-        return any(real.startswith(source) or source.startswith(real) for source in sources)
 
     def _where(self, option: str) -> Where:
         place = self._declaration.where

@@ -111,6 +111,29 @@ def _declared(source: Any, destination: Any, folder: str) -> Copy:
     return Copy(path, inside)
 
 
+def destinations(copies: Iterable[Copy], path: str) -> Iterator[str]:
+    """Where a file or folder, or what of it is shipped, stands inside."""
+    real = os.path.join(os.path.realpath(path), "")
+    for copy in copies:
+        source = os.path.join(os.path.realpath(copy.source), "")
+        if real.startswith(source):
+            yield os.path.normpath(os.path.join(copy.destination, real[len(source) :]))
+        elif source.startswith(real):
+            yield copy.destination
+
+
+def is_there(copies: Iterable[Copy], inside: str) -> bool:
+    """Whether a path, relative to the working directory inside, is that of something that is shipped."""
+    for copy in copies:
+        if f"{copy.destination}/".startswith(f"{inside}/"):
+            return True
+        if copy.destination == "." or inside.startswith(f"{copy.destination}/"):
+            rest = os.path.relpath(inside, copy.destination)
+            if os.path.exists(os.path.join(copy.source, rest)):
+                return True
+    return False
+
+
 def entries(copies: Iterable[Copy]) -> list[tuple[Copy, os.stat_result]]:
     """Every file and symbolic link that is shipped, folders walked, in an order of its own.
 

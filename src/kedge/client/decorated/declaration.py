@@ -9,13 +9,16 @@ from typing import Any, Final
 from kedge.client.decorated import copies
 from kedge.client.decorated.authored import authored
 from kedge.client.decorated.copies import Copy
-from kedge.data import Data
+from kedge.data import Data, replace
 from kedge.errors import Problem, UsageError, Where
 from kedge.package import names
 
 _UNPICKLE: Final = ("safe", "any")
 _EXECUTORS: Final = ("auto", "sandbox", "process", "docker", "podman")
 _NO_NAME: Final = "function"  # of what has none that can be one
+
+# Of what each function was declared to need so far.
+_numbers: Final[dict[str, dict[object, int]]] = {}
 
 
 class Declaration(Data):
@@ -34,7 +37,7 @@ class Declaration(Data):
         unpickle: `safe`, or `any` class that comes back.
         where: the function's file and line.
         folder: what relative paths are relative to.
-        identity: names the function itself, whatever it needs.
+        identity: names the function itself, and which of its declarations this is, whatever it needs.
     """
 
     name: str
@@ -87,7 +90,17 @@ def declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Declar
     )
     if checks.problems:
         raise UsageError.of(checks.problems, f"the options of `{made.name}`")
-    return made
+    return replace(made, identity=f"{made.identity}:{_number(made)}")
+
+
+def _number(made: Declaration) -> int:
+    """Which of the images that this process has declared for one function is that of `made`, from 0.
+
+    A program declares them in one order each time. So what a function needs now takes the place of what it
+    needed before, and one that is declared in two ways does not take away its own image.
+    """
+    known = _numbers.setdefault(made.identity, {})
+    return known.setdefault((made.pip, made.apt, made.run_commands, made.base_image), len(known))
 
 
 class _Checks:
@@ -100,7 +113,8 @@ class _Checks:
         file = code.co_filename if code is not None else ""
         is_file = os.path.isfile(file)
         self.where = Where(file, code.co_firstlineno) if code is not None else Where()
-        self.folder = os.path.dirname(os.path.abspath(file)) if is_file else os.getcwd()
+        self.place = os.path.abspath(file) if is_file else os.getcwd()  # of a session: its folder
+        self.folder = os.path.dirname(self.place) if is_file else self.place
         self.problems: list[Problem] = []
 
     def wrong(self, option: str, message: str, hint: str) -> None:
@@ -124,7 +138,7 @@ class _Checks:
         name = getattr(self._function, "__qualname__", "")
         if "<lambda>" in name:  # of which a file has many
             name += f":{self.where.line}"
-        return f"{self.where.file or self.folder}:{name}:{self._options['name'] or ''}"
+        return f"{self.place}:{name}:{self._options['name'] or ''}"
 
     def python(self) -> str:
         own = f"{sys.version_info.major}.{sys.version_info.minor}"

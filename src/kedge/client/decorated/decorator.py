@@ -354,7 +354,8 @@ class Decorated:
         if type(port) is not int:
             with hints.shown():
                 raise UsageError(
-                    f"`port` is {port!r}, which is no port to serve at", hint="give a whole number"
+                    f"`port` is {port!r}, which is no port to serve at",
+                    hint="give a whole number, or call a parameter otherwise that is for something else",
                 )
         # It listens there itself; in a container that is not this machine.
         if _HOST_NAME in parameters:

@@ -1,5 +1,6 @@
 """The image of one call that runs anywhere, without Kedge: its environment, its files, the call itself."""
 
+import json
 import os
 import shutil
 from typing import Final
@@ -43,6 +44,8 @@ def built(
     with folders.temporary(home.folder(folders.BUILDING)) as place:
         folder = os.path.join(place, "workspace")
         _copy(prepared.snapshot.folder, folder)
+        with open(os.path.join(folder, f"{pickled.NAME}.json"), "w") as file:
+            json.dump({"modules": []}, file)  # what earlier calls needed is no part of this one
         shutil.copyfile(call, os.path.join(folder, pickled.ALONE))
         shutil.copyfile(runner.__file__, os.path.join(folder, f"{pickled.RUNNER}.py"))
         program = f"{standalone.WORKSPACE}/{pickled.NAME}.py"

@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from functools import lru_cache
 from importlib import util
+from importlib.machinery import PathFinder
 from typing import Final
 
 _PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
@@ -34,6 +35,22 @@ def origin(name: str) -> str | None:
     place = _place(top)  # looked for each time: a notebook writes a module, and imports it then
     if place is None or _is_installed(place) or not os.path.exists(place):
         return None
+    return place
+
+
+def source(name: str) -> str | None:
+    """Where the caller's own module of that dotted name is read from, None where there is none.
+
+    A file, or the folder of a package without `__init__.py`. Nothing is imported for that.
+    """
+    place = origin(name)
+    folders = [] if place is None else [os.path.dirname(place)]
+    for part in name.split("."):
+        spec = PathFinder.find_spec(part, folders)
+        if spec is None:
+            return None
+        folders = list(spec.submodule_search_locations or ())
+        place = spec.origin if spec.has_location else folders[0]
     return place
 
 

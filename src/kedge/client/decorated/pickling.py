@@ -27,6 +27,7 @@ DECORATED: Final = "__kedge_decorated__"  # an attribute of the class of what `k
 _SOURCE_LIMIT: Final = 1 << 18  # characters of a file that tracebacks show lines of
 _SOURCES_LIMIT: Final = 16  # files
 _WHY_LIMIT: Final = 500  # characters of what cloudpickle says
+_SEARCHING: Final = {"sys", "path"}  # names in code that adds to `sys.path`
 
 _pickling: Final = threading.RLock()  # what is pickled by value is the same for the whole process
 
@@ -43,15 +44,20 @@ class Sent(Data):
     Args:
         pickle: the bytes, and `buffers` what goes beside them.
         classes: those that travel by value, by what cloudpickle knows each by.
-        modules: that it imports or refers to, by name.
+        modules: that it imports or refers to, by name; of the caller's own also what it takes from them,
+            as `module.name`.
+        searches: whether its code may say itself where modules are looked for.
         sources: text of the files that its code was read from, by their names.
+        make: makes what it was pickled by, and its arguments are.
     """
 
     pickle: bytes
     buffers: tuple[Any, ...]
     classes: Mapping[str, type]
     modules: frozenset[str]
+    searches: bool
     sources: Mapping[str, str]
+    make: "Callable[[], Pickler]"
 
 
 class Passed(Data):
@@ -61,14 +67,19 @@ class Passed(Data):
     modules: frozenset[str]
 
 
-def sent(function: Callable[..., Any]) -> Sent:
+def sent(function: Callable[..., Any], make: "Callable[[], Pickler] | None" = None) -> Sent:
     """The function, ready to travel; itself, not what `kedge.function` made of it.
+
+    Args:
+        function: as it was written.
+        make: makes what it is pickled by, and its arguments; None for the usual one.
 
     Raises:
         NotPickledError: something that it refers to cannot travel.
     """
+    make = make or Pickler
+    pickler = make()
     try:
-        pickler = _Pickler()
         with _by_value(function):
             data = pickler.dumped(function)
     except Exception as error:
@@ -83,7 +94,9 @@ def sent(function: Callable[..., Any]) -> Sent:
         tuple(pickler.buffers),
         pickler.classes,
         frozenset(pickler.modules),
+        {name for code in pickler.codes for name in _names(code)} >= _SEARCHING,
         _sources(pickler.codes),
+        make,
     )
 
 
@@ -109,7 +122,7 @@ def write_call(
     Raises:
         NotPickledError: arguments that cannot travel, all of them.
     """
-    pickler = _Pickler()
+    pickler = made.make()
     try:
         with _by_value(function):
             data = pickler.dumped((args, dict(named)))
@@ -147,7 +160,7 @@ def _refused(
     ]:
         try:
             with _by_value(function):
-                _Pickler().dumped(value)
+                Pickler().dumped(value)
         except Exception as wrong:  # noqa: BLE001 - whatever its class raises
             kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
             problems.append(
@@ -160,7 +173,7 @@ def _refused(
     return NotPickledError.of(problems, "the arguments")
 
 
-class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's, which sees what passes."""
 
     def __init__(self) -> None:
@@ -195,12 +208,12 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         found = super().reducer_override(thing)
         if isinstance(thing, type):
             if found is NotImplemented or isinstance(found, str):
-                self.modules.add(thing.__module__)
+                self.modules.add(_defined(thing))
             else:
                 self.classes[cloudpickle.cloudpickle._get_or_create_tracker_id(thing)] = thing
         elif isinstance(thing, FunctionType):
             if found is NotImplemented:
-                self.modules.add(thing.__module__)
+                self.modules.add(_defined(thing))
             else:
                 self.codes.append(thing.__code__)
                 self.modules.update(imported(thing.__code__, thing.__globals__.get("__package__")))
@@ -210,6 +223,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 def imported(code: CodeType, package: str | None) -> Iterator[str]:
     """The modules that a function's body imports, by absolute name, those of functions within as well.
 
+    For what it imports from a module of the caller's the name is that of what is imported: maybe a module too.
+
     Args:
         code: the body.
         package: of the function's module, which relative imports start from.
@@ -217,19 +232,36 @@ def imported(code: CodeType, package: str | None) -> Iterator[str]:
     import dis
     from importlib.util import resolve_name
 
-    level = 0
+    level, names = 0, None
     for instruction in dis.get_instructions(code):
-        # `import a.b` is: the level, the names, then the import itself.
+        # `from a import b` is: the level, the names, then the import itself.
         if instruction.opname == "IMPORT_NAME":
             with suppress(ImportError):  # beyond the top, which fails here as well
-                yield resolve_name("." * level + instruction.argval, package)
-        elif instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT") and isinstance(
-            instruction.argval, int
-        ):
-            level = instruction.argval
+                name = resolve_name("." * level + instruction.argval, package)
+                own = names and local.origin(name) is not None
+                yield from [f"{name}.{one}" for one in names] if own else [name]
+        elif instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+            if isinstance(instruction.argval, int):
+                level = instruction.argval
+            else:
+                names = instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from imported(constant, package)
+
+
+def _defined(thing: Any) -> str:
+    """What is defined in a module: the name of that, of the caller's own with the name of the thing."""
+    module, name = str(thing.__module__), thing.__qualname__.partition(".")[0]
+    return module if local.origin(module) is None else f"{module}.{name}"
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The names that a function's body has, those of functions within as well."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 @contextmanager
