@@ -37,6 +37,10 @@ _MAGIC: Final = b"kedge\x00\x01\n"
 _ALIGNED: Final = 64  # bytes: what vector instructions like best
 _HEAD_LIMIT: Final = 1 << 24  # bytes
 _MAPPED: Final = 1 << 16  # bytes from which on a file is mapped and not read
+# A file of which so much is hole (one seek makes a terabyte) is not copied into memory.
+_HOLLOW_BYTES: Final = 1 << 26
+_HOLLOW_TIMES: Final = 16
+_HOLLOW: Final = "most of it is a hole"
 _POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
 _SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
 
@@ -90,15 +94,21 @@ def read(path: str, *, mapped: bool = True) -> tuple[dict[str, Any], list[memory
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:
-        size = os.fstat(descriptor).st_size
+        info = os.fstat(descriptor)
+        size, copied = info.st_size, max(_HOLLOW_BYTES, info.st_blocks * 512 * _HOLLOW_TIMES)
         if mapped and size >= _MAPPED:
             import mmap
 
             whole = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY))
+        elif size > copied:
+            raise FramesError(_HOLLOW)
         else:
             content = bytearray(size)
             whole = memoryview(content)[: _read_all(file, content)]
-    return _parsed(whole)
+    head, parts = _parsed(whole)
+    if parts and parts[0].nbytes > copied:  # a pickle, which is never used where it is mapped
+        raise FramesError(_HOLLOW)
+    return head, parts
 
 
 def _parsed(whole: memoryview) -> tuple[dict[str, Any], list[memoryview]]:

@@ -7,6 +7,7 @@ import decimal
 import enum
 import fractions
 import ipaddress
+import json
 import math
 import os
 import pathlib
@@ -453,6 +454,38 @@ def test_what_a_function_writes_itself_in_place_of_the_answer_does_no_harm(
     assert decorated(writes).run() == 3
     with pytest.raises(ValueError, match="after it"):
         decorated(fails).run()
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_hole_is_not_copied_into_memory(tmp_path: Path, mapped: bool) -> None:
+    path = tmp_path / "hollow"
+    size = 1 << 27
+    text = json.dumps({"kind": "value", "parts": [size]}).encode()
+    head = b"kedge\x00\x01\n" + len(text).to_bytes(8, "little") + text
+    head += bytes(-len(head) % 64)
+    path.write_bytes(head + b"\x80\x05\x8e" + (size - 12).to_bytes(8, "little"))
+    os.truncate(path, len(head) + size - 1)
+    with open(path, "ab") as file:
+        file.write(b".")
+    tracemalloc.start()
+    try:
+        with pytest.raises(pickled.FramesError, match="hole"):
+            unpickling.read(str(path), NOBODYS, free=False, mapped=mapped)
+        assert tracemalloc.get_traced_memory()[1] < size // 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_of_nothing_but_zeros_may_be_kept_as_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "zeros"
+    buffer = bytearray(1 << 27)
+    parts: list[Any] = []
+    data = pickle.dumps(pickle.PickleBuffer(buffer), 5, buffer_callback=parts.append)
+    pickled.write(str(path), {"kind": "value"}, [data, *parts])
+    size = path.stat().st_size
+    os.truncate(path, 4096)  # as a file system does that compresses
+    os.truncate(path, size)
+    assert unpickling.read(str(path), NOBODYS, free=False).value == buffer
 
 
 # ---- plain data ---------------------------------------------------------------------------------------
