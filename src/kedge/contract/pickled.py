@@ -13,12 +13,15 @@ The first parts are pickles (protocol 5), the others their buffers, so that an a
 used where the file is mapped into memory.
 """
 
+import io
 import json
 import os
 import pickle
 import sys
 import time
+from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
 from types import FunctionType
 from typing import Any, Final, NoReturn
 
@@ -272,15 +275,56 @@ def alone() -> int:
 
 
 def _print_at_once() -> None:
-    """Have what is printed arrive as it is, without waiting for the end of a line."""
-    import io
+    """Have what is printed arrive as it is, without waiting for the end of a line, and each print whole."""
+    import builtins
 
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is not None:
             getattr(sys, name).flush()
-            raw: Any = io.FileIO(number, "w", closefd=False)
-            text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
-            setattr(sys, name, text)
+            setattr(sys, name, _Stream(number))
+    builtins.print = _in_one_piece(builtins.print)
+
+
+class _Stream(io.TextIOWrapper):
+    """A stream of text whose every write is one to the system."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_Raw(number), "utf-8", "backslashreplace", write_through=True)
+
+
+class _Raw(io.FileIO):
+    """Writes all of it, before what another thread writes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._make_lock()
+        os.register_at_fork(after_in_child=self._make_lock)  # whoever held it is not there
+
+    def _make_lock(self) -> None:
+        self._lock = RLock()
+
+    def write(self, data: Any) -> int:
+        """Write it; how many bytes that was."""
+        view = memoryview(data).cast("B")
+        with self._lock:
+            _write_all(self.fileno(), [view] if view else [])
+        return view.nbytes
+
+
+def _in_one_piece(original: Callable[..., None]) -> Callable[..., None]:
+    """`print` as it is, which Python does in pieces: each value, what is between them, the end of the line."""
+
+    @wraps(original)
+    def once(*values: Any, file: Any = None, flush: bool = False, **how: Any) -> None:
+        target = sys.stdout if file is None else file
+        if isinstance(target, _Stream):
+            text = io.StringIO()
+            original(*values, file=text, **how)
+            target.write(text.getvalue())
+        else:
+            original(*values, file=file, flush=flush, **how)
+
+    return once
 
 
 def _print(value: Any, runner: Any) -> None:
@@ -389,8 +433,6 @@ class _Answers:
         write(path, {"kind": "value"}, parts)
 
     def _pickled(self, value: Any, *, bare: bool = False) -> list[Any]:
-        import io
-
         file = io.BytesIO()
         buffers: list[Any] = []
         is_kept = self._can_be_pickled if bare else None
