@@ -83,7 +83,8 @@ class Database:
             _INHERITED.append(self._connection)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_connection"):  # else an interruption kept it from being made
+            self.close()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[sqlite3.Connection]:
