@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -218,6 +219,35 @@ def test_a_second_ctrl_c_ends_what_does_not_listen(
     code, out, err = program.ended()
     assert (code, out) == (0, "interrupted\n"), err
     assert record.get(run.id).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        "caller = threading.Thread(target=sleeps.run); caller.start(); caller.join()",
+        "ThreadPoolExecutor().submit(sleeps.run).result()",
+    ],
+    ids=["thread", "executor"],
+)
+def test_ctrl_c_again_ends_the_calls_of_other_threads(
+    start: Callable[..., Any], wait_for: Wait, groups: SimpleNamespace, name: str, waits: str
+) -> None:
+    text = SLEEPING.format(name=name) + (
+        f"import threading\nfrom concurrent.futures import ThreadPoolExecutor\n{waits}\n"
+    )
+    program = start(text)
+    run = asleep(name, wait_for)
+    held = list(groups.descendants(program.pid))
+
+    def interrupted() -> bool:
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGINT)
+        time.sleep(0.3)  # two of one signal that come together are one
+        return program.poll() is not None
+
+    wait_for(interrupted)
+    assert record.get(run.id).status == "cancelled"
+    assert not any(map(lives, held))
 
 
 def test_the_end_of_the_program_cancels_what_goes_on(
