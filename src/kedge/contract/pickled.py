@@ -21,6 +21,7 @@ import sys
 import time
 from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import wraps
 from types import FunctionType
 from typing import Any, Final, NoReturn
@@ -30,6 +31,7 @@ RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
 ALONE: Final = f"{NAME}.frames"  # of the call in such an image
 CALL: Final = "call"  # the input
 RESULT: Final = "result"  # the output
+APART: Final = "apart"  # in the head of an exception: that its second part has what is in it apart
 ITEMS: Final = "items"  # the output folder of what a generator yields, a file an item
 
 # Of items that nobody has taken yet, before a generator waits.
@@ -46,6 +48,7 @@ _HOLLOW_TIMES: Final = 16
 _HOLLOW: Final = "most of it is a hole"
 _POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
 _SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
+_PART_BYTES: Final = 1 << 20  # of what is in an exception; of more the text has to do
 
 
 class FramesError(ValueError):
@@ -109,7 +112,8 @@ def read(path: str, *, mapped: bool = True) -> tuple[dict[str, Any], list[memory
             content = bytearray(size)
             whole = memoryview(content)[: _read_all(file, content)]
     head, parts = _parsed(whole)
-    if parts and parts[0].nbytes > copied:  # a pickle, which is never used where it is mapped
+    pickles = parts[: 2 if head.get(APART) else 1]  # which are never used where they are mapped
+    if any(part.nbytes > copied for part in pickles):
         raise FramesError(_HOLLOW)
     return head, parts
 
@@ -367,15 +371,18 @@ class _Answers:
         return {RESULT: self._path}
 
     def failure(self, error: Exception) -> None:
-        """Write what was raised, without attributes that cannot be pickled; else its text alone goes back."""
-        for bare in (False, True):
-            try:
-                parts = self._pickled(error, bare=bare)
-            except Exception:  # noqa: BLE001 - whatever its class raises
-                continue
-            write(self._path, {"kind": "exception"}, parts)
+        """Write what was raised; for whoever cannot take all of that in parts too; else its text alone goes back."""
+        whole: list[Any] = []
+        apart: list[Any] = []
+        with suppress(Exception):  # whatever its class raises
+            whole = self._pickled(error)
+        if not whole or not _are_plain(*error.args, *vars(error).values()):
+            with suppress(Exception):
+                apart = [self._dumped(error, None, self._apart)]
+        if whole or apart:
+            head = {"kind": "exception", APART: bool(whole and apart)}
+            write(self._path, head, [*whole[:1], *apart, *whole[1:]])
             _sent.append(error)
-            return
 
     async def awaited(self, value: Any) -> dict[str, str]:
         """Await it and write what comes."""
@@ -432,23 +439,34 @@ class _Answers:
             self._unpicklable(value, error)
         write(path, {"kind": "value"}, parts)
 
-    def _pickled(self, value: Any, *, bare: bool = False) -> list[Any]:
-        file = io.BytesIO()
+    def _pickled(self, value: Any) -> list[Any]:
+        """The pickle, and its buffers."""
         buffers: list[Any] = []
-        is_kept = self._can_be_pickled if bare else None
-        if self._free:
-            _free_pickler(file, buffers.append, is_kept).dump(value)
-        else:
-            pickler = _Pickler(file, buffers.append, is_kept, without_numpy=self._without_numpy)
-            pickler.dump(value)
-        return [file.getbuffer(), *buffers]
+        return [self._dumped(value, buffers.append), *buffers]
 
-    def _can_be_pickled(self, value: Any) -> bool:
-        try:
-            self._pickled(value)
-        except Exception:  # noqa: BLE001 - whatever its class raises
-            return False
-        return True
+    def _dumped(
+        self,
+        value: Any,
+        buffer: Callable[[Any], Any] | None = None,
+        apart: Callable[[Any], Any] | None = None,
+    ) -> memoryview:
+        file = io.BytesIO()
+        if self._free:
+            _free_pickler(file, buffer, apart).dump(value)
+        else:
+            _Pickler(file, buffer, apart, without_numpy=self._without_numpy).dump(value)
+        return file.getbuffer()
+
+    def _apart(self, value: Any) -> Any:
+        """Something in an exception, so that it can be taken or left."""
+        if _are_plain(value):
+            return value
+        data, text = None, f"`{type(value).__qualname__}`"
+        with suppress(Exception):  # whatever its class raises
+            data = bytes(self._dumped(value))
+        with suppress(Exception):
+            text = str(value)[:_SHOWN]
+        return _Part(data, text)
 
     def _unpicklable(self, value: Any, error: Exception) -> NoReturn:
         """Say what cannot be sent back, as an error of its own: the function did its work."""
@@ -519,13 +537,13 @@ class _Pickler(pickle.Pickler):
     def __init__(
         self,
         file: Any,
-        buffer: Callable[[Any], Any],
-        is_kept: Callable[[Any], bool] | None,
+        buffer: Callable[[Any], Any] | None,
+        apart: Callable[[Any], Any] | None,
         *,
         without_numpy: bool,
     ) -> None:
         super().__init__(file, 5, buffer_callback=buffer)
-        self._is_kept = is_kept
+        self._apart = apart
         self._without_numpy = without_numpy
 
     def reducer_override(self, thing: Any) -> Any:
@@ -535,7 +553,7 @@ class _Pickler(pickle.Pickler):
                 return NotImplemented
             return named, (_tracked(thing), thing.__module__, thing.__qualname__)
         if isinstance(thing, Exception):
-            return exception_reduced(thing, self._is_kept)
+            return exception_reduced(thing, self._apart)
         if hasattr(thing, "__slots__"):
             return _slotted_reduced(thing)
         if self._without_numpy:
@@ -548,7 +566,9 @@ class _Pickler(pickle.Pickler):
 
 
 def _free_pickler(
-    file: Any, buffer: Callable[[Any], Any], is_kept: Callable[[Any], bool] | None
+    file: Any,
+    buffer: Callable[[Any], Any] | None,
+    apart: Callable[[Any], Any] | None,
 ) -> Any:
     """cloudpickle's, which writes exceptions as the other does."""
     import cloudpickle
@@ -557,7 +577,7 @@ def _free_pickler(
         def reducer_override(self, thing: Any) -> Any:
             reduced = NotImplemented
             if isinstance(thing, Exception):
-                reduced = exception_reduced(thing, is_kept)
+                reduced = exception_reduced(thing, apart)
             elif hasattr(thing, "__slots__") and not isinstance(thing, type):
                 reduced = _slotted_reduced(thing)
             return super().reducer_override(thing) if reduced is NotImplemented else reduced
@@ -565,15 +585,16 @@ def _free_pickler(
     return Free(file, 5, buffer)
 
 
-def exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -> Any:
+def exception_reduced(error: Exception, apart: Callable[[Any], Any] | None) -> Any:
     """How an exception is written whose class has an `__init__` of its own, with arguments of its own.
 
-    Python itself would call that with those of `Exception`. Of what is not kept, the text takes the place.
+    Python itself would call that with those of `Exception`. With `apart` so is any, with what that makes of each
+    thing that is in it.
     """
     kind = type(error)
     ways = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
     if any(isinstance(getattr(kind, name, None), FunctionType) for name in ways) or not (
-        isinstance(kind.__init__, FunctionType) or is_kept
+        isinstance(kind.__init__, FunctionType) or apart
     ):
         return NotImplemented
     reduced: Any = error.__reduce_ex__(5)
@@ -581,11 +602,29 @@ def exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -
     if made is not kind:
         return NotImplemented
     state = rest[0] if rest else None
-    if is_kept is not None:
+    if apart is not None:
         if not isinstance(error, ExceptionGroup):  # whose exceptions come here themselves
-            args = tuple(one if is_kept(one) else str(one) for one in args)
-        state = {name: one for name, one in (state or {}).items() if is_kept(one)}
+            args = tuple(map(apart, args))
+        kept = {name: apart(one) for name, one in (state or {}).items()}
+        state = {name: one for name, one in kept.items() if getattr(one, "data", "") is not None}
     return raised, (kind, args), state, None, None, restored
+
+
+class _Part:
+    """Something in an exception: its pickle, None where it has none, and a text for whoever does not take that."""
+
+    def __init__(self, data: bytes | None, text: str) -> None:
+        self.data = data
+        self.text = text
+
+    def __reduce__(self) -> Any:
+        if self.data is None or len(self.data) > _PART_BYTES:
+            return itself, (self.text,)
+        return part, (self.data, self.text)
+
+
+def _are_plain(*values: Any) -> bool:
+    return all(type(value) in (str, bytes, int, float, bool, type(None)) for value in values)
 
 
 def _slotted_reduced(thing: Any) -> Any:
@@ -639,8 +678,13 @@ def named(number: str | None, module: str, name: str) -> Any:  # noqa: ARG001
     raise pickle.UnpicklingError(f"`{module}.{name}` is a class of the caller's")
 
 
+def part(data: bytes, text: str) -> Any:  # noqa: ARG001
+    """What is in a pickle within an exception's, or the text; the caller has its own way to tell."""
+    return text
+
+
 def itself(value: Any) -> Any:
-    """What a scalar is where there is no numpy."""
+    """What something else was made into, such as a scalar where there is no numpy."""
     return value
 
 

@@ -147,6 +147,93 @@ def test_attributes_that_cannot_be_pickled_are_left_out(decorated: Decorate) -> 
     assert not hasattr(raised.value, "lock")
 
 
+@dataclasses.dataclass
+class Place:
+    name: str
+
+
+def test_of_what_is_not_taken_in_an_exception_the_text_takes_the_place(decorated: Decorate) -> None:
+    def fails() -> None:
+        import re
+
+        error = Overloaded("too much", re.compile("a+"), [Place("here")])
+        error.pattern, error.place = re.compile("b"), Place("there")  # type: ignore[attr-defined]
+        error.lock = threading.Lock()  # type: ignore[attr-defined]
+        error.add_note("of the author")
+        raise error
+
+    with pytest.raises(Overloaded) as raised:
+        decorated(fails).run()
+    assert raised.value.args == ("too much", "re.compile('a+')", [Place("here")])
+    found = vars(raised.value)
+    assert (found["pattern"], found["place"]) == ("re.compile('b')", Place("there"))
+    assert "lock" not in found
+    assert found["__notes__"][0] == "of the author"
+    assert found["__notes__"][1].startswith("RemoteTraceback:")
+
+
+def test_so_it_does_in_a_group_and_in_what_has_arguments_of_its_own(decorated: Decorate) -> None:
+    def fails() -> None:
+        import re
+
+        bent = Bent(5.0, 4.0)
+        bent.load = re.compile("a")  # type: ignore[assignment]
+        raise ExceptionGroup("both", [bent, KeyError(re.compile("b"), Place("here"))])
+
+    with pytest.raises(ExceptionGroup, match="both") as raised:
+        decorated(fails).run()
+    first, second = raised.value.exceptions
+    assert type(first) is Bent and first.load == "re.compile('a')"
+    assert type(second) is KeyError and second.args == ("re.compile('b')", Place("here"))
+
+
+def test_an_error_of_pythons_that_holds_what_is_pythons_own(decorated: Decorate) -> None:
+    import configparser
+
+    def fails() -> None:
+        import configparser
+
+        configparser.ConfigParser().read_string("a")
+
+    with pytest.raises(configparser.MissingSectionHeaderError) as raised:
+        decorated(fails).run()
+    assert (raised.value.lineno, raised.value.line) == (1, "a")
+
+
+def test_what_only_the_runtime_has_is_a_text_too(decorated: Decorate) -> None:
+    def fails() -> None:
+        import types
+
+        module = types.ModuleType("only_inside")
+        sys.modules["only_inside"] = module
+        exec("class Odd: __repr__ = lambda self: 'odd'", vars(module))
+        error = Overloaded("too much")
+        error.odd = module.Odd()  # type: ignore[attr-defined]
+        raise error
+
+    for unpickle in ("safe", "any"):
+        with pytest.raises(Overloaded, match="too much") as raised:
+            decorated(fails, unpickle=unpickle).run()
+        assert raised.value.odd == "odd"  # type: ignore[attr-defined]
+
+
+def test_what_is_large_or_has_no_text_is_one_thing_among_others(decorated: Decorate) -> None:
+    def fails() -> None:
+        import re
+
+        class Mute:
+            def __repr__(self) -> str:
+                raise ValueError
+
+        raise Overloaded(re.compile("a"), bytearray(3_000_000), threading.Lock, [Mute()], 5)
+
+    with pytest.raises(Overloaded) as raised:
+        decorated(fails).run()
+    pattern, large, _, mute, number = raised.value.args
+    assert (pattern, mute, number) == ("re.compile('a')", "`list`", 5)
+    assert large.startswith("bytearray(b'") and len(large) == 2000
+
+
 def test_notes_that_are_none_do_no_harm(decorated: Decorate) -> None:
     def fails() -> None:
         error = Overloaded("odd")

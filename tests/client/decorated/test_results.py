@@ -375,6 +375,18 @@ def test_a_few_bytes_do_not_make_much(tmp_path: Path, made: bytes) -> None:
         tracemalloc.stop()
 
 
+def test_parts_of_exceptions_have_no_parts_and_are_no_more_than_what_came(tmp_path: Path) -> None:
+    inner = b"\x80\x05" + literal(b"x" * 100) + b"."
+    assert read(tmp_path, calling("_kedge_call", "part", inner, "text")) == b"x" * 100
+    assert read(tmp_path, calling("_kedge_call", "part", b"", "text")) == "text"
+    outer = calling("_kedge_call", "part", inner, "text")
+    assert read(tmp_path, calling("_kedge_call", "part", outer, "text")) == "text"
+    twice = literal(inner) + b"q\x07"
+    again = called("_kedge_call", "part", b"h\x07", literal("text"))
+    with pytest.raises(RefusedError, match="parts, larger than what came"):
+        read(tmp_path, b"\x80\x05" + twice + again * 5 + b".")
+
+
 def test_more_than_what_came_is_refused_by_name(decorated: Decorate) -> None:
     data = calling("builtins", "bytearray", SIZE)
     with pytest.raises(kedge.FunctionError, match="`bytearray`, larger than what came of it"):

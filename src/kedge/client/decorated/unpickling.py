@@ -12,7 +12,7 @@ import io
 import math
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import partial
@@ -140,8 +140,10 @@ def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
         return Answer(kind, text=f"`{head.get('type')}`: {head.get('why')}"[:4000])
     if kind not in ("value", "exception") or not parts:
         raise pickled.FramesError("it says neither a value nor an exception")
+    apart = [parts.pop(1)] if head.get(pickled.APART) and len(parts) > 1 else []
+    take = _freely if free else _safely
     try:
-        value = _freely(parts, known) if free else _safely(parts, known)
+        value = _one_of(take, parts, apart, known)
     except RefusedError:
         raise
     except (pickle.UnpicklingError, EOFError) as error:
@@ -151,34 +153,52 @@ def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
     return Answer(kind, value)
 
 
-def _freely(parts: list[memoryview], known: Known) -> Any:
+def _one_of(
+    take: Callable[[list[memoryview], Known], Any],
+    parts: list[memoryview],
+    apart: list[memoryview],
+    known: Known,
+) -> Any:
+    """An answer; an exception of which something is not taken with the text of that in its place."""
+    try:
+        return take(parts, known)
+    except Exception:
+        if apart:
+            with suppress(Exception):  # the first one says what is wrong
+                return take(apart, known)
+        raise
+
+
+def _freely(parts: list[memoryview], known: Known, *, is_part: bool = False) -> Any:
     import cloudpickle  # noqa: F401 - what it has made of functions is found in it
 
-    return _Free(parts, known).load()
+    return _Free(parts, known, is_part=is_part).load()
 
 
-def _safely(parts: list[memoryview], known: Known) -> Any:
+def _safely(parts: list[memoryview], known: Known, *, is_part: bool = False) -> Any:
     if not amounts.is_current(parts[0]):
         raise pickled.FramesError("it is no pickle, or not whole")
-    reader: _Safe | _Careful = _Safe(parts, known)
+    reader: _Safe | _Careful = _Safe(parts, known, is_part=is_part)
     try:
         try:
             return reader.load()
         except _CareError:
             reader.undo()
-            reader = _Careful(parts, known)
+            reader = _Careful(parts, known, is_part=is_part)
             return reader.load()
     finally:
         # A class may do that itself, as one that counts its objects does: whose deed it was is looked for
         # where it costs no other result its time.
-        if (changed := reader.changed()) is not None and _is_the_pickles_deed(parts, known):
+        if (changed := reader.changed()) is not None and _is_the_pickles_deed(
+            parts, known, is_part=is_part
+        ):
             reader.undo()
             raise RefusedError(f"`{changed}` with changes to it")
 
 
-def _is_the_pickles_deed(parts: list[memoryview], known: Known) -> bool:
+def _is_the_pickles_deed(parts: list[memoryview], known: Known, *, is_part: bool) -> bool:
     try:
-        _Watching(parts, known).load()
+        _Watching(parts, known, is_part=is_part).load()
     except _ChangesError:
         return True
     except Exception:  # noqa: BLE001 - it was not that
@@ -189,9 +209,10 @@ def _is_the_pickles_deed(parts: list[memoryview], known: Known) -> bool:
 class _Finding:
     """Finds what is on the list."""
 
-    def __init__(self, parts: list[memoryview], known: Known) -> None:
+    def __init__(self, parts: list[memoryview], known: Known, *, is_part: bool) -> None:
         super().__init__(io.BytesIO(parts[0]), buffers=parts[1:])  # type: ignore[call-arg]
         self._came = sum(part.nbytes for part in parts)
+        self._left = 0 if is_part else self._came  # of that, for parts which are pickles too
         self._known = known
         self._named: list[tuple[Any, dict[str, Any]]] = []
 
@@ -202,6 +223,8 @@ class _Finding:
             return partial(ours)
         if (module, name) == (pickled.NAME, pickled.named.__name__):
             return partial(self._own)
+        if (module, name) == (pickled.NAME, pickled.part.__name__):
+            return partial(self._part)
         if (module, name) == ("builtins", "getattr"):
             return partial(_attribute_of_zone)
         if (module, name) == ("copyreg", "_reconstructor"):
@@ -259,6 +282,16 @@ class _Finding:
         """A class that travelled by value, or that stands in a module of the caller's."""
         found = None if number is None else self._known.classes.get(number)
         return self._noted(found if found is not None else self._loaded(module, name))
+
+    def _part(self, data: bytes, text: str) -> Any:
+        """Something in an exception, or its text where that is not taken."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise RefusedError("parts, larger than what came of them")
+        take = _freely if isinstance(self, _Free) else _safely
+        with suppress(Exception):
+            return take([memoryview(data)], self._known, is_part=True)
+        return text
 
     def _loaded(self, module: str, name: str) -> type:
         """A class of a module that is loaded: any of the caller's own, only exceptions of others."""
