@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,16 @@ def test_one_that_an_interruption_kept_from_being_made_has_nothing_to_close(
     with pytest.raises(KeyboardInterrupt), contextlib.closing(sqlite3.connect(":memory:")) as made:
         Database("somewhere", made)
     monkeypatch.undo()
+    gc.collect()
+    assert unraisable == []
+
+
+def test_another_thread_may_be_the_last_to_let_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(opened).result()
+    del found
     gc.collect()
     assert unraisable == []
 

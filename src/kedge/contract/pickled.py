@@ -13,6 +13,7 @@ The first parts are pickles (protocol 5), the others their buffers, so that an a
 used where the file is mapped into memory.
 """
 
+import errno
 import io
 import json
 import os
@@ -48,6 +49,7 @@ _HOLLOW_TIMES: Final = 16
 _HOLLOW: Final = "most of it is a hole"
 _POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
 _SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _PART_BYTES: Final = 1 << 20  # of what is in an exception; of more the text has to do
 
 
@@ -367,7 +369,7 @@ class _Answers:
             parts = self._pickled(value)
         except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
-        write(self._path, {"kind": "value"}, parts)
+        self._write(self._path, parts)
         return {RESULT: self._path}
 
     def failure(self, error: Exception) -> None:
@@ -381,8 +383,9 @@ class _Answers:
                 apart = [self._dumped(error, None, self._apart)]
         if whole or apart:
             head = {"kind": "exception", APART: bool(whole and apart)}
-            write(self._path, head, [*whole[:1], *apart, *whole[1:]])
-            _sent.append(error)
+            with suppress(OSError):  # the disk is full
+                write(self._path, head, [*whole[:1], *apart, *whole[1:]])
+                _sent.append(error)
 
     async def awaited(self, value: Any) -> dict[str, str]:
         """Await it and write what comes."""
@@ -437,7 +440,18 @@ class _Answers:
             parts = self._pickled(value)
         except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
-        write(path, {"kind": "value"}, parts)
+        self._write(path, parts)
+
+    def _write(self, path: str, parts: list[Any]) -> None:
+        try:
+            write(path, {"kind": "value"}, parts)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            size = sum(memoryview(_raw(part)).nbytes for part in parts)
+            wrong = NoRoomError(f"what it returned, of {size / 1e6:.1f} MB, does not fit there")
+            _sent.append(wrong)
+            raise wrong from None
 
     def _pickled(self, value: Any) -> list[Any]:
         """The pickle, and its buffers."""
@@ -493,7 +507,11 @@ def is_sent(error: BaseException) -> bool:
 
 
 class ResultNotSentError(Exception):
-    """What a function returned cannot be pickled."""
+    """What a function returned cannot be sent back: it cannot be pickled."""
+
+
+class NoRoomError(ResultNotSentError):
+    """The disk has no room for what a function returned."""
 
 
 class _Items:

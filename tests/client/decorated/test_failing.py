@@ -3,10 +3,11 @@
 import dataclasses
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -335,6 +336,85 @@ def test_too_much_memory_is_out_of_memory_and_says_which_option(decorated: Decor
     with pytest.raises(kedge.OutOfMemory, match="100 MiB") as raised:
         decorated(lambda: len(bytearray(1 << 30)), memory=100).run()
     assert "kedge.function(…, memory=…)" in raised.value.__notes__[-1]
+
+
+@pytest.fixture
+def small_home(tmp_path: Path) -> Iterator[Path]:
+    """A home on a disk of 40 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let a small disk be mounted")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+FULL = """
+import kedge, os
+
+@kedge.function
+def gives(size):
+    return os.urandom(size << 20)
+
+@kedge.function
+def yields(size):
+    yield os.urandom(1 << 20)
+    yield os.urandom(size << 20)
+
+@kedge.function
+def fills(path):
+    kedge.progress(1, 2)
+    with open(path, "wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+@kedge.function
+def fails(size):
+    error = ValueError("too large")
+    error.data = os.urandom(size << 20)
+    raise error
+
+def tried(function, *args):
+    try:
+        print(len(function(*args)))
+    except kedge.RunFailed as error:
+        print(type(error).__name__, record(error.run_id))
+    except ValueError as error:
+        print("ValueError", len(error.data))
+
+def record(run_id):
+    from kedge.run import record
+    return record.get(run_id).failure_kind
+
+tried(gives.run, 60)
+tried(gives.run, 10)
+tried(lambda size: list(yields.run(size)), 60)
+tried(fills.run, "scratch/all")
+tried(fills.run, "/tmp/all")
+tried(fails.run, 60)
+tried(fails.run, 1)
+print([name for _, _, names in os.walk(os.environ["KEDGE_HOME"]) for name in names if name.endswith(".partial")])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_a_run_fills_is_out_of_disk_and_the_next_call_is_right(
+    start: Callable[..., Any], small_home: Path
+) -> None:
+    code, out, err = start(FULL, env=os.environ | {"KEDGE_HOME": str(small_home)}).ended()
+    assert code == 0, err
+    assert out.splitlines() == [
+        "OutOfDisk out_of_disk",
+        "10485760",
+        "OutOfDisk out_of_disk",
+        "OutOfDisk out_of_disk",
+        "OutOfDisk out_of_disk",
+        "FunctionError function_error",
+        "ValueError 1048576",
+        "[]",
+    ]
+    assert "ignored" not in err
 
 
 def test_too_much_time_is_a_timeout_and_says_which_option(decorated: Decorate) -> None:
