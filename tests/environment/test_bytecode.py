@@ -1,6 +1,7 @@
 """Byte-compiling: once for each wheel and interpreter, never taken from what is not its source."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -128,6 +129,20 @@ def test_a_folder_is_compiled_beside_its_sources(
     assert names == {
         f"{name}.{one.cache_tag}.pyc" for name in ("main", "part") for one in pythons.values()
     }
+
+
+def test_ctrl_c_is_what_is_raised_when_compiling_has_ended_since(
+    tmp_path: Path, python312: Interpreter
+) -> None:
+    (tmp_path / "main.py").write_text("x = 1\n")
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):  # Python waits for it, for a quarter of a second
+            signal.setitimer(signal.ITIMER_REAL, 0.03)
+            bytecode.compile_folder(python312, str(tmp_path))
+            pytest.fail("it had ended before")
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_empty_folder_needs_no_process(tmp_path: Path, python312: Interpreter) -> None:

@@ -1,6 +1,7 @@
 """Folders that several processes make at once: owned by locks, never by age."""
 
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,23 @@ def test_a_temporary_folder_goes_with_its_block_unless_renamed(tmp_path: Path) -
     with pytest.raises(KeyError), folders.temporary(str(tmp_path)) as path:
         raise KeyError
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
+
+
+@pytest.mark.parametrize("last", ["mkdir", "open"])
+def test_a_folder_that_is_interrupted_while_it_is_made_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    made = getattr(os, last)
+
+    def interrupted(*args: object) -> object:
+        found = made(*args)
+        signal.raise_signal(signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(os, last, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        folders.claimed(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:

@@ -278,6 +278,22 @@ def test_a_killed_holder_leaves_nothing(
         assert not os.path.exists(os.path.join(runs[0]["folder"], "workspace"))
 
 
+def test_a_fork_that_is_killed_before_its_call_is_held_to_limits_does_no_harm(
+    many: Any, monkeypatch: Any
+) -> None:
+    def hold(process: int, *_: Any) -> None:
+        monkeypatch.setattr(forked.limits, "hold", once)
+        os.kill(process, signal.SIGKILL)
+        wait_until(lambda: not os.path.exists(f"/proc/{process}"))
+        os.sched_setaffinity(process, {0})  # as where no control group limits its time
+
+    many.warm("works", number=1)
+    once = forked.limits.hold
+    monkeypatch.setattr(forked.limits, "hold", hold)
+    called = many.warm("works", number=2)
+    assert (called.kind, called.outputs["number"]) == (None, 2)
+
+
 def test_an_answer_that_comes_too_late_is_nobody_elses(many: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(forked, "KILL_PATIENCE_S", 0.1)
     with waiting(many, "terminals", wait=True) as going:

@@ -1,5 +1,7 @@
 """The store's file: made once by whoever comes first, kept through kills, told plainly when unusable."""
 
+import contextlib
+import gc
 import os
 import resource
 import signal
@@ -7,12 +9,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kedge.errors import StoreError
 from kedge.store import FILE, connection, opened
+from kedge.store.database import Database
 from kedge.store.migrations import MIGRATIONS
 
 
@@ -133,6 +137,29 @@ def test_a_child_after_a_fork_has_a_connection_of_its_own() -> None:
     assert os.waitpid(child, 0)[1] == 0
     connection().write(*_event(3))
     assert connection().rows("SELECT seq FROM events") == [(1,), (2,), (3,)]
+
+
+def test_one_that_an_interruption_kept_from_being_made_has_nothing_to_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    monkeypatch.setattr(os, "getpid", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), contextlib.closing(sqlite3.connect(":memory:")) as made:
+        Database("somewhere", made)
+    monkeypatch.undo()
+    gc.collect()
+    assert unraisable == []
+
+
+def test_another_thread_may_be_the_last_to_let_go_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(opened).result()
+    del found
+    gc.collect()
+    assert unraisable == []
 
 
 def test_another_home_is_another_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

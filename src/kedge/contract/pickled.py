@@ -13,13 +13,17 @@ The first parts are pickles (protocol 5), the others their buffers, so that an a
 used where the file is mapped into memory.
 """
 
+import errno
+import io
 import json
 import os
 import pickle
 import sys
 import time
+from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, wraps
 from types import FunctionType
 from typing import Any, Final, NoReturn
 
@@ -28,6 +32,7 @@ RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
 ALONE: Final = f"{NAME}.frames"  # of the call in such an image
 CALL: Final = "call"  # the input
 RESULT: Final = "result"  # the output
+APART: Final = "apart"  # in the head of an exception: that its second part has what is in it apart
 ITEMS: Final = "items"  # the output folder of what a generator yields, a file an item
 
 # Of items that nobody has taken yet, before a generator waits.
@@ -38,8 +43,14 @@ _MAGIC: Final = b"kedge\x00\x01\n"
 _ALIGNED: Final = 64  # bytes: what vector instructions like best
 _HEAD_LIMIT: Final = 1 << 24  # bytes
 _MAPPED: Final = 1 << 16  # bytes from which on a file is mapped and not read
+# A file of which so much is hole (one seek makes a terabyte) is not copied into memory.
+_HOLLOW_BYTES: Final = 1 << 26
+_HOLLOW_TIMES: Final = 16
+_HOLLOW: Final = "most of it is a hole"
 _POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
 _SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_PART_BYTES: Final = 1 << 20  # of what is in an exception; of more the text has to do
 
 
 class FramesError(ValueError):
@@ -91,15 +102,22 @@ def read(path: str, *, mapped: bool = True) -> tuple[dict[str, Any], list[memory
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     with open(descriptor, "rb", buffering=0) as file:
-        size = os.fstat(descriptor).st_size
+        info = os.fstat(descriptor)
+        size, copied = info.st_size, max(_HOLLOW_BYTES, info.st_blocks * 512 * _HOLLOW_TIMES)
         if mapped and size >= _MAPPED:
             import mmap
 
             whole = memoryview(mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY))
+        elif size > copied:
+            raise FramesError(_HOLLOW)
         else:
             content = bytearray(size)
             whole = memoryview(content)[: _read_all(file, content)]
-    return _parsed(whole)
+    head, parts = _parsed(whole)
+    pickles = parts[: 2 if head.get(APART) else 1]  # which are never used where they are mapped
+    if any(part.nbytes > copied for part in pickles):
+        raise FramesError(_HOLLOW)
+    return head, parts
 
 
 def _parsed(whole: memoryview) -> tuple[dict[str, Any], list[memoryview]]:
@@ -282,15 +300,56 @@ def _sample() -> bytes:
 
 
 def _print_at_once() -> None:
-    """Have what is printed arrive as it is, without waiting for the end of a line."""
-    import io
+    """Have what is printed arrive as it is, without waiting for the end of a line, and each print whole."""
+    import builtins
 
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is not None:
             getattr(sys, name).flush()
-            raw: Any = io.FileIO(number, "w", closefd=False)
-            text = io.TextIOWrapper(raw, "utf-8", "backslashreplace", write_through=True)
-            setattr(sys, name, text)
+            setattr(sys, name, _Stream(number))
+    builtins.print = _in_one_piece(builtins.print)
+
+
+class _Stream(io.TextIOWrapper):
+    """A stream of text whose every write is one to the system."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_Raw(number), "utf-8", "backslashreplace", write_through=True)
+
+
+class _Raw(io.FileIO):
+    """Writes all of it, before what another thread writes."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, "w", closefd=False)
+        self._make_lock()
+        os.register_at_fork(after_in_child=self._make_lock)  # whoever held it is not there
+
+    def _make_lock(self) -> None:
+        self._lock = RLock()
+
+    def write(self, data: Any) -> int:
+        """Write it; how many bytes that was."""
+        view = memoryview(data).cast("B")
+        with self._lock:
+            _write_all(self.fileno(), [view] if view else [])
+        return view.nbytes
+
+
+def _in_one_piece(original: Callable[..., None]) -> Callable[..., None]:
+    """`print` as it is, which Python does in pieces: each value, what is between them, the end of the line."""
+
+    @wraps(original)
+    def once(*values: Any, file: Any = None, flush: bool = False, **how: Any) -> None:
+        target = sys.stdout if file is None else file
+        if isinstance(target, _Stream):
+            text = io.StringIO()
+            original(*values, file=text, **how)
+            target.write(text.getvalue())
+        else:
+            original(*values, file=file, flush=flush, **how)
+
+    return once
 
 
 def _print(value: Any, runner: Any) -> None:
@@ -348,19 +407,23 @@ class _Answers:
             parts = self._pickled(value)
         except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
-        write(self._path, {"kind": "value"}, parts)
+        self._write(self._path, parts)
         return {RESULT: self._path}
 
     def failure(self, error: Exception) -> None:
-        """Write what was raised, without attributes that cannot be pickled; else its text alone goes back."""
-        for bare in (False, True):
-            try:
-                parts = self._pickled(error, bare=bare)
-            except Exception:  # noqa: BLE001 - whatever its class raises
-                continue
-            write(self._path, {"kind": "exception"}, parts)
-            _sent.append(error)
-            return
+        """Write what was raised; for whoever cannot take all of that in parts too; else its text alone goes back."""
+        whole: list[Any] = []
+        apart: list[Any] = []
+        with suppress(Exception):  # whatever its class raises
+            whole = self._pickled(error)
+        if not whole or not _are_plain(*error.args, *vars(error).values()):
+            with suppress(Exception):
+                apart = [self._dumped(error, None, self._apart)]
+        if whole or apart:
+            head = {"kind": "exception", APART: bool(whole and apart)}
+            with suppress(OSError):  # the disk is full
+                write(self._path, head, [*whole[:1], *apart, *whole[1:]])
+                _sent.append(error)
 
     async def awaited(self, value: Any) -> dict[str, str]:
         """Await it and write what comes."""
@@ -415,27 +478,47 @@ class _Answers:
             parts = self._pickled(value)
         except Exception as error:  # noqa: BLE001 - whatever its class raises
             self._unpicklable(value, error)
-        write(path, {"kind": "value"}, parts)
+        self._write(path, parts)
 
-    def _pickled(self, value: Any, *, bare: bool = False) -> list[Any]:
-        import io
-
-        file = io.BytesIO()
-        buffers: list[Any] = []
-        is_kept = self._can_be_pickled if bare else None
-        if self._free:
-            _free_pickler(file, buffers.append, is_kept).dump(value)
-        else:
-            pickler = _Pickler(file, buffers.append, is_kept, without_numpy=self._without_numpy)
-            pickler.dump(value)
-        return [file.getbuffer(), *buffers]
-
-    def _can_be_pickled(self, value: Any) -> bool:
+    def _write(self, path: str, parts: list[Any]) -> None:
         try:
-            self._pickled(value)
-        except Exception:  # noqa: BLE001 - whatever its class raises
-            return False
-        return True
+            write(path, {"kind": "value"}, parts)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            size = sum(memoryview(_raw(part)).nbytes for part in parts)
+            wrong = NoRoomError(f"what it returned, of {size / 1e6:.1f} MB, does not fit there")
+            _sent.append(wrong)
+            raise wrong from None
+
+    def _pickled(self, value: Any) -> list[Any]:
+        """The pickle, and its buffers."""
+        buffers: list[Any] = []
+        return [self._dumped(value, buffers.append), *buffers]
+
+    def _dumped(
+        self,
+        value: Any,
+        buffer: Callable[[Any], Any] | None = None,
+        apart: Callable[[Any], Any] | None = None,
+    ) -> memoryview:
+        file = io.BytesIO()
+        if self._free:
+            _free_pickler(file, buffer, apart).dump(value)
+        else:
+            _Pickler(file, buffer, apart, without_numpy=self._without_numpy).dump(value)
+        return file.getbuffer()
+
+    def _apart(self, value: Any) -> Any:
+        """Something in an exception, so that it can be taken or left."""
+        if _are_plain(value):
+            return value
+        data, text = None, f"`{type(value).__qualname__}`"
+        with suppress(Exception):  # whatever its class raises
+            data = bytes(self._dumped(value))
+        with suppress(Exception):
+            text = str(value)[:_SHOWN]
+        return _Part(data, text)
 
     def _unpicklable(self, value: Any, error: Exception) -> NoReturn:
         """Say what cannot be sent back, as an error of its own: the function did its work."""
@@ -462,7 +545,11 @@ def is_sent(error: BaseException) -> bool:
 
 
 class ResultNotSentError(Exception):
-    """What a function returned cannot be pickled."""
+    """What a function returned cannot be sent back: it cannot be pickled."""
+
+
+class NoRoomError(ResultNotSentError):
+    """The disk has no room for what a function returned."""
 
 
 class _Items:
@@ -506,13 +593,13 @@ class _Pickler(pickle.Pickler):
     def __init__(
         self,
         file: Any,
-        buffer: Callable[[Any], Any],
-        is_kept: Callable[[Any], bool] | None,
+        buffer: Callable[[Any], Any] | None,
+        apart: Callable[[Any], Any] | None,
         *,
         without_numpy: bool,
     ) -> None:
         super().__init__(file, 5, buffer_callback=buffer)
-        self._is_kept = is_kept
+        self._apart = apart
         self._without_numpy = without_numpy
 
     def reducer_override(self, thing: Any) -> Any:
@@ -522,7 +609,7 @@ class _Pickler(pickle.Pickler):
                 return NotImplemented
             return named, (_tracked(thing), thing.__module__, thing.__qualname__)
         if isinstance(thing, Exception):
-            return exception_reduced(thing, self._is_kept)
+            return exception_reduced(thing, self._apart)
         if hasattr(thing, "__slots__"):
             return _slotted_reduced(thing)
         if self._without_numpy:
@@ -535,7 +622,9 @@ class _Pickler(pickle.Pickler):
 
 
 def _free_pickler(
-    file: Any, buffer: Callable[[Any], Any], is_kept: Callable[[Any], bool] | None
+    file: Any,
+    buffer: Callable[[Any], Any] | None,
+    apart: Callable[[Any], Any] | None,
 ) -> Any:
     """cloudpickle's, which writes exceptions as the other does."""
     import cloudpickle
@@ -544,7 +633,7 @@ def _free_pickler(
         def reducer_override(self, thing: Any) -> Any:
             reduced = NotImplemented
             if isinstance(thing, Exception):
-                reduced = exception_reduced(thing, is_kept)
+                reduced = exception_reduced(thing, apart)
             elif hasattr(thing, "__slots__") and not isinstance(thing, type):
                 reduced = _slotted_reduced(thing)
             return super().reducer_override(thing) if reduced is NotImplemented else reduced
@@ -552,15 +641,16 @@ def _free_pickler(
     return Free(file, 5, buffer)
 
 
-def exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -> Any:
+def exception_reduced(error: Exception, apart: Callable[[Any], Any] | None) -> Any:
     """How an exception is written whose class has an `__init__` of its own, with arguments of its own.
 
-    Python itself would call that with those of `Exception`. Of what is not kept, the text takes the place.
+    Python itself would call that with those of `Exception`. With `apart` so is any, with what that makes of each
+    thing that is in it.
     """
     kind = type(error)
     ways = ("__new__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
     if any(isinstance(getattr(kind, name, None), FunctionType) for name in ways) or not (
-        isinstance(kind.__init__, FunctionType) or is_kept
+        isinstance(kind.__init__, FunctionType) or apart
     ):
         return NotImplemented
     reduced: Any = error.__reduce_ex__(5)
@@ -568,11 +658,29 @@ def exception_reduced(error: Exception, is_kept: Callable[[Any], bool] | None) -
     if made is not kind:
         return NotImplemented
     state = rest[0] if rest else None
-    if is_kept is not None:
+    if apart is not None:
         if not isinstance(error, ExceptionGroup):  # whose exceptions come here themselves
-            args = tuple(one if is_kept(one) else str(one) for one in args)
-        state = {name: one for name, one in (state or {}).items() if is_kept(one)}
+            args = tuple(map(apart, args))
+        kept = {name: apart(one) for name, one in (state or {}).items()}
+        state = {name: one for name, one in kept.items() if getattr(one, "data", "") is not None}
     return raised, (kind, args), state, None, None, restored
+
+
+class _Part:
+    """Something in an exception: its pickle, None where it has none, and a text for whoever does not take that."""
+
+    def __init__(self, data: bytes | None, text: str) -> None:
+        self.data = data
+        self.text = text
+
+    def __reduce__(self) -> Any:
+        if self.data is None or len(self.data) > _PART_BYTES:
+            return itself, (self.text,)
+        return part, (self.data, self.text)
+
+
+def _are_plain(*values: Any) -> bool:
+    return all(type(value) in (str, bytes, int, float, bool, type(None)) for value in values)
 
 
 def _slotted_reduced(thing: Any) -> Any:
@@ -626,8 +734,13 @@ def named(number: str | None, module: str, name: str) -> Any:  # noqa: ARG001
     raise pickle.UnpicklingError(f"`{module}.{name}` is a class of the caller's")
 
 
+def part(data: bytes, text: str) -> Any:  # noqa: ARG001
+    """What is in a pickle within an exception's, or the text; the caller has its own way to tell."""
+    return text
+
+
 def itself(value: Any) -> Any:
-    """What a scalar is where there is no numpy."""
+    """What something else was made into, such as a scalar where there is no numpy."""
     return value
 
 

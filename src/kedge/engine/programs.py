@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from kedge.data import Data
@@ -76,7 +77,9 @@ def call(
         try:
             out, err = process.communicate(input, timeout=timeout)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)  # what it started holds the pipes as well
+            # What it started holds the pipes as well. After Ctrl-C Python has waited for it, and it may be gone.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             raise Unavailable(

@@ -9,6 +9,7 @@ links to what is there; what is missing is compiled without the first run waitin
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from kedge import digest, home
@@ -168,7 +169,8 @@ def _run(interpreter: Interpreter, job: dict[str, Any], options: list[str], time
         try:
             process.communicate(json.dumps(job).encode(), timeout=timeout)
         except BaseException as error:
-            os.killpg(process.pid, 9)  # its workers too; what is unfinished is swept later
+            with suppress(ProcessLookupError):  # after Ctrl-C Python has waited for it
+                os.killpg(process.pid, 9)  # its workers too; what is unfinished is swept later
             if isinstance(error, subprocess.TimeoutExpired):
                 raise EnvironmentFailed(
                     f"Byte-compiling took longer than {timeout:g} s.",

@@ -116,15 +116,27 @@ def claimed(parent: str) -> tuple[str, int]:
     os.makedirs(parent, mode=0o700, exist_ok=True)
     while True:
         path = os.path.join(parent, TEMPORARY + os.urandom(8).hex())
-        os.mkdir(path, 0o700)
-        # Between these calls a sweep may have taken the folder for a left-over one.
         try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            continue
-        if lock_now(descriptor) and os.path.exists(path):
+            os.mkdir(path, 0o700)
+            descriptor = _owned(path)
+        except BaseException:  # Ctrl-C, before anybody knows of it
+            with suppress(OSError):
+                os.rmdir(path)
+            raise
+        if descriptor is not None:
             return path, descriptor
-        os.close(descriptor)
+
+
+def _owned(path: str) -> int | None:
+    """The descriptor that owns a new folder; None where a sweep has taken it for a left-over one meanwhile."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    if lock_now(descriptor) and os.path.exists(path):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def name_of(place: str) -> str:

@@ -11,6 +11,7 @@ from kedge.data import Data
 from kedge.errors import (
     KedgeError,
     Lost,
+    OutOfDisk,
     OutOfMemory,
     RunCancelled,
     RunFailed,
@@ -240,7 +241,7 @@ class Execution:
             for event in found:
                 self.events.add(events.PROGRESS, event)
                 self.observer.progress(event)
-            self.events.flush()
+            self._record_events()
 
         def on_tick() -> None:
             log.flush_partial()
@@ -278,6 +279,18 @@ class Execution:
         if reader.skipped:
             log.write("kedge", b"%d progress lines were no events\n" % reader.skipped)
         return ended
+
+    def _record_events(self) -> None:
+        try:
+            self.events.flush()
+        except StoreError:
+            if not disk_is_full(self.place):  # nor is it once what the program wrote was removed
+                raise
+            raise OutOfDisk(
+                "the disk is full, and nothing more of the run can be recorded",
+                hint="make room on the disk that holds KEDGE_HOME",
+                evidence={"disk_full": True},
+            ) from None
 
     def _changed_inputs(self) -> list[str]:
         return [

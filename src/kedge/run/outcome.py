@@ -17,6 +17,8 @@ from kedge.errors import (
 from kedge.executor import Ended
 from kedge.task import Resources
 
+# What there is no more room for has been removed by then; see `kedge.contract.pickled`.
+_NO_ROOM: Final = "NoRoomError"
 STDERR_LINES: Final = 20  # what a person reads of a program that left no error file
 
 
@@ -80,7 +82,7 @@ def failure_of(
         return _out_of_memory(
             ended, resources, f"the kernel killed {number} of it there", reported, evidence
         )
-    if failed and disk_full:
+    if failed and (disk_full or (reported is not None and reported.get("type") == _NO_ROOM)):
         return OutOfDisk(
             f"the disk is full, and the run failed{_of_its_own(reported)}",
             hint="make room on the disk that holds KEDGE_HOME",

@@ -83,7 +83,8 @@ class Database:
             _INHERITED.append(self._connection)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_connection"):  # else an interruption kept it from being made
+            self.close()
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[sqlite3.Connection]:
@@ -126,7 +127,10 @@ def opened() -> Database:
 
 
 def _connected(path: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+    # Only its own thread uses it; another may be the last to let go of it, with an error that it came through.
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
     try:
         # The last one to close would otherwise copy the log into the file and wait for the disk:
         # 10 ms at the end of every command. SQLite does it every 1000 pages instead.

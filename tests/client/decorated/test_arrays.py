@@ -93,6 +93,8 @@ frames = [
     pd.DataFrame({"t": pd.date_range("2024", periods=2, tz="UTC"), "c": pd.Categorical(["a", "b"])}),
     pd.DataFrame({"i": pd.array([1, None], dtype="Int64"), "b": pd.array([True, None], dtype="boolean")}),
     pd.DataFrame({"n": range(3)}).set_index("n"), pd.MultiIndex.from_tuples([(1, "a")]), pd.RangeIndex(3),
+    pd.to_timedelta([1, 2]), pd.interval_range(0, 2), pd.RangeIndex(10**6).to_frame().assign(a=1),
+    pd.Series(pd.arrays.SparseArray([0] * 10**6)),
     pd.Series(pd.period_range("2024", periods=2, freq="M")), pd.Series(pd.to_timedelta([1, 2])),
 ]
 others = [
@@ -221,12 +223,12 @@ os.chdir(os.path.dirname(os.path.abspath(__file__)))
 with open("precious", "w") as file:
     file.write("precious data")
 
+def literal(value):
+    return pickle.dumps(value, 3)[2:-1]
+
 def tried(module, name, *args, state=None):
-    data = b"\\x80\\x04c" + module.encode() + b"\\n" + name.encode() + b"\\n"
-    if state is None:
-        data += pickle.dumps(args, 2)[2:-1] + b"R"
-    else:
-        data += pickle.dumps((None, state), 2)[2:-1] + b"b"
+    data = b"\\x80\\x04" + literal(module) + literal(name) + b"\\x93"
+    data += literal(args) + b"R" if state is None else literal((None, state)) + b"b"
     if os.path.exists("answer"):
         os.unlink("answer")
     pickled.write("answer", {"kind": "value"}, [data + b"."])
@@ -246,7 +248,7 @@ for given in (
     ("numpy.lib.format", "open_memmap", "precious", "w+"),
     ("numpy.lib.npyio", "DataSource", "."), ("numpy.lib._datasource", "open", "precious"),
     ("numpy", "os.system", "false"), ("numpy", "ndarray.tofile", 1, "precious"),
-    ("numpy", "vectorize", print), ("numpy", "frompyfunc", print, 1, 1),
+    ("numpy", "vectorize", 1), ("numpy", "frompyfunc", 1, 1, 1),
     ("numpy.testing._private.utils", "runstring", "1", {}), ("numpy.testing", "rundocs", "x"),
     ("numpy.f2py.__main__", "main"), ("numpy.f2py", "compile", b""), ("numpy.ctypeslib", "load_library", "c", "."),
     ("numpy._core._multiarray_umath", "fromfile", "precious"), ("numpy", "_core.multiarray.os.system", "false"),
@@ -257,10 +259,10 @@ for given in (
     ("pandas", "read_csv", "precious"), ("pandas.io.common", "get_handle", "precious", "w"),
     ("pandas.io.common", "os.system", "false"), ("pandas", "io.common.os.system", "false"),
     ("pandas.core.computation.eval", "eval", "1"), ("pandas.core.computation.expr", "Expr", "1"),
-    ("pandas.core.common", "pipe", 1, print), ("pandas.compat.pickle_compat", "loads", b"N."),
+    ("pandas.core.common", "pipe", 1, 1), ("pandas.compat.pickle_compat", "loads", b"N."),
     ("pandas.api.typing", "StataReader", "precious"), ("pandas.testing", "assert_frame_equal"),
     ("pandas._libs.parsers", "TextReader", "precious"), ("pandas.conftest", "os.system", "false"),
-    ("pandas.core.apply", "frame_apply", 1, print), ("pandas.util._print_versions", "main"),
+    ("pandas.core.apply", "frame_apply", 1, 1), ("pandas.util._print_versions", "main"),
 ):
     tried(*given)
 tried("pandas", "DataFrame", state={"to_csv": None})
@@ -280,3 +282,77 @@ def test_of_numpy_and_pandas_only_what_puts_data_together_is_called(
         "precious data ['answer', 'main.py', 'precious']",
         "[]",
     ]
+
+
+MUCH = """
+import os, pickle, tracemalloc
+import numpy, pandas, numpy.ma, numpy.random
+from kedge.client.decorated import unpickling
+from kedge.contract import pickled
+os.chdir(os.path.dirname(os.path.abspath(__file__)))
+
+SIZE = 1 << 24
+
+def literal(value):
+    return pickle.dumps(value, 3)[2:-1]
+
+def called(module, name, *parts):
+    return literal(module) + literal(name) + b"\\x93(" + b"".join(parts) + b"tR"
+
+def named(module, name):
+    return literal(module) + literal(name) + b"\\x93"
+
+def tried(data):
+    if os.path.exists("answer"):
+        os.unlink("answer")
+    pickled.write("answer", {"kind": "value"}, [b"\\x80\\x05" + data + b"."])
+    tracemalloc.start()
+    try:
+        unpickling.read("answer", unpickling.Known({}, frozenset()), free=False)
+    except unpickling.RefusedError as error:
+        assert tracemalloc.get_traced_memory()[1] < 2 * SIZE, data
+        return
+    finally:
+        tracemalloc.stop()
+    print("made:", data)
+
+array = named("numpy", "ndarray")
+span = called("builtins", "range", literal(SIZE))
+rows = called(
+    "pandas.core.indexes.base", "_new_Index", named("pandas", "RangeIndex"),
+    literal({"start": 0, "stop": 1 << 40, "step": 1, "name": None}),
+)
+fields = literal([("a", "f8"), ("b", "f8")]) + b"q\\x63"
+for _ in range(20):
+    fields += b"0](" + b"".join(literal(name) + b"h\\x63\\x86" for name in "ab") + b"eq\\x63"
+for data in (
+    called("numpy._core.multiarray", "_reconstruct", array, literal((SIZE,)), literal("d")),
+    called("numpy.ma.core", "_mareconstruct", named("numpy.ma", "MaskedArray"), array, literal((SIZE,)), literal("d")),
+    called("numpy", "ndarray", literal((SIZE,))),
+    array + literal(((SIZE,),)) + b"\\x81",
+    called("numpy", "str_", span),
+    called("numpy", "void", literal(SIZE)),
+    called("numpy", "dtype", fields),
+    called("numpy._core.multiarray", "scalar", called("numpy", "dtype", literal("V%d" % SIZE), b"\\x89\\x88")),
+    called("numpy.random.bit_generator", "SeedSequence", literal(1), literal(()), literal(SIZE)),
+    called("numpy", "poly1d", span),
+    rows,
+    called("pandas", "Series", literal(0), rows),
+    called("pandas", "Index", span),
+    called("pandas", "DataFrame", span),
+    called("pandas.core.indexes.base", "_new_Index", named("builtins", "bytes"), literal({"source": SIZE})),
+    called("pandas.core.indexes.datetimes", "_new_DatetimeIndex", named("builtins", "bytes"), literal({"source": SIZE})),
+    called("pandas.core.indexes.base", "_new_Index", named("pandas", "Index"), b"}" + literal("data") + span + b"s"),
+    called("pandas.core.indexes.interval", "_new_IntervalIndex", named("pandas", "IntervalIndex"),
+           b"}(" + literal("left") + span + literal("right") + span + b"u"),
+    called("pandas._libs.tslibs.offsets", "CustomBusinessDay", literal(1), b"\\x89", literal("Mon"), b"(" + span + b"t"),
+):
+    tried(data)
+print("tried")
+"""
+
+
+def test_a_few_bytes_do_not_make_large_arrays(
+    with_arrays: Callable[[str], list[str]],
+) -> None:
+    assert with_arrays(MUCH) == ["tried"]

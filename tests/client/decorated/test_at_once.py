@@ -1,11 +1,13 @@
 """Threads, processes and forks that call decorated functions at once, and how they end: interrupted, killed."""
 
+import gc
 import os
 import signal
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,9 @@ from typing import Any
 import pytest
 
 import kedge
+import kedge.home
+from kedge.client.decorated import places
+from kedge.client.decorated.calls import session
 from kedge.run import core, events, record
 
 type Decorate = Callable[..., Any]
@@ -218,6 +223,72 @@ def test_a_second_ctrl_c_ends_what_does_not_listen(
     code, out, err = program.ended()
     assert (code, out) == (0, "interrupted\n"), err
     assert record.get(run.id).status == "cancelled"
+
+
+@pytest.mark.parametrize("is_queued", [True, False])
+@pytest.mark.parametrize("yields", [True, False])
+def test_ctrl_c_before_a_call_is_waited_for_leaves_nothing(
+    decorated: Decorate,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_for: Wait,
+    name: str,
+    is_queued: bool,
+    yields: bool,
+) -> None:
+    def sleeps() -> None:
+        time.sleep(3600)
+
+    def counts() -> Iterator[int]:
+        yield 1
+        time.sleep(3600)
+
+    def call() -> None:
+        kedge.function(counts if yields else sleeps, name=name).run()
+
+    def interrupted(work: Callable[[], None]) -> None:
+        if is_queued:
+            submit(work)
+        raise KeyboardInterrupt
+
+    decorated(lambda: 1).run()
+    folder = Path(places._folder(kedge.home.folder("tmp"), os.getpid()))
+    submit = session().calls.submit
+    with monkeypatch.context() as patched:
+        patched.setattr(session().calls, "submit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            call()
+    gc.collect()
+    wait_for(lambda: not session()._going and list(folder.iterdir()) == [])
+    assert {run.status for run in record.list_runs(20, function=name)} <= {"cancelled"}
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        "caller = threading.Thread(target=sleeps.run); caller.start(); caller.join()",
+        "ThreadPoolExecutor().submit(sleeps.run).result()",
+    ],
+    ids=["thread", "executor"],
+)
+def test_ctrl_c_again_ends_the_calls_of_other_threads(
+    start: Callable[..., Any], wait_for: Wait, groups: SimpleNamespace, name: str, waits: str
+) -> None:
+    text = SLEEPING.format(name=name) + (
+        f"import threading\nfrom concurrent.futures import ThreadPoolExecutor\n{waits}\n"
+    )
+    program = start(text)
+    run = asleep(name, wait_for)
+    held = list(groups.descendants(program.pid))
+
+    def interrupted() -> bool:
+        with suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGINT)
+        time.sleep(0.3)  # two of one signal that come together are one
+        return program.poll() is not None
+
+    wait_for(interrupted)
+    assert record.get(run.id).status == "cancelled"
+    assert not any(map(lives, held))
 
 
 def test_the_end_of_the_program_cancels_what_goes_on(

@@ -3,10 +3,11 @@
 import dataclasses
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -166,6 +167,93 @@ def test_attributes_that_cannot_be_pickled_are_left_out(decorated: Decorate) -> 
     assert not hasattr(raised.value, "lock")
 
 
+@dataclasses.dataclass
+class Place:
+    name: str
+
+
+def test_of_what_is_not_taken_in_an_exception_the_text_takes_the_place(decorated: Decorate) -> None:
+    def fails() -> None:
+        import re
+
+        error = Overloaded("too much", re.compile("a+"), [Place("here")])
+        error.pattern, error.place = re.compile("b"), Place("there")  # type: ignore[attr-defined]
+        error.lock = threading.Lock()  # type: ignore[attr-defined]
+        error.add_note("of the author")
+        raise error
+
+    with pytest.raises(Overloaded) as raised:
+        decorated(fails).run()
+    assert raised.value.args == ("too much", "re.compile('a+')", [Place("here")])
+    found = vars(raised.value)
+    assert (found["pattern"], found["place"]) == ("re.compile('b')", Place("there"))
+    assert "lock" not in found
+    assert found["__notes__"][0] == "of the author"
+    assert found["__notes__"][1].startswith("RemoteTraceback:")
+
+
+def test_so_it_does_in_a_group_and_in_what_has_arguments_of_its_own(decorated: Decorate) -> None:
+    def fails() -> None:
+        import re
+
+        bent = Bent(5.0, 4.0)
+        bent.load = re.compile("a")  # type: ignore[assignment]
+        raise ExceptionGroup("both", [bent, KeyError(re.compile("b"), Place("here"))])
+
+    with pytest.raises(ExceptionGroup, match="both") as raised:
+        decorated(fails).run()
+    first, second = raised.value.exceptions
+    assert type(first) is Bent and first.load == "re.compile('a')"
+    assert type(second) is KeyError and second.args == ("re.compile('b')", Place("here"))
+
+
+def test_an_error_of_pythons_that_holds_what_is_pythons_own(decorated: Decorate) -> None:
+    import configparser
+
+    def fails() -> None:
+        import configparser
+
+        configparser.ConfigParser().read_string("a")
+
+    with pytest.raises(configparser.MissingSectionHeaderError) as raised:
+        decorated(fails).run()
+    assert (raised.value.lineno, raised.value.line) == (1, "a")
+
+
+def test_what_only_the_runtime_has_is_a_text_too(decorated: Decorate) -> None:
+    def fails() -> None:
+        import types
+
+        module = types.ModuleType("only_inside")
+        sys.modules["only_inside"] = module
+        exec("class Odd: __repr__ = lambda self: 'odd'", vars(module))
+        error = Overloaded("too much")
+        error.odd = module.Odd()  # type: ignore[attr-defined]
+        raise error
+
+    for unpickle in ("safe", "any"):
+        with pytest.raises(Overloaded, match="too much") as raised:
+            decorated(fails, unpickle=unpickle).run()
+        assert raised.value.odd == "odd"  # type: ignore[attr-defined]
+
+
+def test_what_is_large_or_has_no_text_is_one_thing_among_others(decorated: Decorate) -> None:
+    def fails() -> None:
+        import re
+
+        class Mute:
+            def __repr__(self) -> str:
+                raise ValueError
+
+        raise Overloaded(re.compile("a"), bytearray(3_000_000), threading.Lock, [Mute()], 5)
+
+    with pytest.raises(Overloaded) as raised:
+        decorated(fails).run()
+    pattern, large, _, mute, number = raised.value.args
+    assert (pattern, mute, number) == ("re.compile('a')", "`list`", 5)
+    assert large.startswith("bytearray(b'") and len(large) == 2000
+
+
 def test_notes_that_are_none_do_no_harm(decorated: Decorate) -> None:
     def fails() -> None:
         error = Overloaded("odd")
@@ -267,6 +355,85 @@ def test_too_much_memory_is_out_of_memory_and_says_which_option(decorated: Decor
     with pytest.raises(kedge.OutOfMemory, match="100 MiB") as raised:
         decorated(lambda: len(bytearray(1 << 30)), memory=100).run()
     assert "kedge.function(…, memory=…)" in raised.value.__notes__[-1]
+
+
+@pytest.fixture
+def small_home(tmp_path: Path) -> Iterator[Path]:
+    """A home on a disk of 40 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine does not let a small disk be mounted")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+FULL = """
+import kedge, os
+
+@kedge.function
+def gives(size):
+    return os.urandom(size << 20)
+
+@kedge.function
+def yields(size):
+    yield os.urandom(1 << 20)
+    yield os.urandom(size << 20)
+
+@kedge.function
+def fills(path):
+    kedge.progress(1, 2)
+    with open(path, "wb") as file:
+        while True:
+            file.write(bytes(1 << 20))
+
+@kedge.function
+def fails(size):
+    error = ValueError("too large")
+    error.data = os.urandom(size << 20)
+    raise error
+
+def tried(function, *args):
+    try:
+        print(len(function(*args)))
+    except kedge.RunFailed as error:
+        print(type(error).__name__, record(error.run_id))
+    except ValueError as error:
+        print("ValueError", len(error.data))
+
+def record(run_id):
+    from kedge.run import record
+    return record.get(run_id).failure_kind
+
+tried(gives.run, 60)
+tried(gives.run, 10)
+tried(lambda size: list(yields.run(size)), 60)
+tried(fills.run, "scratch/all")
+tried(fills.run, "/tmp/all")
+tried(fails.run, 60)
+tried(fails.run, 1)
+print([name for _, _, names in os.walk(os.environ["KEDGE_HOME"]) for name in names if name.endswith(".partial")])
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_a_run_fills_is_out_of_disk_and_the_next_call_is_right(
+    start: Callable[..., Any], small_home: Path
+) -> None:
+    code, out, err = start(FULL, env=os.environ | {"KEDGE_HOME": str(small_home)}).ended()
+    assert code == 0, err
+    assert out.splitlines() == [
+        "OutOfDisk out_of_disk",
+        "10485760",
+        "OutOfDisk out_of_disk",
+        "OutOfDisk out_of_disk",
+        "OutOfDisk out_of_disk",
+        "FunctionError function_error",
+        "ValueError 1048576",
+        "[]",
+    ]
+    assert "ignored" not in err
 
 
 def test_too_much_time_is_a_timeout_and_says_which_option(decorated: Decorate) -> None:

@@ -85,6 +85,81 @@ def test_each_of_many_prints_is_heard_before_the_function_ends(decorated: Decora
     assert isinstance(raised[0], kedge.RunCancelled)
 
 
+def test_a_print_is_one_write_without_waiting(decorated: Decorate) -> None:
+    def pieces() -> list[bytes]:
+        reading, writing = os.pipe2(os.O_DIRECT)  # which keeps writes apart
+        os.dup2(writing, 1)
+        print("x")
+        print("a", 1, sep="é", end="\n\n", flush=True)
+        print("half", end="")
+        sys.stdout.write("y\n")
+        print("into it", file=sys.stdout)
+        print()
+        return [os.read(reading, 100) for _ in range(6)]
+
+    expected = [b"x\n", "aé1\n\n".encode(), b"half", b"y\n", b"into it\n", b"\n"]
+    assert decorated(pieces).run() == expected
+
+
+def test_lines_of_several_threads_are_not_torn(decorated: Decorate) -> None:
+    def prints(length: int) -> None:
+        def print_many(name: str) -> None:
+            for _ in range(50):
+                print(name * length)
+
+        threads = [threading.Thread(target=print_many, args=(name,)) for name in "aé图𝄞"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    for length in (10, 3000):
+        out, _ = output_of(decorated(prints), length)
+        assert sorted(out.splitlines()) == sorted(name * length for name in "aé图𝄞" * 50)
+
+
+def test_a_child_that_is_forked_while_a_thread_prints_prints_too(decorated: Decorate) -> None:
+    def prints() -> int:
+        reading, writing = os.pipe()
+        os.dup2(writing, 1)
+        threading.Thread(target=print, args=("x" * 1_000_000,)).start()  # until it is read
+        os.read(reading, 1)
+        child = os.fork()
+        if not child:
+            os.dup2(2, 1)
+            print("from a child")
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        os._exit(status + 3)
+
+    err = io.StringIO()
+    with redirect_stderr(err), pytest.raises(kedge.FunctionError, match="exit code 3"):
+        decorated(prints, timeout=20).run()
+    assert "from a child\n" in err.getvalue()
+
+
+def test_print_is_what_it_was(decorated: Decorate) -> None:
+    def prints() -> tuple[str, str, list[str]]:
+        import inspect
+        import io
+
+        other = io.StringIO()
+        print("a", "b", file=other, sep=None, end=None)
+        wrong = []
+        for how in ({"sep": 1}, {"no": 1}):
+            try:
+                print("a", **how)
+            except TypeError as error:
+                wrong.append(str(error))
+        sys.stdout = None
+        print("nowhere")
+        return other.getvalue(), str(inspect.signature(print)), wrong
+
+    text, signature, wrong = decorated(prints).run()
+    assert (text, len(wrong)) == ("a b\n", 2)
+    assert "sep" in signature
+
+
 def test_the_two_streams_are_told_apart(decorated: Decorate) -> None:
     def both() -> None:
         for number in range(3):

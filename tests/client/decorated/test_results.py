@@ -1,20 +1,26 @@
 """What a runtime gives is read where it may run nothing: hostile answers, damaged ones, and plain data."""
 
+import array
+import collections
 import datetime
 import decimal
 import enum
 import fractions
+import ipaddress
+import json
 import math
 import os
 import pathlib
 import pickle
 import subprocess
 import sys
+import tracemalloc
+import types
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen  # noqa: F401 - a hostile pickle may find it here
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -79,12 +85,22 @@ def damaging(content: bytes) -> str:
 
 def named(module: str, name: str) -> bytes:
     """The part of a pickle that puts something with a name on its stack."""
-    return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
+    return text(module) + text(name) + b"\x93"
+
+
+def text(value: str) -> bytes:
+    """The part of a pickle that puts a short text there."""
+    return b"\x8c" + bytes([len(value)]) + value.encode()
 
 
 def literal(value: Any) -> bytes:
     """The part of a pickle that puts plain data there."""
-    return pickle.dumps(value, 2)[2:-1]
+    return pickle.dumps(value, 3)[2:-1]
+
+
+def called(module: str, name: str, *parts: bytes) -> bytes:
+    """The part of a pickle that calls something with what other parts put there."""
+    return named(module, name) + b"(" + b"".join(parts) + b"tR"
 
 
 def calling(module: str, name: str, *args: Any) -> bytes:
@@ -163,7 +179,7 @@ def test_an_exception_that_would_run_something_runs_nothing(
         ("builtins", "__import__", ("antigravity",)),
         ("builtins", "getattr", (1, "real")),
         ("builtins", "type", ("Made", (), {})),
-        ("functools", "partial", (print,)),
+        ("functools", "partial", ("print",)),
         ("operator", "attrgetter", ("a",)),
         ("importlib", "import_module", ("antigravity",)),
         ("pickle", "loads", (b"N.",)),
@@ -290,6 +306,124 @@ def test_a_type_that_is_not_taken_says_what_to_return_and_is_taken_by_any(
     assert decorated(lambda: lambda value: value + 1, unpickle="any").run()(2) == 3
 
 
+# ---- much ---------------------------------------------------------------------------------------------
+
+SIZE = 1 << 24
+RANGE = called("builtins", "range", literal(SIZE))
+NETWORK = called("ipaddress", "IPv4Network", literal("0.0.0.0/8"))
+# Each of these lists has the one before it twice; the last is of two to the power of 24, written out.
+SHARED = b"]" + b"".join(b"q\x00]q\x01h\x00ah\x00a" for _ in range(24))
+
+
+class Row(list[Any]):
+    pass
+
+
+class Raw(bytes):
+    pass
+
+
+class Remade(list[Any]):
+    """A class that says how it is pickled, and has Python say most of it."""
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        return super().__reduce_ex__(1)
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        called("builtins", "bytearray", literal(SIZE)),
+        called("builtins", "bytes", literal(SIZE)),
+        named("builtins", "bytes") + literal((SIZE,)) + b"\x81",
+        named("builtins", "bytes") + literal(()) + literal({"source": SIZE}) + b"\x92",
+        called("builtins", "list", RANGE),
+        called("builtins", "tuple", RANGE),
+        called("builtins", "set", NETWORK),
+        called("builtins", "frozenset", RANGE),
+        called("builtins", "str", SHARED),
+        called("builtins", "int", called("decimal", "Decimal", literal("1e999999"))),
+        called("builtins", "ExceptionGroup", literal("both"), RANGE),
+        called("array", "array", literal("b"), RANGE),
+        called("collections", "Counter", RANGE),
+        called("collections", "deque", RANGE),
+        named("collections", "deque") + RANGE + b"R",
+        called("fractions", "Fraction", literal("1e999999")),
+        called("_kedge_call", "raised", named("builtins", "ExceptionGroup"), literal("a") + RANGE + b"\x86"),
+        called("_kedge_call", "named", literal(None), literal(__name__), literal("Row")) + RANGE + b"\x85R",
+        called(__name__, "Row", RANGE),
+        called(__name__, "Raw", literal(SIZE)),
+        called("copyreg", "_reconstructor", named(__name__, "Row"), named("builtins", "list"), RANGE),
+        called("copyreg", "__newobj__", named("builtins", "bytes"), literal(SIZE)),
+        b"Nr\xff\xff\xff\x01",
+        b"Np9999999\n",
+        b"(" + named("builtins", "bytes") + literal(SIZE) + b"o",
+    ],
+)  # fmt: skip
+def test_a_few_bytes_do_not_make_much(tmp_path: Path, made: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises((RefusedError, pickled.FramesError)):
+            read(tmp_path, b"\x80\x04" + made + b".")
+        assert tracemalloc.get_traced_memory()[1] < SIZE // 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_parts_of_exceptions_have_no_parts_and_are_no_more_than_what_came(tmp_path: Path) -> None:
+    inner = b"\x80\x05" + literal(b"x" * 100) + b"."
+    assert read(tmp_path, calling("_kedge_call", "part", inner, "text")) == b"x" * 100
+    assert read(tmp_path, calling("_kedge_call", "part", b"", "text")) == "text"
+    outer = calling("_kedge_call", "part", inner, "text")
+    assert read(tmp_path, calling("_kedge_call", "part", outer, "text")) == "text"
+    twice = literal(inner) + b"q\x07"
+    again = called("_kedge_call", "part", b"h\x07", literal("text"))
+    with pytest.raises(RefusedError, match="parts, larger than what came"):
+        read(tmp_path, b"\x80\x05" + twice + again * 5 + b".")
+
+
+def test_more_than_what_came_is_refused_by_name(decorated: Decorate) -> None:
+    data = calling("builtins", "bytearray", SIZE)
+    with pytest.raises(kedge.FunctionError, match="`bytearray`, larger than what came of it"):
+        decorated(hostile).run(data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Row([1, 2]),
+        Raw(b"raw"),
+        Remade([1, [2]]),
+        Pair(1, Row()),
+        {"kinds": [int, list, bytes, Row]},
+        collections.defaultdict(list, {"a": [1]}),
+        collections.Counter("aab"),
+        collections.deque([1, 2], 5),
+        collections.OrderedDict(a=1),
+        collections.UserDict({"a": 1}),
+        collections.ChainMap({"a": 1}, {"b": 2}),
+        types.SimpleNamespace(a=1),
+        array.array("d", [1.5, 2.5]),
+        [range(10**12), ipaddress.ip_network("::/0"), frozenset([Raw(b"x")])],
+        fractions.Fraction(1, 3),
+        "x" * 300,
+        b"x" * 300,
+        bytearray(70_000),
+        [2**100, -(2**3000), 1e300, True],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_made_of_what_came_is_taken(folder: Path, value: Any) -> None:
+    written(folder / "made", value)
+    found = unpickling.read(str(folder / "made"), NOBODYS, free=False).value
+    assert (type(found), found) == (type(value), value)
+
+
 # ---- damaged ------------------------------------------------------------------------------------------
 
 
@@ -332,6 +466,38 @@ def test_what_a_function_writes_itself_in_place_of_the_answer_does_no_harm(
     assert decorated(writes).run() == 3
     with pytest.raises(ValueError, match="after it"):
         decorated(fails).run()
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_hole_is_not_copied_into_memory(tmp_path: Path, mapped: bool) -> None:
+    path = tmp_path / "hollow"
+    size = 1 << 27
+    text = json.dumps({"kind": "value", "parts": [size]}).encode()
+    head = b"kedge\x00\x01\n" + len(text).to_bytes(8, "little") + text
+    head += bytes(-len(head) % 64)
+    path.write_bytes(head + b"\x80\x05\x8e" + (size - 12).to_bytes(8, "little"))
+    os.truncate(path, len(head) + size - 1)
+    with open(path, "ab") as file:
+        file.write(b".")
+    tracemalloc.start()
+    try:
+        with pytest.raises(pickled.FramesError, match="hole"):
+            unpickling.read(str(path), NOBODYS, free=False, mapped=mapped)
+        assert tracemalloc.get_traced_memory()[1] < size // 8
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_of_nothing_but_zeros_may_be_kept_as_a_hole(tmp_path: Path) -> None:
+    path = tmp_path / "zeros"
+    buffer = bytearray(1 << 27)
+    parts: list[Any] = []
+    data = pickle.dumps(pickle.PickleBuffer(buffer), 5, buffer_callback=parts.append)
+    pickled.write(str(path), {"kind": "value"}, [data, *parts])
+    size = path.stat().st_size
+    os.truncate(path, 4096)  # as a file system does that compresses
+    os.truncate(path, size)
+    assert unpickling.read(str(path), NOBODYS, free=False).value == buffer
 
 
 # ---- plain data ---------------------------------------------------------------------------------------

@@ -85,14 +85,21 @@ class Calls:
         """Run it and wait; of a generator, its items."""
         run, reading = self._made(args, named, publish, Printed().observer(publish))
         if self._yields:
+            items = Items(
+                run, reading
+            )  # whoever is interrupted here lets go of them, and so of the run
             session().calls.submit(run.execute)
-            return Items(run, reading)
+            return items
         if threading.current_thread() is not threading.main_thread():  # no Ctrl-C gets here
             run.execute()
             return run.result()
-        with hints.shown():
-            session().calls.submit(run.execute)
-        return run.wait_or_cancel()
+        try:
+            with hints.shown():
+                session().calls.submit(run.execute)
+            return run.wait_or_cancel()
+        except BaseException:
+            run.cancel()  # nothing, unless it was interrupted before it was waited for
+            raise
 
     def submit(
         self, args: tuple[Any, ...], named: Mapping[str, Any], publish: Published | None

@@ -6,18 +6,19 @@ caller's own. What is named comes back as it was: a pickle that changed it is re
 """
 
 import builtins
+import copyreg
 import importlib
 import io
 import math
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from kedge.client.decorated import local
+from kedge.client.decorated import amounts, local
 from kedge.contract import pickled
 from kedge.data import Data
 
@@ -31,7 +32,6 @@ _PLAIN: Final = {
     },
     "array": {"array", "_array_reconstructor"},
     "collections": {"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict"},
-    "copyreg": {"__newobj__", "__newobj_ex__", "_reconstructor"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
     "decimal": {"Decimal"},
     "fractions": {"Fraction"},
@@ -53,8 +53,9 @@ _LIBRARIES: Final = {
     ),
     "pandas": (
         {"core", "_libs", "arrays", "errors"},
-        {"_unpickle_block", "_new_Index", "_new_DatetimeIndex", "_unpickle_timestamp",
-         "_timedelta_unpickle", "_nat_unpickle", "__nat_unpickle", "_new_period"},
+        {"_unpickle_block", "_new_Index", "_new_DatetimeIndex", "_new_IntervalIndex",
+         "_new_TimedeltaIndex", "_unpickle_timestamp", "_timedelta_unpickle", "_nat_unpickle",
+         "__nat_unpickle", "_new_period"},
     ),
     "pyarrow": (
         {"lib"},
@@ -139,8 +140,10 @@ def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
         return Answer(kind, text=f"`{head.get('type')}`: {head.get('why')}"[:4000])
     if kind not in ("value", "exception") or not parts:
         raise pickled.FramesError("it says neither a value nor an exception")
+    apart = [parts.pop(1)] if head.get(pickled.APART) and len(parts) > 1 else []
+    take = _freely if free else _safely
     try:
-        value = _freely(parts, known) if free else _safely(parts, known)
+        value = _one_of(take, parts, apart, known)
     except RefusedError:
         raise
     except (pickle.UnpicklingError, EOFError) as error:
@@ -150,32 +153,52 @@ def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
     return Answer(kind, value)
 
 
-def _freely(parts: list[memoryview], known: Known) -> Any:
+def _one_of(
+    take: Callable[[list[memoryview], Known], Any],
+    parts: list[memoryview],
+    apart: list[memoryview],
+    known: Known,
+) -> Any:
+    """An answer; an exception of which something is not taken with the text of that in its place."""
+    try:
+        return take(parts, known)
+    except Exception:
+        if apart:
+            with suppress(Exception):  # the first one says what is wrong
+                return take(apart, known)
+        raise
+
+
+def _freely(parts: list[memoryview], known: Known, *, is_part: bool = False) -> Any:
     import cloudpickle  # noqa: F401 - what it has made of functions is found in it
 
-    return _Free(parts, known).load()
+    return _Free(parts, known, is_part=is_part).load()
 
 
-def _safely(parts: list[memoryview], known: Known) -> Any:
-    reader: _Safe | _Careful = _Safe(parts, known)
+def _safely(parts: list[memoryview], known: Known, *, is_part: bool = False) -> Any:
+    if not amounts.is_current(parts[0]):
+        raise pickled.FramesError("it is no pickle, or not whole")
+    reader: _Safe | _Careful = _Safe(parts, known, is_part=is_part)
     try:
         try:
             return reader.load()
         except _CareError:
             reader.undo()
-            reader = _Careful(parts, known)
+            reader = _Careful(parts, known, is_part=is_part)
             return reader.load()
     finally:
         # A class may do that itself, as one that counts its objects does: whose deed it was is looked for
         # where it costs no other result its time.
-        if (changed := reader.changed()) is not None and _is_the_pickles_deed(parts, known):
+        if (changed := reader.changed()) is not None and _is_the_pickles_deed(
+            parts, known, is_part=is_part
+        ):
             reader.undo()
             raise RefusedError(f"`{changed}` with changes to it")
 
 
-def _is_the_pickles_deed(parts: list[memoryview], known: Known) -> bool:
+def _is_the_pickles_deed(parts: list[memoryview], known: Known, *, is_part: bool) -> bool:
     try:
-        _Watching(parts, known).load()
+        _Watching(parts, known, is_part=is_part).load()
     except _ChangesError:
         return True
     except Exception:  # noqa: BLE001 - it was not that
@@ -186,8 +209,10 @@ def _is_the_pickles_deed(parts: list[memoryview], known: Known) -> bool:
 class _Finding:
     """Finds what is on the list."""
 
-    def __init__(self, parts: list[memoryview], known: Known) -> None:
+    def __init__(self, parts: list[memoryview], known: Known, *, is_part: bool) -> None:
         super().__init__(io.BytesIO(parts[0]), buffers=parts[1:])  # type: ignore[call-arg]
+        self._came = sum(part.nbytes for part in parts)
+        self._left = 0 if is_part else self._came  # of that, for parts which are pickles too
         self._known = known
         self._named: list[tuple[Any, dict[str, Any]]] = []
 
@@ -198,8 +223,12 @@ class _Finding:
             return partial(ours)
         if (module, name) == (pickled.NAME, pickled.named.__name__):
             return partial(self._own)
+        if (module, name) == (pickled.NAME, pickled.part.__name__):
+            return partial(self._part)
         if (module, name) == ("builtins", "getattr"):
             return partial(_attribute_of_zone)
+        if (module, name) == ("copyreg", "_reconstructor"):
+            return partial(_remade)
         found = self._found(module, name)
         if (module, name) == ("pyarrow.lib", "_restore_array"):
             return partial(_checked_array, found)
@@ -254,6 +283,16 @@ class _Finding:
         found = None if number is None else self._known.classes.get(number)
         return self._noted(found if found is not None else self._loaded(module, name))
 
+    def _part(self, data: bytes, text: str) -> Any:
+        """Something in an exception, or its text where that is not taken."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise RefusedError("parts, larger than what came of them")
+        take = _freely if isinstance(self, _Free) else _safely
+        with suppress(Exception):
+            return take([memoryview(data)], self._known, is_part=True)
+        return text
+
     def _loaded(self, module: str, name: str) -> type:
         """A class of a module that is loaded: any of the caller's own, only exceptions of others."""
         if module not in sys.modules:
@@ -275,46 +314,88 @@ class _Finding:
 
 
 class _Safe(_Finding, pickle.Unpickler):
-    """Reads fast, and nothing that has types of numpy's of its own."""
+    """Reads fast, and nothing that has to be looked at."""
 
     def find_class(self, module: str, name: str) -> Any:
         """What goes by that name."""
-        if name == "dtype" and module.partition(".")[0] == "numpy":
+        if module.partition(".")[0] in _LIBRARIES:
             raise _CareError
         return super().find_class(module, name)
 
+    def _noted(self, found: Any) -> Any:
+        if amounts.is_limited(found):
+            raise _CareError
+        return super()._noted(found)
+
 
 class _CareError(Exception):
-    """It has to be seen what is set of what."""
+    """It has to be seen what is made of what, and what is set of what."""
 
 
 class _Careful(_Finding, pickle._Unpickler):
-    """Reads slowly, and looks at what a type of numpy's is said to be: that decides what memory is read as."""
+    """Reads slowly, and looks at how much is made, and at what types of numpy's are said to be.
+
+    Those decide what memory is read as.
+    """
+
+    def _reduce(self) -> None:
+        function, args = self.stack[-2:]  # type: ignore[attr-defined]
+        self._check_amount(function, args)
+        if isinstance(function, partial) and function.func is pickled.raised:
+            self._check_amount(*args)
+        self.load_reduce()  # type: ignore[attr-defined]
+
+    def _newobj(self) -> None:
+        self._check_amount(*self.stack[-2:])  # type: ignore[attr-defined]
+        self.load_newobj()  # type: ignore[attr-defined]
+
+    def _newobj_ex(self) -> None:
+        kind, args, named = self.stack[-3:]  # type: ignore[attr-defined]
+        self._check_amount(kind, args)
+        self._check_amount(kind, tuple(named.values()))
+        self.load_newobj_ex()  # type: ignore[attr-defined]
 
     def _build(self) -> None:
-        numpy: Any = sys.modules["numpy"]
         thing, state = self.stack[-2:]  # type: ignore[attr-defined]
-        if isinstance(thing, numpy.dtype) and not _is_sound(thing, state, numpy.dtype):
+        numpy: Any = sys.modules.get("numpy")
+        if (
+            numpy is not None
+            and isinstance(thing, numpy.dtype)
+            and not _is_sound(thing, state, numpy.dtype)
+        ):
             raise RefusedError("`numpy.dtype` of structures that hold objects, or are none")
         self.load_build()  # type: ignore[attr-defined]
 
-    dispatch: Final = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _build}  # type: ignore[dict-item,misc]
+    def _check_amount(self, function: Any, args: Any) -> None:
+        if not amounts.is_bounded(function, args, self._came):
+            if isinstance(function, partial):
+                function = (*function.args, function.func)[0]
+            name = getattr(function, "__qualname__", type(function).__qualname__)
+            raise RefusedError(f"`{name}`, larger than what came of it")
+
+    dispatch: ClassVar[Any] = {
+        **pickle._Unpickler.dispatch,
+        pickle.REDUCE[0]: _reduce,
+        pickle.NEWOBJ[0]: _newobj,
+        pickle.NEWOBJ_EX[0]: _newobj_ex,
+        pickle.BUILD[0]: _build,
+    }
 
 
 class _ChangesError(Exception):
     """A pickle sets an attribute of something that was there before it."""
 
 
-class _Watching(_Finding, pickle._Unpickler):
-    """Reads slowly, and sees what is set."""
+class _Watching(_Careful):
+    """Sees what is set too."""
 
-    def _build(self) -> None:
+    def _watched(self) -> None:
         thing = self.stack[-2]  # type: ignore[attr-defined]
         if any(thing is one for one, _ in self._named):
             raise _ChangesError
-        self.load_build()  # type: ignore[attr-defined]
+        self._build()
 
-    dispatch: Final = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: _build}  # type: ignore[dict-item,misc]
+    dispatch: ClassVar[Any] = {**_Careful.dispatch, pickle.BUILD[0]: _watched}
 
 
 class _Free(_Finding, pickle.Unpickler):
@@ -333,6 +414,13 @@ def _lasting(found: Any) -> Iterator[Any]:
         yield found
     if isinstance(found, type) and issubclass(found, Enum):
         yield from found.__members__.values()
+
+
+def _remade(kind: type, base: type, state: Any) -> Any:
+    """An object of a class that extends how it is pickled, as `copyreg` puts it together."""
+    if base is not object and type(state) is not base:
+        raise RefusedError(f"`{kind.__qualname__}` of something else")
+    return copyreg._reconstructor(kind, base, state)  # type: ignore[attr-defined]
 
 
 def _checked_array(restore: Any, data: Any) -> Any:

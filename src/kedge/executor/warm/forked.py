@@ -18,6 +18,7 @@ from kedge.executor.job import Ended, Job
 from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import looks, messages
+from kedge.executor.warm.asking import NotWarmError
 from kedge.executor.warm.places import SHARED_MEMORY
 from kedge.executor.warm.pool import Pool, Taken
 from kedge.executor.warm.wanted import LIKE_A_SHELL
@@ -55,7 +56,10 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
             group = Shared(taken.group, taken.before)
         bounds = Bounds(job, group, writable(job))
         after.callback(bounds.close)
-        limits.hold(taken.process, job, group)
+        try:
+            limits.hold(taken.process, job, group)
+        except ProcessLookupError:  # it was killed while it waited
+            raise NotWarmError("") from None
         done = os.urandom(_NAME_BYTES).hex() if pool.answers_early else ""
         order = _order(payload, job, done)
         pool.wait_mounted(key, taken, job)
