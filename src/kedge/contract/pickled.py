@@ -376,8 +376,6 @@ def _loaded(
 
 def _lasting(data: Any, *, buffers: Any) -> Any:
     """What was pickled with its sets in an order of their own, beside the pickle's other objects."""
-    import io
-
     sets: dict[int, Any] = {}
 
     class Reader(pickle.Unpickler):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from kedge import home
+from kedge.boot import boot
 from kedge.data import Data, asdict
 from kedge.engine.programs import call, program
 from kedge.errors import Unavailable
@@ -161,11 +162,9 @@ def _start_hint(kind: str) -> str:
 
 def _key(kind: str, path: str) -> str:
     """What is the same as long as the engine would give the same answers."""
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        boot = file.read().strip()
     files = _docker_files() if kind == "docker" else _podman_files()
     told = [os.environ.get(name) for name in _VARIABLES[kind]]
-    words = [_LAYOUT, boot, os.uname().nodename, path, *map(_stamp, (path, *files)), *told]
+    words = [_LAYOUT, boot(), os.uname().nodename, path, *map(_stamp, (path, *files)), *told]
     return json.dumps([*words, "" if kind == "docker" else _own_controllers()])
 
 

@@ -9,8 +9,10 @@ import os
 import selectors
 import threading
 import time
+from functools import lru_cache
 
 from kedge import home
+from kedge.boot import boot
 from kedge.data import Data, asdict
 from kedge.errors import KedgeError
 from kedge.executor import identity, launch, seccomp
@@ -71,22 +73,30 @@ def _find() -> str | None:
 
 
 def _key(path: str) -> str:
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        boot = file.read().strip()
     status = os.stat(path)
-    return f"{_FORMAT} {boot} {path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+    return f"{_FORMAT} {boot()} {path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
 
 
 def _remembered(file: str, key: str) -> Found | None:
     try:
-        with open(file) as stream:
-            data = json.load(stream)
-        if data["key"] != key or data["until"] < time.time():
-            return None
-        found = data["found"]
-        return Found(found["path"], tuple(found["options"]), found["reason"], found["hint"])
+        status = os.stat(file)
+        found, until = _read(file, key, status.st_mtime_ns, status.st_ino)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # nothing, or nothing that can be believed
+    return found if time.time() <= until else None
+
+
+@lru_cache(1)
+def _read(file: str, key: str, _changed: int, _inode: int) -> tuple[Found | None, float]:
+    """What was remembered by that key, and until when it holds."""
+    with open(file) as stream:
+        data = json.load(stream)
+    if data["key"] != key:
+        return None, data["until"]
+    found = data["found"]
+    return Found(found["path"], tuple(found["options"]), found["reason"], found["hint"]), data[
+        "until"
+    ]
 
 
 def _remember(file: str, key: str, found: Found) -> None:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Generator
 from typing import Final
 
+from kedge.boot import boot
 from kedge.errors import PackageError, Problem, StoreError, Where
 from kedge.home import folder
 from kedge.package import holding, index
@@ -72,7 +73,7 @@ def _digest(path: str) -> str:
     looked_ns = time.time_ns()
     digest, after = hashed(path)
     settled = not is_racy(after, looked_ns)
-    index.write(path, index.Index(digest, index.boot(), settled, [index.row(name, after)], {}, ()))
+    index.write(path, index.Index(digest, boot(), settled, [index.row(name, after)], {}, ()))
     return digest
 
 

@@ -116,12 +116,3 @@ def unchanged(root: str, index: Index) -> bool:
     finally:
         os.close(at)
     return True
-
-
-def boot() -> str:
-    """A text that changes when the machine starts anew, "" where there is none."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

@@ -1,6 +1,8 @@
 """What this machine has for a run: CPUs that may be used, memory that may be had."""
 
 import os
+import time
+from functools import lru_cache
 from typing import Final
 
 from kedge.data import Data
@@ -19,8 +21,11 @@ class Machine(Data):
 
 
 def this_machine() -> Machine:
-    """The machine Kedge runs on, as far as this process may use it: its affinity, its cgroup's memory."""
-    return Machine(float(_cpus()), _memory_mb())
+    """The machine Kedge runs on, as far as this process may use it: its affinity, its cgroup's memory.
+
+    The memory as it was within the last second: to look takes as long as much else of a run.
+    """
+    return Machine(float(_cpus()), _memory_mb(int(time.monotonic())))
 
 
 def _cpus() -> int:
@@ -29,7 +34,8 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-def _memory_mb() -> int:
+@lru_cache(1)
+def _memory_mb(_second: int) -> int:
     limits = [limit for limit in (_total(), *_cgroup_limits()) if limit]
     return max(1, min(limits) >> 20) if limits else _FALLBACK_MEMORY_MB
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+from kedge.boot import boot
 from kedge.data import Data
 from kedge.errors import PackageError, StoreError, Where
 from kedge.home import folder
@@ -68,7 +69,7 @@ def snapshot(root: str) -> Snapshot:
     """
     real = os.path.realpath(root)
     known = index.read(real)
-    if known is not None and index.unchanged(real, known) and known.boot == index.boot():
+    if known is not None and index.unchanged(real, known) and known.boot == boot():
         path = os.path.join(folder("snapshots"), known.digest)
         if holding.hold(path, HELD_BY):
             return Snapshot(known.digest, path, known.warnings)
@@ -278,7 +279,7 @@ class _Taking:
             self.root,
             index.Index(
                 digest=digest,
-                boot=index.boot(),
+                boot=boot(),
                 settled=not any_racy(everything.values(), self.looked_ns),
                 stamps=[index.row(path, stamp) for path, stamp in everything.items()],
                 hashes={

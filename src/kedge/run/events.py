@@ -13,6 +13,8 @@ from kedge.data import Data
 from kedge.run.clock import now
 from kedge.store import Database, connection
 
+_json: Final = json.JSONEncoder(allow_nan=False).encode
+
 PROGRESS: Final = "progress"
 READY: Final = "ready"
 PROGRESS_KEPT: Final = 10_000  # of one run: two minutes of the fastest, days of an ordinary one
@@ -65,15 +67,19 @@ class EventLog:
 
     def add(self, type: str, data: Mapping[str, Any] | None = None) -> None:
         """Take an event, stamped with the present moment; it is recorded by the next `flush`."""
-        self._waiting.append((now(), type, json.dumps(data or {}, allow_nan=False)))
+        self._waiting.append((now(), type, _json(data or {})))
 
     def flush(self) -> None:
         """Record what was added. It costs nothing when nothing was."""
-        if not self._waiting:
-            return
+        if self._waiting:
+            with connection().transaction():
+                self.write()
+
+    def write(self) -> None:
+        """As `flush`, within a transaction of whoever asks."""
         waiting, self._waiting = self._waiting, []
         store = connection()
-        with store.transaction():
+        if waiting:
             seq = store.rows(
                 "SELECT coalesce(max(seq), 0) FROM events WHERE run = ?", (self.run_id,)
             )

@@ -32,6 +32,7 @@ from kedge.run.outcome import (
     last_lines,
     warnings_of,
 )
+from kedge.store import connection
 from kedge.task import Task
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Execution:
                 wrong, found = self._through(made, paths, log, measured)
             finally:
                 if not self.keep:
-                    workspace.remove(self.place)
+                    self._remove()
         except RunFailed as error:
             wrong = error
         except KedgeError as error:
@@ -182,6 +183,10 @@ class Execution:
         if log.problem:
             found.warnings.append(log.problem)
         return self._ended(wrong, found, measured)
+
+    def _remove(self) -> None:
+        remove = workspace.remove if self.pool is None else self.pool.removal.remove
+        remove(self.place)
 
     def _through(
         self,
@@ -270,8 +275,10 @@ class Execution:
             pool=self.pool,
             publish=self.task.publish,
         )
-        self.entry = record.update(self.entry, status="running")
-        self.events.add("started")
+        with connection().transaction():
+            self.entry = record.update(self.entry, status="running")
+            self.events.add("started")
+            self.events.write()
         try:
             ended: Ended = drive(self.task.target.place(self.task.executor, payload, job))
         finally:
@@ -305,17 +312,19 @@ class Execution:
         found: workspace.Collected,
         measured: Mapping[str, float | None],
     ) -> Result:
-        self.entry = record.finish(
-            self.entry,
-            wrong,
-            outputs=mask(self.function.output_ports, found.data),
-            output_files={port: _sized(paths) for port, paths in found.files.items()},
-            artifacts=found.artifacts,
-            measured=measured,
-            warnings=(*self.entry.warnings, *found.warnings),
-        )
-        self.events.add("ended", {"status": self.entry.status, "kind": self.entry.failure_kind})
-        self.events.flush()
+        with connection().transaction():
+            self.entry = record.finish(
+                self.entry,
+                wrong,
+                outputs=mask(self.function.output_ports, found.data),
+                output_files={port: _sized(paths) for port, paths in found.files.items()},
+                artifacts=found.artifacts,
+                measured=measured,
+                warnings=(*self.entry.warnings, *found.warnings),
+            )
+            told = {"status": self.entry.status, "kind": self.entry.failure_kind}
+            self.events.add("ended", told)
+            self.events.write()
         for warning in found.warnings:
             self.observer.notice(warning)
         if wrong is not None:

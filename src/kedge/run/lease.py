@@ -5,8 +5,10 @@ counted in, it does not.
 """
 
 import os
+from functools import lru_cache
 from typing import Final
 
+from kedge.boot import boot
 from kedge.data import Data
 
 _ZOMBIES: Final = frozenset("ZXx")  # ended, and only not yet waited for
@@ -30,10 +32,14 @@ class Lease(Data):
     pid_started: int
 
 
+@lru_cache(1)
 def lease() -> Lease:
     """The lease of the process that calls."""
     pid = os.getpid()
-    return Lease(os.uname().nodename, _boot_id(), _pid_namespace(), pid, _started(pid) or 0)
+    return Lease(os.uname().nodename, boot(), _pid_namespace(), pid, _started(pid) or 0)
+
+
+os.register_at_fork(after_in_child=lease.cache_clear)
 
 
 def lost_because(held: Lease) -> str | None:
@@ -42,7 +48,7 @@ def lost_because(held: Lease) -> str | None:
     Another machine's processes, and those of another process namespace of this one, cannot be seen:
     their runs are left for them to settle.
     """
-    if held.boot_id != _boot_id():
+    if held.boot_id != boot():
         return "the machine was restarted" if held.host == os.uname().nodename else None
     if held.pid_namespace != _pid_namespace() or _alive(held.pid, held.pid_started):
         return None
@@ -70,14 +76,6 @@ def _started(pid: int) -> int | None:
     except OSError:
         return None
     return None if fields[0].decode() in _ZOMBIES else int(fields[19])
-
-
-def _boot_id() -> str:
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def _pid_namespace() -> int:

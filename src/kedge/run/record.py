@@ -116,6 +116,7 @@ class Run(Data):
         }
 
 
+_json: Final = json.JSONEncoder(allow_nan=False).encode
 _FIELDS: Final = Run.__fields__
 _LEASE: Final = Lease.__fields__
 _LISTS: Final = frozenset(("input_files", "warnings"))
@@ -352,7 +353,7 @@ def _loaded(row: tuple[Any, ...]) -> Run:
 
 
 def _stored(name: str, value: Any) -> str | int | None:
-    return json.dumps(value, allow_nan=False) if name in _JSON else _text(value)
+    return _json(value) if name in _JSON else _text(value)
 
 
 def _text(value: Any) -> Any:

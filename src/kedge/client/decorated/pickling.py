@@ -26,6 +26,7 @@ DECORATED: Final = "__kedge_decorated__"  # an attribute of the class of what `k
 
 _SOURCE_LIMIT: Final = 1 << 18  # characters of a file that tracebacks show lines of
 _SOURCES_LIMIT: Final = 16  # files
+_MOST_CODES: Final = 1000  # functions whose imports are remembered
 _WHY_LIMIT: Final = 500  # characters of what cloudpickle says
 _SEARCHING: Final = {"sys", "path"}  # names in code that adds to `sys.path`
 
@@ -229,17 +230,25 @@ def imported(code: CodeType, package: str | None) -> Iterator[str]:
         code: the body.
         package: of the function's module, which relative imports start from.
     """
+    for name, names in _imports(code, package):
+        own = names and local.origin(name) is not None
+        yield from [f"{name}.{one}" for one in names] if own else [name]
+
+
+@lru_cache(_MOST_CODES)
+def _imports(code: CodeType, package: str | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """As `imported`: each module, and what is imported from it."""
     import dis
     from importlib.util import resolve_name
 
+    found: list[tuple[str, tuple[str, ...]]] = []
     level, names = 0, None
     for instruction in dis.get_instructions(code):
         # `from a import b` is: the level, the names, then the import itself.
         if instruction.opname == "IMPORT_NAME":
             with suppress(ImportError):  # beyond the top, which fails here as well
                 name = resolve_name("." * level + instruction.argval, package)
-                own = names and local.origin(name) is not None
-                yield from [f"{name}.{one}" for one in names] if own else [name]
+                found.append((name, names or ()))
         elif instruction.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
             if isinstance(instruction.argval, int):
                 level = instruction.argval
@@ -247,7 +256,8 @@ def imported(code: CodeType, package: str | None) -> Iterator[str]:
                 names = instruction.argval
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from imported(constant, package)
+            found += _imports(constant, package)
+    return tuple(found)
 
 
 def _defined(thing: Any) -> str:

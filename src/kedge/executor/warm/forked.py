@@ -7,7 +7,6 @@ import time
 from contextlib import ExitStack, suppress
 from typing import Final, final
 
-from kedge.contract.ownership import remove
 from kedge.data import replace
 from kedge.environment.folders import make_folder
 from kedge.errors import Lost, StartFailed
@@ -43,7 +42,7 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         key, mounts = pool.plan_of(payload, job)
         private_tmp = os.path.join(job.workspace.folder, TMP)
         make_folder(private_tmp)
-        after.callback(remove, private_tmp)
+        after.callback(pool.removal.remove, private_tmp)
         _make_places(mounts, private_tmp)
         has_account = identity.needed()
         found = readable(job, _MOST_FILES, by_others=has_account)

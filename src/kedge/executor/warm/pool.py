@@ -22,6 +22,7 @@ from kedge.executor.processes import kill, wait_readable
 from kedge.executor.warm import asking, messages, wanted
 from kedge.executor.warm.asking import NotWarmError
 from kedge.executor.warm.remembered import remember
+from kedge.executor.warm.removal import Removal
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -75,10 +76,13 @@ class Pool:
     Args:
         answers_early: whether a call is over once nothing of it runs any more, and not only when the kernel
             has taken its process apart.
+
+    `removal` removes what calls leave, while the next ones go on.
     """
 
     def __init__(self, *, answers_early: bool = True) -> None:
         self.answers_early = answers_early
+        self.removal = Removal()
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
@@ -134,21 +138,9 @@ class Pool:
             for line in lines:
                 line.close()
             keeper, self._keeper = self._keeper, None
-        if keeper is None:
-            return
-        process, main = keeper
-        main.close()
-        try:
-            if os.waitpid(process, os.WNOHANG)[0]:
-                return
-        except ChildProcessError:  # it is another's: this process is a fork, which shared it
-            return
-        ended = os.pidfd_open(process)
-        if not wait_readable(ended, _END_S):
-            kill(ended)
-        os.close(ended)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(process, 0)
+        if keeper is not None:
+            _end(*keeper)
+        self.removal.close()
 
     def plan_of(self, payload: "Process", job: "Job") -> tuple[str, plan.MountPlan]:
         """The key of what a call can share with others, and what is mounted for all of these.
@@ -329,3 +321,19 @@ class Pool:
         if self._keeper is None:
             self._keeper = asking.start()
         return self._keeper[1]
+
+
+def _end(process: int, main: socket.socket) -> None:
+    """End a keeper, with all that it holds."""
+    main.close()
+    try:
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return
+    except ChildProcessError:  # it is another's: this process is a fork, which shared it
+        return
+    ended = os.pidfd_open(process)
+    if not wait_readable(ended, _END_S):
+        kill(ended)
+    os.close(ended)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process, 0)
