@@ -92,11 +92,9 @@ def _read(file: str, key: str, _changed: int, _inode: int) -> tuple[Found | None
     with open(file) as stream:
         data = json.load(stream)
     if data["key"] != key:
-        return None, data["until"]
-    found = data["found"]
-    return Found(found["path"], tuple(found["options"]), found["reason"], found["hint"]), data[
-        "until"
-    ]
+        return None, 0.0
+    found, until = data["found"], float(data["until"])
+    return Found(found["path"], tuple(found["options"]), found["reason"], found["hint"]), until
 
 
 def _remember(file: str, key: str, found: Found) -> None:
