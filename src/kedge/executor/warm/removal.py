@@ -41,7 +41,7 @@ class Removal:
         """
         if os.getpid() == self._process and self._waiting.qsize() < _MOST and not is_full(path):
             # Else it is on another disk, or there is no room at all, or it was closed.
-            with suppress(OSError, KedgeError):
+            with suppress(OSError, KedgeError, RuntimeError):  # the last: there is no thread to be had
                 place = os.path.join(self._folder(), os.urandom(8).hex())
                 os.rename(path, place)
                 self._waiting.put(place)
@@ -71,8 +71,13 @@ class Removal:
                 thread = threading.Thread(
                     target=_work, args=(self._waiting,), name="kedge-removal", daemon=True
                 )
+                try:
+                    thread.start()
+                except BaseException:
+                    folders.remove(path)
+                    os.close(claim)
+                    raise
                 self._aside = _Aside(path, claim, thread)
-                thread.start()
             return self._aside.path
 
 
