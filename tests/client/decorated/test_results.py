@@ -330,6 +330,21 @@ class Remade(list[Any]):
         return super().__reduce_ex__(1)
 
 
+class Rows(collections.UserList[Any]):
+    """A class that takes anything that a list is made of."""
+
+
+class Text(collections.UserString):
+    """A class that takes anything that can be written out."""
+
+
+class Bunch(list[Any]):
+    """A class that says how it is pickled."""
+
+    def __reduce__(self) -> Any:
+        return Bunch, (tuple(self),)
+
+
 class Pair(NamedTuple):
     first: Any
     second: Any
@@ -360,6 +375,8 @@ class Pair(NamedTuple):
         called(__name__, "Raw", literal(SIZE)),
         called("copyreg", "_reconstructor", named(__name__, "Row"), named("builtins", "list"), RANGE),
         called("copyreg", "__newobj__", named("builtins", "bytes"), literal(SIZE)),
+        called(__name__, "Rows", RANGE),
+        called(__name__, "Text", SHARED),
         b"Nr\xff\xff\xff\x01",
         b"Np9999999\n",
         b"(" + named("builtins", "bytes") + literal(SIZE) + b"o",
@@ -373,6 +390,24 @@ def test_a_few_bytes_do_not_make_much(tmp_path: Path, made: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < SIZE // 8
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        called("builtins", "bytearray", b"h\x70"),
+        called(__name__, "Raw", b"h\x70"),
+        called(__name__, "Row", b"h\x71"),
+        called("collections", "Counter", b"h\x72"),
+        called("copyreg", "_reconstructor", named(__name__, "Row"), named("builtins", "list"), b"h\x71"),
+    ],
+)  # fmt: skip
+def test_what_is_shared_is_not_copied_again_and_again(tmp_path: Path, made: bytes) -> None:
+    shared = (literal(b"x" * 100_000), literal([None] * 100_000), literal({n: n for n in range(50_000)}))
+    puts = b"".join(one + b"q%c0" % (0x70 + number) for number, one in enumerate(shared))
+    read(tmp_path, b"\x80\x04" + puts + b"](" + made * 10 + b"e.")
+    with pytest.raises(RefusedError, match="larger than what came of it"):
+        read(tmp_path, b"\x80\x04" + puts + b"](" + made * 100 + b"e.")
 
 
 def test_parts_of_exceptions_have_no_parts_and_are_no_more_than_what_came(tmp_path: Path) -> None:
@@ -399,6 +434,11 @@ def test_more_than_what_came_is_refused_by_name(decorated: Decorate) -> None:
         Row([1, 2]),
         Raw(b"raw"),
         Remade([1, [2]]),
+        Bunch([1]),
+        Rows([1]),
+        Text("x"),
+        collections.UserList([1]),
+        collections.UserString("x"),
         Pair(1, Row()),
         {"kinds": [int, list, bytes, Row]},
         collections.defaultdict(list, {"a": [1]}),

@@ -31,7 +31,8 @@ _PLAIN: Final = {
         "bytes", "bool", "list", "dict", "tuple", "Ellipsis", "NotImplemented",
     },
     "array": {"array", "_array_reconstructor"},
-    "collections": {"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict"},
+    "collections": {"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict", "UserList",
+                    "UserString"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
     "decimal": {"Decimal"},
     "fractions": {"Fraction"},
@@ -338,11 +339,17 @@ class _Careful(_Finding, pickle._Unpickler):
     Those decide what memory is read as.
     """
 
+    def __init__(self, parts: list[memoryview], known: Known, *, is_part: bool) -> None:
+        super().__init__(parts, known, is_part=is_part)
+        self._amount = amounts.Amount(self._came)
+
     def _reduce(self) -> None:
         function, args = self.stack[-2:]  # type: ignore[attr-defined]
         self._check_amount(function, args)
         if isinstance(function, partial) and function.func is pickled.raised:
             self._check_amount(*args)
+        if isinstance(function, partial) and function.func is _remade:
+            self._check_amount(args[1], args[2:])
         self.load_reduce()  # type: ignore[attr-defined]
 
     def _newobj(self) -> None:
@@ -367,7 +374,7 @@ class _Careful(_Finding, pickle._Unpickler):
         self.load_build()  # type: ignore[attr-defined]
 
     def _check_amount(self, function: Any, args: Any) -> None:
-        if not amounts.is_bounded(function, args, self._came):
+        if not self._amount.has_room(function, args):
             if isinstance(function, partial):
                 function = (*function.args, function.func)[0]
             name = getattr(function, "__qualname__", type(function).__qualname__)
