@@ -403,7 +403,11 @@ def test_a_few_bytes_do_not_make_much(tmp_path: Path, made: bytes) -> None:
     ],
 )  # fmt: skip
 def test_what_is_shared_is_not_copied_again_and_again(tmp_path: Path, made: bytes) -> None:
-    shared = (literal(b"x" * 100_000), literal([None] * 100_000), literal({n: n for n in range(50_000)}))
+    shared = (
+        literal(b"x" * 100_000),
+        literal([None] * 100_000),
+        literal({n: n for n in range(50_000)}),
+    )
     puts = b"".join(one + b"q%c0" % (0x70 + number) for number, one in enumerate(shared))
     read(tmp_path, b"\x80\x04" + puts + b"](" + made * 10 + b"e.")
     with pytest.raises(RefusedError, match="larger than what came of it"):

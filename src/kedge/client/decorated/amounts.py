@@ -140,7 +140,7 @@ def _made_of(kind: Any) -> tuple[type, ...] | None:
 
 def _made_of_theirs(kind: type) -> tuple[type, ...]:
     """Of a class of one of the libraries: what has rows is made empty, and filled."""
-    if _library(kind) == "numpy":
+    if _library(kind) == "numpy" and not issubclass(kind, tuple):
         return (str, type, bool) if issubclass(kind, sys.modules["numpy"].dtype) else ()
     if _library(kind) == "pandas":
         pandas = sys.modules["pandas"]

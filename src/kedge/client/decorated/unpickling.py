@@ -47,8 +47,8 @@ _PLAIN: Final = {
 }  # fmt: skip
 _LIBRARIES: Final = {
     "numpy": (
-        {"core", "_core", "random", "ma", "rec", "char", "matrixlib", "dtypes", "exceptions", "linalg",
-         "polynomial"},
+        {"core", "_core", "random", "ma", "rec", "char", "matrixlib", "dtypes", "exceptions", "lib",
+         "linalg", "polynomial"},
         {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "_convert_to_stringdtype_kwargs",
          "__generator_ctor", "__bit_generator_ctor", "__randomstate_ctor"},
     ),
@@ -516,7 +516,8 @@ def _is_data(kind: type, library: str, top: Any) -> bool:
         data = (top.ndarray, top.generic, top.dtype, top.poly1d, top.finfo, top.iinfo)
         chance = (top.random.BitGenerator, top.random.Generator, top.random.RandomState)
         polynomials = top.polynomial.polynomial.ABCPolyBase
-        return issubclass(kind, (*data, *chance, top.random.SeedSequence, polynomials))
+        is_row = issubclass(kind, tuple) and hasattr(kind, "_fields")  # as `eigh` gives
+        return is_row or issubclass(kind, (*data, *chance, top.random.SeedSequence, polynomials))
     if library == "pandas":
         values = (top.DataFrame, top.Series, top.Index, top.Timestamp, top.Timedelta, top.Period)
         extended = top.api.extensions
