@@ -309,6 +309,7 @@ def test_a_type_that_is_not_taken_says_what_to_return_and_is_taken_by_any(
 # ---- much ---------------------------------------------------------------------------------------------
 
 SIZE = 1 << 24
+SLICE = called("builtins", "slice", literal(0), literal(0))
 RANGE = called("builtins", "range", literal(SIZE))
 NETWORK = called("ipaddress", "IPv4Network", literal("0.0.0.0/8"))
 # Each of these lists has the one before it twice; the last is of two to the power of 24, written out.
@@ -375,6 +376,8 @@ class Pair(NamedTuple):
         called(__name__, "Raw", literal(SIZE)),
         called("copyreg", "_reconstructor", named(__name__, "Row"), named("builtins", "list"), RANGE),
         called("copyreg", "__newobj__", named("builtins", "bytes"), literal(SIZE)),
+        literal([None]) + b"q\x70" + (SLICE + b"h\x70s") * 24,
+        called("builtins", "bytearray", literal(b"x")) + b"q\x70" + (b"(" + SLICE + b"h\x70u") * 24,
         called(__name__, "Rows", RANGE),
         called(__name__, "Text", SHARED),
         b"Nr\xff\xff\xff\x01",
@@ -455,6 +458,7 @@ def test_more_than_what_came_is_refused_by_name(decorated: Decorate) -> None:
         array.array("d", [1.5, 2.5]),
         [range(10**12), ipaddress.ip_network("::/0"), frozenset([Raw(b"x")])],
         fractions.Fraction(1, 3),
+        [slice(1, 2), {"a": slice(None)}],
         "x" * 300,
         b"x" * 300,
         bytearray(70_000),

@@ -25,6 +25,7 @@ _MADE_OF: Final[dict[str, tuple[type, ...]]] = {
     "builtins.int": (int,),
     "builtins.list": _ROW,
     "builtins.set": _ROW,
+    "builtins.slice": (object,),  # what is put in its place can be of any size
     "builtins.str": (str,),
     "builtins.tuple": _ROW,
     "collections.Counter": (dict,),

@@ -373,6 +373,19 @@ class _Careful(_Finding, pickle._Unpickler):
             raise RefusedError("`numpy.dtype` of structures that hold objects, or are none")
         self.load_build()  # type: ignore[attr-defined]
 
+    def _setitem(self) -> None:
+        self._check_keys(self.stack[-3], self.stack[-2:-1])  # type: ignore[attr-defined]
+        self.load_setitem()  # type: ignore[attr-defined]
+
+    def _setitems(self) -> None:
+        self._check_keys(self.metastack[-1][-1], self.stack[::2])  # type: ignore[attr-defined]
+        self.load_setitems()  # type: ignore[attr-defined]
+
+    def _check_keys(self, target: Any, keys: list[Any]) -> None:
+        """Refuse to put something into a list in place of a slice: a list could double itself again and again."""
+        if not isinstance(target, dict) and any(isinstance(key, slice) for key in keys):
+            raise RefusedError(f"`{type(target).__qualname__}`, larger than what came of it")
+
     def _check_amount(self, function: Any, args: Any) -> None:
         if not self._amount.has_room(function, args):
             if isinstance(function, partial):
@@ -386,6 +399,8 @@ class _Careful(_Finding, pickle._Unpickler):
         pickle.NEWOBJ[0]: _newobj,
         pickle.NEWOBJ_EX[0]: _newobj_ex,
         pickle.BUILD[0]: _build,
+        pickle.SETITEM[0]: _setitem,
+        pickle.SETITEMS[0]: _setitems,
     }
 
 
