@@ -207,6 +207,13 @@ def _is_the_pickles_deed(parts: list[memoryview], known: Known, *, is_part: bool
     return False
 
 
+class _Guise(partial[Any]):
+    """A function that a pickle may call, and not change into another one."""
+
+    def __setstate__(self, _: Any) -> None:
+        raise RefusedError("`functools.partial` with changes to it")
+
+
 class _Finding:
     """Finds what is on the list."""
 
@@ -221,20 +228,20 @@ class _Finding:
         """What goes by that name, if it may; a function in a guise whose attributes nobody else sees."""
         ours = _OURS.get(name) if module == pickled.NAME else None
         if ours is not None:
-            return partial(ours)
+            return _Guise(ours)
         if (module, name) == (pickled.NAME, pickled.named.__name__):
-            return partial(self._own)
+            return _Guise(self._own)
         if (module, name) == (pickled.NAME, pickled.part.__name__):
-            return partial(self._part)
+            return _Guise(self._part)
         if (module, name) == ("builtins", "getattr"):
-            return partial(_attribute_of_zone)
+            return _Guise(_attribute_of_zone)
         if (module, name) == ("copyreg", "_reconstructor"):
-            return partial(_remade)
+            return _Guise(_remade)
         found = self._found(module, name)
         if (module, name) == ("pyarrow.lib", "_restore_array"):
-            return partial(_checked_array, found)
+            return _Guise(_checked_array, found)
         if not isinstance(found, type) and callable(found):
-            return partial(found)
+            return _Guise(found)
         return self._noted(found)
 
     def changed(self) -> str | None:
@@ -346,9 +353,9 @@ class _Careful(_Finding, pickle._Unpickler):
     def _reduce(self) -> None:
         function, args = self.stack[-2:]  # type: ignore[attr-defined]
         self._check_amount(function, args)
-        if isinstance(function, partial) and function.func is pickled.raised:
+        if isinstance(function, _Guise) and function.func is pickled.raised:
             self._check_amount(*args)
-        if isinstance(function, partial) and function.func is _remade:
+        if isinstance(function, _Guise) and function.func is _remade:
             self._check_amount(args[1], args[2:])
         self.load_reduce()  # type: ignore[attr-defined]
 
@@ -388,7 +395,7 @@ class _Careful(_Finding, pickle._Unpickler):
 
     def _check_amount(self, function: Any, args: Any) -> None:
         if not self._amount.has_room(function, args):
-            if isinstance(function, partial):
+            if isinstance(function, _Guise):
                 function = (*function.args, function.func)[0]
             name = getattr(function, "__qualname__", type(function).__qualname__)
             raise RefusedError(f"`{name}`, larger than what came of it")
@@ -456,7 +463,7 @@ def _attribute_of_zone(thing: Any, name: str) -> Any:
     """What time zones are put together by is written as an attribute; nothing else is."""
     zones: Any = importlib.import_module("zoneinfo")
     if thing is zones.ZoneInfo and name == "_unpickle":
-        return partial(thing._unpickle)
+        return _Guise(thing._unpickle)
     raise RefusedError("`builtins.getattr`")
 
 
