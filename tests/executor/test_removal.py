@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,23 @@ def test_nothing_waits_while_the_disk_is_full(place: Path, monkeypatch: pytest.M
     removing.remove(made(place))
     assert not (place / "it").exists() and temporaries() == []
     removing.close()
+
+
+def test_without_another_thread_it_is_removed_at_once(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    removing = Removal()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        removing.remove(made(place))
+        assert not (place / "it").exists() and temporaries() == []
+    removing.remove(made(place))
+    assert not (place / "it").exists() and len(temporaries()) == 1
+    removing.close()
+    assert temporaries() == []
 
 
 def test_what_is_not_there_is_no_error(place: Path) -> None:

@@ -49,8 +49,10 @@ def same(values):
 found = same.run(given)
 print(all(one.dtype == other.dtype and repr(one) == repr(other) for one, other in zip(given, found)))
 print(same.run([np.float32(1.5), np.dtype("i2"), np.random.default_rng(3)])[:2])
+rows = [np.linalg.svd(np.eye(2)), np.unique_counts(np.array([1, 1]))]
+print([type(one) for one in same.run(rows)] == [type(one) for one in rows], *same.run(rows)[1])
 """
-    assert script(HEAD + text) == ["True", "[np.float32(1.5), dtype('int16')]"]
+    assert script(HEAD + text) == ["True", "[np.float32(1.5), dtype('int16')]", "True [1] [2]"]
 
 
 def test_a_type_that_lies_about_memory_is_refused(script: Script) -> None:

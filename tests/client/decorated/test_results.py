@@ -309,6 +309,7 @@ def test_a_type_that_is_not_taken_says_what_to_return_and_is_taken_by_any(
 # ---- much ---------------------------------------------------------------------------------------------
 
 SIZE = 1 << 24
+SLICE = called("builtins", "slice", literal(0), literal(0))
 RANGE = called("builtins", "range", literal(SIZE))
 NETWORK = called("ipaddress", "IPv4Network", literal("0.0.0.0/8"))
 # Each of these lists has the one before it twice; the last is of two to the power of 24, written out.
@@ -328,6 +329,21 @@ class Remade(list[Any]):
 
     def __reduce_ex__(self, _: Any) -> Any:
         return super().__reduce_ex__(1)
+
+
+class Rows(collections.UserList[Any]):
+    """A class that takes anything that a list is made of."""
+
+
+class Text(collections.UserString):
+    """A class that takes anything that can be written out."""
+
+
+class Bunch(list[Any]):
+    """A class that says how it is pickled."""
+
+    def __reduce__(self) -> Any:
+        return Bunch, (tuple(self),)
 
 
 class Pair(NamedTuple):
@@ -360,6 +376,11 @@ class Pair(NamedTuple):
         called(__name__, "Raw", literal(SIZE)),
         called("copyreg", "_reconstructor", named(__name__, "Row"), named("builtins", "list"), RANGE),
         called("copyreg", "__newobj__", named("builtins", "bytes"), literal(SIZE)),
+        literal([None]) + b"q\x70" + (SLICE + b"h\x70s") * 24,
+        called("builtins", "bytearray", literal(b"x")) + b"q\x70" + (b"(" + SLICE + b"h\x70u") * 24,
+        named("_kedge_call", "itself") + b"(" + named("builtins", "list") + RANGE + b"\x85}Ntb)R",
+        called(__name__, "Rows", RANGE),
+        called(__name__, "Text", SHARED),
         b"Nr\xff\xff\xff\x01",
         b"Np9999999\n",
         b"(" + named("builtins", "bytes") + literal(SIZE) + b"o",
@@ -373,6 +394,28 @@ def test_a_few_bytes_do_not_make_much(tmp_path: Path, made: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < SIZE // 8
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        called("builtins", "bytearray", b"h\x70"),
+        called(__name__, "Raw", b"h\x70"),
+        called(__name__, "Row", b"h\x71"),
+        called("collections", "Counter", b"h\x72"),
+        called("copyreg", "_reconstructor", named(__name__, "Row"), named("builtins", "list"), b"h\x71"),
+    ],
+)  # fmt: skip
+def test_what_is_shared_is_not_copied_again_and_again(tmp_path: Path, made: bytes) -> None:
+    shared = (
+        literal(b"x" * 100_000),
+        literal([None] * 100_000),
+        literal({n: n for n in range(50_000)}),
+    )
+    puts = b"".join(one + b"q%c0" % (0x70 + number) for number, one in enumerate(shared))
+    read(tmp_path, b"\x80\x04" + puts + b"](" + made * 10 + b"e.")
+    with pytest.raises(RefusedError, match="larger than what came of it"):
+        read(tmp_path, b"\x80\x04" + puts + b"](" + made * 100 + b"e.")
 
 
 def test_parts_of_exceptions_have_no_parts_and_are_no_more_than_what_came(tmp_path: Path) -> None:
@@ -399,6 +442,11 @@ def test_more_than_what_came_is_refused_by_name(decorated: Decorate) -> None:
         Row([1, 2]),
         Raw(b"raw"),
         Remade([1, [2]]),
+        Bunch([1]),
+        Rows([1]),
+        Text("x"),
+        collections.UserList([1]),
+        collections.UserString("x"),
         Pair(1, Row()),
         {"kinds": [int, list, bytes, Row]},
         collections.defaultdict(list, {"a": [1]}),
@@ -411,6 +459,7 @@ def test_more_than_what_came_is_refused_by_name(decorated: Decorate) -> None:
         array.array("d", [1.5, 2.5]),
         [range(10**12), ipaddress.ip_network("::/0"), frozenset([Raw(b"x")])],
         fractions.Fraction(1, 3),
+        [slice(1, 2), {"a": slice(None)}],
         "x" * 300,
         b"x" * 300,
         bytearray(70_000),

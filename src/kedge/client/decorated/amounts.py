@@ -9,9 +9,11 @@ import re
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, final
 
 LIBRARIES: Final = ("numpy", "pandas", "pyarrow")
+
+_ROW: Final = (list, tuple, set, frozenset)
 
 # What each is made of; a subclass is made of more than the class itself, which has an opcode of its own.
 _MADE_OF: Final[dict[str, tuple[type, ...]]] = {
@@ -19,13 +21,16 @@ _MADE_OF: Final[dict[str, tuple[type, ...]]] = {
     "builtins.BaseExceptionGroup": (str, list, tuple),
     "builtins.bytearray": (bytes,),
     "builtins.bytes": (bytes,),
-    "builtins.frozenset": (list,),
+    "builtins.frozenset": _ROW,
     "builtins.int": (int,),
-    "builtins.list": (list,),
-    "builtins.set": (list,),
+    "builtins.list": _ROW,
+    "builtins.set": _ROW,
+    "builtins.slice": (object,),  # what is put in its place can be of any size
     "builtins.str": (str,),
-    "builtins.tuple": (tuple,),
+    "builtins.tuple": _ROW,
     "collections.Counter": (dict,),
+    "collections.UserList": (),
+    "collections.UserString": (str,),
     "collections.deque": (tuple, int),
     "fractions.Fraction": (int,),
 }
@@ -75,27 +80,51 @@ def is_limited(kind: Any) -> bool:
     return isinstance(kind, type) and _made_of(kind) is not None
 
 
-def is_bounded(function: Any, args: Any, came: int) -> bool:
-    """Whether a call makes no more than a few times what it is given.
+@final
+class Amount:
+    """What the calls of an answer may make, all together: no more than a few times what came.
 
     Args:
-        function: a class, or a function in a guise.
-        args: as the pickle has them.
         came: bytes of the answer.
     """
-    if type(args) is not tuple:  # Python would make one
-        return False
-    if isinstance(function, type):
-        allowed = _made_of(function)
-        if allowed is not None and not all(isinstance(arg, allowed) for arg in args):
+
+    def __init__(self, came: int) -> None:
+        self._most = self._left = max(came, _ALWAYS)
+
+    def has_room(self, function: Any, args: Any) -> bool:
+        """Whether it has room for what a call makes, which it takes up.
+
+        Args:
+            function: a class, or a function in a guise.
+            args: as the pickle has them.
+        """
+        if type(args) is not tuple:  # Python would make one
             return False
-    called = (function.func, *function.args) if isinstance(function, partial) else (function,)
-    theirs = next((one for one in called if _library(one) is not None), None)
-    if theirs is None:
-        return True
-    most = max(came, _ALWAYS)
-    check = _CALLS.get(theirs.__name__)
-    return _is_short(args, most) and (check is None or check(args, most))
+        if isinstance(function, type):
+            allowed = _made_of(function)
+            if allowed is not None and not all(isinstance(arg, allowed) for arg in args):
+                return False
+            if allowed and not self._take(_size(function, args)):
+                return False
+        called = (function.func, *function.args) if isinstance(function, partial) else (function,)
+        theirs = next((one for one in called if _library(one) is not None), None)
+        if theirs is None:
+            return True
+        parts = _parts(args, self._left)
+        check = _CALLS.get(theirs.__name__)
+        return (
+            parts is not None and self._take(parts) and (check is None or check(args, self._most))
+        )
+
+    def _take(self, size: int) -> bool:
+        self._left -= size
+        return self._left >= 0
+
+
+def _size(kind: type, args: tuple[Any, ...]) -> int:
+    """Of what is made of arguments: how much of them it copies; of most texts nothing."""
+    copied = (list, tuple, set, frozenset, dict, bytes) + ((str,) if issubclass(kind, str) else ())
+    return sum(len(arg) for arg in args if isinstance(arg, copied))
 
 
 def _made_of(kind: Any) -> tuple[type, ...] | None:
@@ -112,7 +141,7 @@ def _made_of(kind: Any) -> tuple[type, ...] | None:
 
 def _made_of_theirs(kind: type) -> tuple[type, ...]:
     """Of a class of one of the libraries: what has rows is made empty, and filled."""
-    if _library(kind) == "numpy":
+    if _library(kind) == "numpy" and not issubclass(kind, tuple):
         return (str, type, bool) if issubclass(kind, sys.modules["numpy"].dtype) else ()
     if _library(kind) == "pandas":
         pandas = sys.modules["pandas"]
@@ -131,21 +160,21 @@ def _library(one: Any) -> str | None:
     return top if top in LIBRARIES else None
 
 
-def _is_short(given: Any, most: int) -> bool:
-    """Whether arguments have no more parts than that, written out."""
-    rest, ranges = [given], _ranges()
+def _parts(given: Any, most: int) -> int | None:
+    """How many parts arguments have, written out; None of more than that, and of what is longer than it is large."""
+    rest, ranges, count = [given], _ranges(), 0
     while rest:
         one = rest.pop()
         if isinstance(one, ranges):
-            return False
+            return None
         if isinstance(one, dict):
             one = [*one, *one.values()]
-        if isinstance(one, list | tuple | set | frozenset):
-            most -= len(one)
-            if most < 0:
-                return False
+        if isinstance(one, _ROW):
+            count += len(one)
+            if count > most:
+                return None
             rest += one
-    return True
+    return count
 
 
 def _ranges() -> tuple[type, ...]:

@@ -31,7 +31,8 @@ _PLAIN: Final = {
         "bytes", "bool", "list", "dict", "tuple", "Ellipsis", "NotImplemented",
     },
     "array": {"array", "_array_reconstructor"},
-    "collections": {"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict"},
+    "collections": {"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict", "UserList",
+                    "UserString"},
     "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
     "decimal": {"Decimal"},
     "fractions": {"Fraction"},
@@ -46,8 +47,8 @@ _PLAIN: Final = {
 }  # fmt: skip
 _LIBRARIES: Final = {
     "numpy": (
-        {"core", "_core", "random", "ma", "rec", "char", "matrixlib", "dtypes", "exceptions", "linalg",
-         "polynomial"},
+        {"core", "_core", "random", "ma", "rec", "char", "matrixlib", "dtypes", "exceptions", "lib",
+         "linalg", "polynomial"},
         {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "_convert_to_stringdtype_kwargs",
          "__generator_ctor", "__bit_generator_ctor", "__randomstate_ctor"},
     ),
@@ -206,6 +207,13 @@ def _is_the_pickles_deed(parts: list[memoryview], known: Known, *, is_part: bool
     return False
 
 
+class _Guise(partial[Any]):
+    """A function that a pickle may call, and not change into another one."""
+
+    def __setstate__(self, _: Any) -> None:
+        raise RefusedError("`functools.partial` with changes to it")
+
+
 class _Finding:
     """Finds what is on the list."""
 
@@ -220,20 +228,20 @@ class _Finding:
         """What goes by that name, if it may; a function in a guise whose attributes nobody else sees."""
         ours = _OURS.get(name) if module == pickled.NAME else None
         if ours is not None:
-            return partial(ours)
+            return _Guise(ours)
         if (module, name) == (pickled.NAME, pickled.named.__name__):
-            return partial(self._own)
+            return _Guise(self._own)
         if (module, name) == (pickled.NAME, pickled.part.__name__):
-            return partial(self._part)
+            return _Guise(self._part)
         if (module, name) == ("builtins", "getattr"):
-            return partial(_attribute_of_zone)
+            return _Guise(_attribute_of_zone)
         if (module, name) == ("copyreg", "_reconstructor"):
-            return partial(_remade)
+            return _Guise(_remade)
         found = self._found(module, name)
         if (module, name) == ("pyarrow.lib", "_restore_array"):
-            return partial(_checked_array, found)
+            return _Guise(_checked_array, found)
         if not isinstance(found, type) and callable(found):
-            return partial(found)
+            return _Guise(found)
         return self._noted(found)
 
     def changed(self) -> str | None:
@@ -338,11 +346,17 @@ class _Careful(_Finding, pickle._Unpickler):
     Those decide what memory is read as.
     """
 
+    def __init__(self, parts: list[memoryview], known: Known, *, is_part: bool) -> None:
+        super().__init__(parts, known, is_part=is_part)
+        self._amount = amounts.Amount(self._came)
+
     def _reduce(self) -> None:
         function, args = self.stack[-2:]  # type: ignore[attr-defined]
         self._check_amount(function, args)
-        if isinstance(function, partial) and function.func is pickled.raised:
+        if isinstance(function, _Guise) and function.func is pickled.raised:
             self._check_amount(*args)
+        if isinstance(function, _Guise) and function.func is _remade:
+            self._check_amount(args[1], args[2:])
         self.load_reduce()  # type: ignore[attr-defined]
 
     def _newobj(self) -> None:
@@ -366,9 +380,22 @@ class _Careful(_Finding, pickle._Unpickler):
             raise RefusedError("`numpy.dtype` of structures that hold objects, or are none")
         self.load_build()  # type: ignore[attr-defined]
 
+    def _setitem(self) -> None:
+        self._check_keys(self.stack[-3], self.stack[-2:-1])  # type: ignore[attr-defined]
+        self.load_setitem()  # type: ignore[attr-defined]
+
+    def _setitems(self) -> None:
+        self._check_keys(self.metastack[-1][-1], self.stack[::2])  # type: ignore[attr-defined]
+        self.load_setitems()  # type: ignore[attr-defined]
+
+    def _check_keys(self, target: Any, keys: list[Any]) -> None:
+        """Refuse to put something into a list in place of a slice: a list could double itself again and again."""
+        if not isinstance(target, dict) and any(isinstance(key, slice) for key in keys):
+            raise RefusedError(f"`{type(target).__qualname__}`, larger than what came of it")
+
     def _check_amount(self, function: Any, args: Any) -> None:
-        if not amounts.is_bounded(function, args, self._came):
-            if isinstance(function, partial):
+        if not self._amount.has_room(function, args):
+            if isinstance(function, _Guise):
                 function = (*function.args, function.func)[0]
             name = getattr(function, "__qualname__", type(function).__qualname__)
             raise RefusedError(f"`{name}`, larger than what came of it")
@@ -379,6 +406,8 @@ class _Careful(_Finding, pickle._Unpickler):
         pickle.NEWOBJ[0]: _newobj,
         pickle.NEWOBJ_EX[0]: _newobj_ex,
         pickle.BUILD[0]: _build,
+        pickle.SETITEM[0]: _setitem,
+        pickle.SETITEMS[0]: _setitems,
     }
 
 
@@ -434,7 +463,7 @@ def _attribute_of_zone(thing: Any, name: str) -> Any:
     """What time zones are put together by is written as an attribute; nothing else is."""
     zones: Any = importlib.import_module("zoneinfo")
     if thing is zones.ZoneInfo and name == "_unpickle":
-        return partial(thing._unpickle)
+        return _Guise(thing._unpickle)
     raise RefusedError("`builtins.getattr`")
 
 
@@ -509,7 +538,8 @@ def _is_data(kind: type, library: str, top: Any) -> bool:
         data = (top.ndarray, top.generic, top.dtype, top.poly1d, top.finfo, top.iinfo)
         chance = (top.random.BitGenerator, top.random.Generator, top.random.RandomState)
         polynomials = top.polynomial.polynomial.ABCPolyBase
-        return issubclass(kind, (*data, *chance, top.random.SeedSequence, polynomials))
+        is_row = issubclass(kind, tuple) and hasattr(kind, "_fields")  # as `eigh` gives
+        return is_row or issubclass(kind, (*data, *chance, top.random.SeedSequence, polynomials))
     if library == "pandas":
         values = (top.DataFrame, top.Series, top.Index, top.Timestamp, top.Timedelta, top.Period)
         extended = top.api.extensions

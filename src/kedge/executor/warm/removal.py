@@ -40,8 +40,8 @@ class Removal:
             OSError: it cannot be removed.
         """
         if os.getpid() == self._process and self._waiting.qsize() < _MOST and not is_full(path):
-            # Else it is on another disk, or there is no room at all, or it was closed.
-            with suppress(OSError, KedgeError):
+            # Else it is on another disk, there is no room or no thread to be had, or it was closed.
+            with suppress(OSError, KedgeError, RuntimeError):
                 place = os.path.join(self._folder(), os.urandom(8).hex())
                 os.rename(path, place)
                 self._waiting.put(place)
@@ -71,8 +71,13 @@ class Removal:
                 thread = threading.Thread(
                     target=_work, args=(self._waiting,), name="kedge-removal", daemon=True
                 )
+                try:
+                    thread.start()
+                except BaseException:
+                    folders.remove(path)
+                    os.close(claim)
+                    raise
                 self._aside = _Aside(path, claim, thread)
-                thread.start()
             return self._aside.path
 
 
