@@ -24,6 +24,7 @@ from _thread import RLock
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache, wraps
+from importlib import import_module
 from types import FunctionType
 from typing import Any, Final, NoReturn
 
@@ -47,6 +48,7 @@ _MAPPED: Final = 1 << 16  # bytes from which on a file is mapped and not read
 _HOLLOW_BYTES: Final = 1 << 26
 _HOLLOW_TIMES: Final = 16
 _HOLLOW: Final = "most of it is a hole"
+_NUMPY_1, _NUMPY_2 = "numpy.core.", "numpy._core."
 _POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
 _SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -249,7 +251,6 @@ def alone() -> int:
     """
     import asyncio
     import signal
-    from importlib import import_module
 
     runner: Any = import_module(RUNNER)
 
@@ -369,9 +370,21 @@ def _loaded(
     for name, text in head["sources"].items():
         _show_source(name, text)
     count = head["function"]
-    function = loads(parts[0], buffers=parts[2 : 2 + count])
-    args, named = loads(parts[1], buffers=parts[2 + count :])
+    function = _read(loads, parts[0], parts[2 : 2 + count])
+    args, named = _read(loads, parts[1], parts[2 + count :])
     return head, function, args, named
+
+
+def _read(loads: Callable[..., Any], data: Any, buffers: list[Any]) -> Any:
+    """What was pickled, maybe beside a numpy of which some modules have other names than here."""
+    while True:
+        try:
+            return loads(data, buffers=buffers)
+        except ModuleNotFoundError as error:
+            name = error.name or ""
+            if not name.startswith(_NUMPY_2) or name in sys.modules:
+                raise
+            sys.modules[name] = import_module(name.replace(_NUMPY_2, _NUMPY_1, 1))
 
 
 def _lasting(data: Any, *, buffers: Any) -> Any:
@@ -779,15 +792,11 @@ def function(target: Any = None, **_options: Any) -> Any:
 
 def _have_modules_decorate() -> None:
     """Have what a shipped module decorates be called as what came with the call is."""
-    from importlib import import_module
-
     import_module("kedge").function = function  # type: ignore[attr-defined]
 
 
 def _import_ahead() -> None:
     """Import what the function will, so that forks of this process find it there."""
-    from importlib import import_module
-
     with open(os.path.join(_here(), f"{NAME}.json")) as file:
         names = json.load(file)["modules"]
     for name in names:

@@ -128,6 +128,24 @@ def test_a_variable_of_its_module_is_captured_as_it_is_at_the_call(
     assert scale.run(5) == 15
 
 
+def of_classes(value: int) -> list[int]:
+    class Outer:
+        factor = multiplier
+
+        class Inner:
+            factor = 1
+            kinds = [Grade.HIGH]  # noqa: RUF012
+
+        def made(self) -> int:
+            return self.factor * self.Inner.factor * value
+
+    return [Outer().made(), len(Outer.Inner.kinds)]
+
+
+def test_what_the_body_of_a_class_within_it_refers_to_travels(decorated: Decorate) -> None:
+    assert decorated(of_classes).run(4) == [40, 1]
+
+
 def test_what_it_closes_over_travels(decorated: Decorate) -> None:
     counted = {"calls": 0}
 

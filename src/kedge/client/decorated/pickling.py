@@ -4,6 +4,7 @@ cloudpickle carries the function's code with all that it refers to in the caller
 modules that are installed go by name. Arrays and other large buffers are written beside the pickle.
 """
 
+import inspect
 import io
 import os
 import sys
@@ -206,6 +207,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if thing.__name__ not in cloudpickle.list_registry_pickle_by_value():
                 self.modules.add(thing.__name__)
             return NotImplemented
+        if isinstance(thing, FunctionType):
+            # cloudpickle sends the globals that functions within refer to, and not those of classes within.
+            sent = cloudpickle.cloudpickle._extract_code_globals(thing.__code__)
+            sent.update(dict.fromkeys(_names_of_classes(thing.__code__)))
         found = super().reducer_override(thing)
         if isinstance(thing, type):
             if found is NotImplemented or isinstance(found, str):
@@ -258,6 +263,27 @@ def _imports(code: CodeType, package: str | None) -> tuple[tuple[str, tuple[str,
         if isinstance(constant, CodeType):
             found += _imports(constant, package)
     return tuple(found)
+
+
+@lru_cache(_MOST_CODES)
+def _names_of_classes(code: CodeType) -> tuple[str, ...]:
+    """Names that the bodies of classes within a function's body take from elsewhere."""
+    import dis
+
+    names: dict[str, None] = {}
+    for inner in code.co_consts:
+        if not isinstance(inner, CodeType):
+            continue
+        names |= dict.fromkeys(_names_of_classes(inner))
+        if not inner.co_flags & inspect.CO_OPTIMIZED:  # as functions are
+            told = [(one.opname, one.argval) for one in dis.get_instructions(inner)]
+            own = {name for what, name in told if what == "STORE_NAME"}
+            names |= {
+                name: None
+                for what, name in told
+                if what == "LOAD_NAME" and name not in own and name[:2] != "__"
+            }
+    return tuple(names)
 
 
 def _defined(thing: Any) -> str:
