@@ -115,3 +115,34 @@ def test_it_holds_no_connection_afterwards(server: socket.socket) -> None:
         given_up.look(None)
         given_up.close()
     assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("0100007F", "127.0.0.1 of its container"),
+        ("0B00007F", "127.0.0.1 of its container"),
+        ("0000000000000000FFFF00000100007F", "127.0.0.1 of its container"),
+        ("00000000000000000000000001000000", "127.0.0.1 of its container"),
+        ("00000000", ""),
+        ("00000000000000000000000000000000", ""),
+        ("0200A8C0", ""),
+        (None, "the program does not listen there"),
+    ],
+)
+def test_why_nothing_answers_is_told_as_far_as_it_is_seen(
+    tmp_path: Path, address: str | None, why: str
+) -> None:
+    line = (
+        f"   0: {address}:4951 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711\n"
+    )
+    name = "tcp6" if address and len(address) > 8 else "tcp"
+    (tmp_path / name).write_text("  sl  local_address rem_address   st\n" + line * bool(address))
+    said = Readiness(Published(0x4951)).why(str(tmp_path))
+    assert said.startswith("nothing answers at port 18769 yet")
+    assert why in said and (why or said.endswith("yet"))
+
+
+@pytest.mark.parametrize("network", [None, OWN_NETWORK])
+def test_where_its_network_is_this_machines_nothing_is_guessed(network: str | None) -> None:
+    assert Readiness(Published(18769)).why(network) == "nothing answers at port 18769 yet"

@@ -226,8 +226,13 @@ def call(call: Any) -> Any:
     """The handler: what the function gives for the call in a file, as the paths of the outputs."""
     if not _ready:  # else this is a fork of a process that is kept
         prepare()
-    head, function, args, named = _loaded(os.fspath(call))
+    head, parts = read(os.fspath(call))
     answers = _Answers(head)
+    try:
+        function, args, named = _loaded(head, parts)
+    except ImportError as error:  # of what the function's own module imports, and is not there
+        answers.failure(error)
+        raise error.with_traceback(None) from None
     try:
         value = function(*args, **named)
     except Exception as error:
@@ -258,7 +263,7 @@ def alone() -> int:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, ended)  # the first process of a container has no other way to end
-    _, function, args, named = _loaded(os.path.join(_here(), ALONE), _lasting)
+    function, args, named = _loaded(*read(os.path.join(_here(), ALONE)), _lasting)
 
     async def listed(values: Any) -> None:
         async for value in values:
@@ -363,16 +368,15 @@ def _print(value: Any, runner: Any) -> None:
 
 
 def _loaded(
-    path: str, loads: Callable[..., Any] = pickle.loads
-) -> tuple[dict[str, Any], Any, tuple[Any, ...], dict[str, Any]]:
-    """A call: its head, the function, the arguments."""
-    head, parts = read(path)
+    head: dict[str, Any], parts: list[memoryview], loads: Callable[..., Any] = pickle.loads
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """A call: the function, the arguments."""
     for name, text in head["sources"].items():
         _show_source(name, text)
     count = head["function"]
     function = _read(loads, parts[0], parts[2 : 2 + count])
     args, named = _read(loads, parts[1], parts[2 + count :])
-    return head, function, args, named
+    return function, args, named
 
 
 def _read(loads: Callable[..., Any], data: Any, buffers: list[Any]) -> Any:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import Final
 
+from kedge.data import Data
 from kedge.engine import KINDS
 from kedge.errors import TaskError, Unavailable, UsageError
 from kedge.executor.watch import OWN_NETWORK
@@ -18,6 +19,8 @@ _MOST: Final = 65535
 _NEIGHBOURS: Final = 100
 _RESERVED_BELOW: Final = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
 _LISTENING: Final = "0A"  # see proc_net_tcp, of the kernel's documentation
+_LOOPBACK_6: Final = "00000000000000000000000001000000"
+_MAPPED: Final = "0000000000000000FFFF0000"
 # What holds a port for a container, and whose container it is.
 _FOR_CONTAINERS: Final = {"docker-proxy": "docker", "conmon": "podman", "rootlessport": "podman"}
 
@@ -75,8 +78,15 @@ def way_out(published: Published) -> str:
     return f"give another port{other}, or stop what has it{_holder(published.port)}"
 
 
-def listening(port: int, network: str = OWN_NETWORK) -> Iterator[str]:
-    """The inodes of the sockets that listen at a port, at whatever address.
+class Listener(Data):
+    """A socket that listens: whether at an address that its own machine alone reaches, and its inode."""
+
+    is_loopback: bool
+    inode: str
+
+
+def listening(port: int, network: str = OWN_NETWORK) -> Iterator[Listener]:
+    """The sockets that listen at a port, at whatever address.
 
     `network` is the folder of /proc that tells of one.
     """
@@ -84,7 +94,12 @@ def listening(port: int, network: str = OWN_NETWORK) -> Iterator[str]:
         with suppress(OSError), open(f"{network}/{name}") as file:
             for fields in map(str.split, file):
                 if fields[3] == _LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield fields[9]
+                    yield Listener(_is_loopback(fields[1].partition(":")[0]), fields[9])
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether an address, as `/proc/net/tcp` has it, is one of 127.0.0.0/8, mapped into IPv6 or not, or ::1."""
+    return address == _LOOPBACK_6 or (address.endswith("7F") and address[:-8] in ("", _MAPPED))
 
 
 def _no_address(published: Published, why: str) -> UsageError:
@@ -116,7 +131,7 @@ def _tried(published: Published) -> int:
 
 def _holder(port: int) -> str:
     """Who listens at a port, as the end of a sentence; nothing where that cannot be seen."""
-    sockets = {f"socket:[{inode}]" for inode in listening(port)}
+    sockets = {f"socket:[{one.inode}]" for one in listening(port)}
     for process in filter(str.isdigit, os.listdir("/proc")):
         with suppress(OSError):
             place = f"/proc/{process}/fd"

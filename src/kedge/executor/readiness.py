@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Final, final
 
 from kedge.executor.publishing import listening
+from kedge.executor.watch import OWN_NETWORK
 from kedge.task.published import Published
 
 _OPEN_FOR_S: Final = 0.2  # Docker's proxy finds nobody within a millisecond on an idle machine
@@ -54,6 +55,22 @@ class Readiness:
         if answers:
             self.close()
         return answers
+
+    def why(self, network: str | None) -> str:
+        """That it does not answer yet, and why, as far as can be seen; `network` as of `look`."""
+        port = self._address[1]
+        text = f"nothing answers at port {port} yet"
+        if network in (None, OWN_NETWORK):
+            return text
+        found = list(listening(port, network))
+        if not found:
+            return f"{text}: the program does not listen there"
+        if all(one.is_loopback for one in found):
+            return (
+                f"{text}: the program listens at 127.0.0.1 of its container, where nobody else gets;"
+                " have it listen at 0.0.0.0"
+            )
+        return text
 
     def close(self) -> None:
         """Let go of the connection."""

@@ -27,6 +27,7 @@ CHUNK_BYTES = 1 << 16  # what a pipe holds
 KILL_PATIENCE_S = 10.0
 EAGER_WAIT_S = 0.001  # between two looks for a program that has only just been started
 START_PATIENCE_S = 60.0  # for a start that cannot be seen from here; its time counts from then on
+SILENT_S = 5.0  # until somebody who waits for a service is told that it does not answer yet
 DRAIN_BYTES = 1 << 20  # the most a pipe can hold: what is more comes from a process that got away
 _TAIL_BYTES = 4096
 
@@ -127,6 +128,7 @@ class _Watch:
         self.bounds = bounds
         self.network = network
         self.unanswered = _unanswered(job)
+        self.told = False  # that it does not answer
         self.breach = ""
         self.started = time.monotonic()
         self.next_tick = self.started + TICK_S  # there is nothing to be seen of it yet
@@ -217,7 +219,7 @@ class _Watch:
         """Tick, and take whatever step towards the end is due."""
         if now >= self.next_tick:
             self.next_tick = now + TICK_S
-            self._look_whether_it_answers()
+            self._look_whether_it_answers(now)
             self.job.on_tick()
             if self.job.on_processes is not None:
                 self.job.on_processes(self.program.processes())
@@ -252,12 +254,16 @@ class _Watch:
         else:
             self._kill(now)
 
-    def _look_whether_it_answers(self) -> None:
+    def _look_whether_it_answers(self, now: float) -> None:
         if self.unanswered is None or not self.program.found():
             return
-        if self.unanswered.look(self.network()):
+        network = self.network()
+        if self.unanswered.look(network):
             self.unanswered = None
             self.job.on_ready()
+        elif now - self.started > SILENT_S and not self.told:
+            self.told = True
+            self.job.on_notice(self.unanswered.why(network))
 
     def _end_as(self, reason: Reason) -> None:
         if self.reason == "exited":

@@ -455,9 +455,11 @@ def test_a_package_that_it_refers_to_and_does_not_name_is_asked_for(script: Scri
         "import kedge, pytest\n"
         "for function in (lambda: pytest.approx(1), lambda value: value):\n"
         "    try: kedge.function(function, name='tested').run(*[pytest.approx(1)] * function.__code__.co_argcount)\n"
-        "    except Exception as error: print(type(error).__name__, error, error.__notes__[-1])\n"
+        "    except Exception as error:\n"
+        "        print(type(error).__name__, error, error.__notes__[-1])\n"
+        "        assert 'cloudpickle' not in error.__notes__[0]\n"
     )
-    expected = "FunctionError ModuleNotFoundError: No module named {!r} hint: Add what provides `{}` to `pip`."
+    expected = "ModuleNotFoundError No module named {!r} hint: Add what provides `{}` to `pip`."
     assert script(text) == [expected.format(name, name) for name in ("pytest", "_pytest")]
 
 

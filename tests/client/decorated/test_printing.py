@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,3 +261,13 @@ def test_a_reader_that_has_gone_is_an_error_and_leaves_nothing(start: Callable[.
     program.stdout = None
     _, err = program.communicate(timeout=120)
     assert err.decode().splitlines() == ["BrokenPipeError", "0"]
+
+
+def test_what_is_prepared_is_told_in_plain_lines_where_there_is_no_terminal(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    text = "import kedge\nprint(kedge.function(lambda: 'done', pip=['iniconfig']).run())\n"
+    env = os.environ | {"KEDGE_HOME": str(tmp_path / "home")}
+    code, out, err = start(text, env=env).ended()
+    assert (code, out) == (0, "done\n")
+    assert err.startswith("kedge: resolving 1 requirement\n") and "\r" not in err

@@ -216,11 +216,9 @@ class Calls:
     def _stand(self, modules: frozenset[str], publish: Published | None) -> "_Stand":
         """What it runs on, as the function is now."""
         executor = self._executor()
-        opened = None
         if publish is not None and executor is None and (engine := _engine()) is not None:
-            opened = self._in_container(modules, engine)
-            executor = engine if opened is not None else None
-        return _Stand(opened or self._current(modules, executor), executor)
+            return self._in_container(modules, engine)
+        return _Stand(self._current(modules, executor), executor)
 
     def _begun(
         self,
@@ -238,15 +236,16 @@ class Calls:
         kind = self._declaration.executor
         return None if kind == AUTO else kind
 
-    def _in_container(self, modules: frozenset[str], engine: str) -> Opened | None:
-        """The package ready for a container, where a port is best published; None where none can be had."""
+    def _in_container(self, modules: frozenset[str], engine: str) -> "_Stand":
+        """A container, where a port is best published; where none can be had what it would have without."""
         try:
-            return self._current(modules, engine)
+            return _Stand(self._current(modules, engine), engine)
         except EnvironmentFailed as error:
             if self._declaration.needs_container:
                 raise
+            found = _Stand(self._current(modules, None), None)
             notices.notice(f"no container of {engine}'s can serve it: {error.message}")
-            return None
+            return found
 
     def _write(
         self,

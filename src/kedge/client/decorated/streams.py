@@ -43,14 +43,13 @@ class Printed:
 
 
 def told() -> Observer:
-    """Who tells a person at a terminal what is prepared, and the log in any case."""
+    """Who tells, on standard error and in the log, what is prepared."""
     return replace(notices.OBSERVER, step=_step)
 
 
 def _step(text: str) -> None:
     notices.step(text)
-    if sys.stderr is not None and sys.stderr.isatty():
-        _print("stderr", f"kedge: {text}\n")
+    _print("stderr", f"kedge: {text}\n")
 
 
 def _print(stream: str, text: str) -> None:
