@@ -95,8 +95,8 @@ for wrong in ({"run_commands": ["echo about to fail; exit 7"]}, {"apt": ["no-suc
     except kedge.EnvironmentFailed as error:
         print(error, "|", error.hint)
 """)
-    assert "script.py:5 (run_commands[0]): the command `echo about to fail; exit 7`" in done.out
-    assert "script.py:5 (apt): there is no Debian package `no-such-package-at-all`" in done.out
+    assert "script.py:6 (run_commands[0]): the command `echo about to fail; exit 7`" in done.out
+    assert "script.py:6 (apt): there is no Debian package `no-such-package-at-all`" in done.out
     assert "runtime." not in done.out
 
 

@@ -275,8 +275,8 @@ class Decorated:
     def lock(self, *, upgrade: bool | str = False) -> str | None:
         """Resolve what `pip` names, or look it up; the path of the lock, None when nothing is needed.
 
-        The versions that were resolved first stay, for all functions that need the same. What a file says
-        exactly stays as it is.
+        The versions that were resolved first stay, for all functions that need the same. A file that `pip` names is
+        not changed, and the exact versions in it stay.
 
         Args:
             upgrade: True takes newer versions of everything, a name of that package.
