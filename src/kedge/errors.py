@@ -135,7 +135,12 @@ class KedgeError(Exception):
     def __str__(self) -> str:
         if len(self.problems) == 1:
             return str(self.problems[0])
-        return self.message + "".join(f"\n  {problem}" for problem in self.problems)
+        lines = [self.message]
+        for problem in self.problems:
+            lines.append(f"  {problem}")
+            if problem.hint:
+                lines.append(f"    hint: {problem.hint}")
+        return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
         """The error as data: `code`, `message`, `where`, `hint`, `problems`."""

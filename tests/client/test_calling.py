@@ -379,7 +379,7 @@ def test_a_module_that_cannot_be_kept_warm_runs_and_says_why_once(
     for _ in range(3):
         assert package.area(1) == 2.0
     said = [one.getMessage() for one in caplog.records if "runs cold" in one.getMessage()]
-    assert len(said) == 1 and "thread" in said[0]
+    assert len(said) == 1 and "`area` runs cold" in said[0] and "thread" in said[0]
 
 
 def test_values_that_are_secret_are_not_recorded(load: Load, tmp_path: Path) -> None:

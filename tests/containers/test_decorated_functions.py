@@ -86,16 +86,18 @@ print(where.run())
     assert done.out == "/usr/bin/bc\n"
 
 
-def test_a_command_that_fails_is_named(script: Script) -> None:
+def test_a_command_that_fails_is_named_and_so_is_a_package_that_is_none(script: Script) -> None:
     done = script("""
-@kedge.function(run_commands=["echo about to fail; exit 7"], executor=engine)
 def never(): pass
-try:
-    never.run()
-except kedge.EnvironmentFailed as error:
-    print(error)
+for wrong in ({"run_commands": ["echo about to fail; exit 7"]}, {"apt": ["no-such-package-at-all"]}):
+    try:
+        kedge.function(never, executor=engine, **wrong).run()
+    except kedge.EnvironmentFailed as error:
+        print(error, "|", error.hint)
 """)
-    assert "echo about to fail; exit 7" in done.out
+    assert "script.py:6 (run_commands[0]): the command `echo about to fail; exit 7`" in done.out
+    assert "script.py:6 (apt): there is no Debian package `no-such-package-at-all`" in done.out
+    assert "runtime." not in done.out
 
 
 def test_a_base_image_of_ones_own_is_built_on(script: Script, base: str) -> None:

@@ -121,3 +121,4 @@ def test_every_command_is_found_again_in_what_builders_show() -> None:
             told = in_their_terms(EnvironmentFailed("x", evidence=evidence), recipe, ())
             assert str(told.where) == f"runtime.commands[{number}]"
             assert told.message.endswith("failed in the image: oh")
+            assert told.hint is not None and "oh" not in told.hint

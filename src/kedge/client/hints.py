@@ -17,10 +17,10 @@ def shown() -> Iterator[None]:
 
 
 def add_notes(error: KedgeError) -> None:
-    """Add the traceback of the function's own code and the hints, once."""
+    """Add the traceback of the function's own code and the hint, once."""
     if hasattr(error, "__notes__"):
         return
     if isinstance(error, RunFailed) and error.traceback:
         error.add_note(error.traceback.rstrip("\n"))
-    for hint in dict.fromkeys(problem.hint for problem in error.problems if problem.hint):
-        error.add_note(f"hint: {hint}")
+    if len(error.problems) == 1 and error.problems[0].hint:  # of several its text has them
+        error.add_note(f"hint: {error.problems[0].hint}")

@@ -538,11 +538,15 @@ class _Answers:
     def _unpicklable(self, value: Any, error: Exception) -> NoReturn:
         """Say what cannot be sent back, as an error of its own: the function did its work."""
         kind = type(value)
-        said = {
+        said: dict[str, Any] = {
             "kind": "unpicklable",
             "type": f"{kind.__module__}.{kind.__qualname__}",
             "why": f"{type(error).__name__}: {error}"[:_SHOWN],
+            "any": False,  # whether it could be sent with `unpickle="any"`
         }
+        with suppress(Exception):
+            _free_pickler(io.BytesIO(), None, None).dump(value)
+            said["any"] = True
         write(self._path, said, [])
         wrong = ResultNotSentError(
             f"what it returned, of type `{said['type']}`, cannot be sent back: {said['why']}"

@@ -63,7 +63,8 @@ class Wanted(Data):
         return {
             LABEL_BASE: " ".join(self.bases.values()),
             LABEL_DIGEST: self.name,
-            LABEL_HOME: home.home(),
+            # One that stands alone is nobody's, nor has it the label of what it is built on.
+            LABEL_HOME: "" if self.standalone else home.home(),
             LABEL_PACKAGE: self.package,
             LABEL_SOURCE: self.source,
         }
@@ -75,7 +76,7 @@ class Made(Data):
     Args:
         engine: its kind.
         id: the engine's name for it.
-        name, source, standalone: as in `Wanted`.
+        name, source: as in `Wanted`.
         size: bytes that it takes besides what it is built on.
         created: when, as engines write it.
     """
@@ -84,7 +85,6 @@ class Made(Data):
     id: str
     name: str
     source: str
-    standalone: bool
     size: int
     created: str
 
@@ -105,12 +105,12 @@ def held_by(name: str) -> str:
 
 
 def find(engine: Engine, wanted: Wanted) -> Image | None:
-    """The image if it is there, kept from clean-ups from now on."""
+    """The image if it is there, kept from clean-ups from now on if they would remove it."""
     folder = held_by(wanted.name)
     while (found := images.find(engine, wanted.tag)) is not None:
         if found.labels.get(LABEL_DIGEST) != wanted.name:
             return None
-        if holding.hold(folder):
+        if wanted.standalone or holding.hold(folder):
             return found
         os.makedirs(folder, mode=0o700, exist_ok=True)  # held, it is looked for again
     return None
@@ -160,7 +160,7 @@ def made_once(
 
 
 def listed(engine: Engine, *, source: str | None = None, name: str | None = None) -> list[Made]:
-    """The images that this home made, all or those of one source or name.
+    """The images that this home made, all or those of one source or name; none that stands alone.
 
     What somebody else built on one of them inherits its labels, but not its tag, and is none.
     """
@@ -197,7 +197,6 @@ def listed(engine: Engine, *, source: str | None = None, name: str | None = None
                 id=_id(one["Id"]),
                 name=labels.get(LABEL_DIGEST, ""),
                 source=labels.get(LABEL_SOURCE, ""),
-                standalone=any(f":{_STANDALONE}" in tag for tag in tags),
                 size=max(0, sizes[_id(one["Id"])] - max(below, default=0)),
                 created=str(one.get("Created", "")),
             )
@@ -208,7 +207,7 @@ def listed(engine: Engine, *, source: str | None = None, name: str | None = None
 def remove_superseded(engine: Engine, current: Image, source: str) -> None:
     """Remove the images that `current` takes the place of and nobody uses."""
     for one in listed(engine, source=source):
-        if one.id != current.id and not one.standalone:
+        if one.id != current.id:
             remove(engine, one)
 
 
@@ -238,8 +237,8 @@ def _tag(package: str, version: str) -> str:
 def _own_tags(tags: Iterable[str], labels: Mapping[str, str]) -> list[str]:
     """Those of an image's tags that its labels say it was made under."""
     name, package = labels.get(LABEL_DIGEST, ""), labels.get(LABEL_PACKAGE, "")
-    own = {_tag(package, f"{front}{name[:_SHOWN]}") for front in ("", _STANDALONE)}
-    return [tag for tag in tags if name and tag.removeprefix(_PODMANS) in own]
+    own = _tag(package, name[:_SHOWN])
+    return [tag for tag in tags if name and tag.removeprefix(_PODMANS) == own]
 
 
 def _size(engine: Engine, base: str, known: dict[str, int]) -> int:

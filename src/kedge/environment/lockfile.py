@@ -9,7 +9,7 @@ from kedge.data import Data, replace
 from kedge.errors import LockError, Where
 
 _HEADER: Final = "# kedge.lock for declaration "
-_NOTE: Final = "# Written by Kedge, kept with the package; `kedge lock` renews it.\n"
+_NOTE: Final = "# Written by Kedge. `kedge lock` renews that of a package, `.lock(upgrade=True)` that of a function.\n"
 _HASH: Final = r"--hash=(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})"
 
 

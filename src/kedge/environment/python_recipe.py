@@ -134,12 +134,15 @@ def _command_failed(
     index: int, recipe: Recipe, wrote: list[str], evidence: Mapping[str, Any]
 ) -> EnvironmentFailed:
     command = recipe.commands[index]
-    last = " | ".join(wrote[-_LAST_LINES:])
+    before = " | ".join(wrote[-_LAST_LINES:-1])
+    hint = (
+        f"before that it wrote: {before}" if before else f"try it in a container of `{recipe.base}`"
+    )
     return EnvironmentFailed(
         f"the command `{_shown(command, 100)}` failed in the image"
         + (f": {wrote[-1]}" if wrote else ""),
         where=Where(path=f"runtime.commands[{index}]"),
-        hint=f"the last lines that it wrote: {last}" if wrote else "it wrote nothing; try `set -x`",
+        hint=hint if wrote else "it wrote nothing; try `set -x`",
         evidence={**evidence, "command": command},
     )
 

@@ -57,7 +57,7 @@ class SandboxExecutor(Executor):
                 return forked.execute(job.pool, payload, job)
             except asking.NotWarmError as why:
                 if str(why):
-                    job.on_notice(f"`{payload.forkable.module}` runs cold: {why}")
+                    job.on_notice(f"`{job.function}` runs cold: {why}")
         with ExitStack() as after:
             bounds = after.enter_context(bounded(job, writable(job), OWN_PROCESSES))
             program = start(payload, job, bounds, after)

@@ -98,19 +98,10 @@ def _distribution(value: str) -> names.Refusal | None:
     return "one requirement", 'for example "numpy>=2"'
 
 
-def _debian(value: str) -> names.Refusal | None:
-    if value and not value.startswith("-") and set(value) <= set(_DEBIAN) and value[0].isalnum():
-        return None
-    return "the name of a Debian package", "for example libgl1"
-
-
 def _command(value: str) -> names.Refusal | None:
     if value.strip() and "\0" not in value:
         return None
     return "one shell command", 'for example "make -C /opt/solver install"'
-
-
-_DEBIAN = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.:=~_/"
 
 
 def _requirements(value: Any) -> bool | str | list[str]:
@@ -367,7 +358,7 @@ class PythonRuntime(_RuntimeBlock):
     ) = Field(
         None, description="false, true (requirements.txt), a path, or a list of requirements."
     )
-    system: list[Annotated[str, _text(_debian)]] = Field(
+    system: list[Annotated[str, _text(names.debian_package)]] = Field(
         default_factory=list, description="Debian packages; needs a container executor."
     )
     base_image: Annotated[str, _text(_image)] | None = Field(

@@ -23,6 +23,7 @@ _LICENSES: Final = (
 )  # fmt: skip
 _TAG: Final = re.compile(r"[^\s,](?:[^,\n\r]{0,48}[^\s,])?")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DEBIAN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.:=~_/-]*")
 _OWN_VARIABLES: Final = ("KEDGE_", "MECAPY_")
 
 type Refusal = tuple[str, str]
@@ -102,13 +103,31 @@ def variable_name(name: str) -> Refusal | None:
     return "letters, digits and `_`, not a digit first", f"for example `{_proposal(name, '_')}`"
 
 
+def debian_package(name: str) -> Refusal | None:
+    """Debian packages, as apt takes them: also with a version, an architecture or a release."""
+    if _DEBIAN.fullmatch(name):
+        return None
+    return "the name of a Debian package", "for example libgl1"
+
+
 def attribute(name: str) -> str:
     """A function or port name as an attribute in Python: `-` reads `_`."""
     return name.replace("-", "_")
 
 
+def without_accents(text: str) -> str:
+    """A text with plain letters for those that have accents.
+
+    >>> without_accents("größe_é")
+    'große_e'
+    """
+    from unicodedata import normalize
+
+    return re.sub(r"[\u0300-\u036f]", "", normalize("NFD", text))
+
+
 def _proposal(name: str, dash: str = "-") -> str:
-    kept = re.sub(r"[^A-Za-z0-9]+", dash, name[:63]).strip(dash)
+    kept = re.sub(r"[^A-Za-z0-9]+", dash, without_accents(name[:63])).strip(dash)
     if not kept:
         return "name"
     return kept if not kept[0].isdigit() else f"f{dash}{kept}"[:63].rstrip(dash)

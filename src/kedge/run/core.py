@@ -218,7 +218,8 @@ def run(
     host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
     warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
     if limits.gpu:
-        warnings.append(f"{limits.gpu} GPUs are asked for, and this version of Kedge gives none")
+        wanted = "1 GPU is" if limits.gpu == 1 else f"{limits.gpu} GPUs are"
+        warnings.append(f"{wanted} asked for, and this version of Kedge gives none")
     given = inputs
     if isinstance(prepared.ground, ImageGround):  # no signature fills them in there
         given = defaults(function.input_ports) | inputs

@@ -51,9 +51,7 @@ def look_into_engines(
         with suppress(Unavailable):
             for made in kept_images.listed(engine):
                 known.add(made.name)
-                # What was made for elsewhere: whether it goes is not for us to say.
-                if not made.standalone:
-                    yield _image(engine, made, uses, busy)
+                yield _image(engine, made, uses, busy)
     for entry in entries(kept_images.FOLDER):
         gone = entry.name not in known and not entry.name.startswith(".")
         if gone and not holding.is_held(entry.path):

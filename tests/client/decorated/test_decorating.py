@@ -161,6 +161,7 @@ def test_a_decorated_function_of_an_imported_module_brings_what_that_defines(
         pytest.param({"pip": ["-e ."]}, id="an option of pip"),
         pytest.param({"pip": 3}, id="no packages at all"),
         pytest.param({"apt": "ffmpeg"}, id="a text for Debian packages"),
+        pytest.param({"apt": ["Bad Name"]}, id="no Debian package"),
         pytest.param({"run_commands": "make"}, id="a text for commands"),
         pytest.param({"run_commands": [""]}, id="an empty command"),
         pytest.param({"base_image": ""}, id="an empty base image"),
@@ -174,6 +175,7 @@ def test_a_decorated_function_of_an_imported_module_brings_what_that_defines(
         pytest.param({"cpu": 0}, id="no CPU"),
         pytest.param({"cpu": True}, id="a truth for a number"),
         pytest.param({"memory": 1.5}, id="parts of a MiB"),
+        pytest.param({"memory": 10**9}, id="more memory than there is"),
         pytest.param({"timeout": float("nan")}, id="no number of seconds"),
         pytest.param({"gpu": -1}, id="fewer GPUs than none"),
         pytest.param({"network": "yes"}, id="a text for a truth"),
@@ -211,6 +213,40 @@ def test_options_that_mean_nothing_are_refused_all_at_once() -> None:
         )
     places = [problem.where.path for problem in raised.value.problems if problem.where]
     assert sorted(places) == ["copy", "copy", "cpu", "executor", "pip", "retries"]
+    said = str(raised.value).splitlines()
+    assert said[said.index(next(line for line in said if "`cpu` is -1" in line)) + 1] == (
+        "    hint: give a number above 0 and below 1000000000"
+    )
+    assert not hasattr(raised.value, "__notes__")
+
+
+@pytest.mark.parametrize("executor", ["sandbox", "process"])
+def test_what_needs_a_container_is_refused_for_an_executor_without_one(executor: str) -> None:
+    with pytest.raises(UsageError, match=r"\(executor\): `executor` is .* need a container"):
+        kedge.function(product, apt=["gcc"], executor=executor)
+
+
+def test_a_pattern_in_copy_is_said_to_be_none() -> None:
+    with pytest.raises(UsageError) as raised:
+        kedge.function(product, copy=["./data/*.txt"])
+    assert raised.value.hint == "there are no patterns here: name the folder, or each file"
+
+
+def test_the_name_that_is_proposed_keeps_letters_with_accents() -> None:
+    with pytest.raises(UsageError) as raised:
+        kedge.function(product, name="ünï")
+    assert raised.value.hint == "for example `uni`"
+
+
+def test_deploy_says_that_there_is_no_server_whatever_it_is_given() -> None:
+    with pytest.raises(kedge.Unavailable):
+        kedge.function(product).deploy([1], x=2)
+
+
+def test_a_traceback_of_what_went_wrong_has_no_line_of_kedge() -> None:
+    with pytest.raises(UsageError) as raised:
+        kedge.function(product, retries={"max": "many"}).run(1, 2)
+    assert [entry.frame.code.path for entry in raised.traceback] == [Path(__file__)]
 
 
 def test_what_only_the_manifest_knows_of_is_refused_in_the_words_of_the_options() -> None:
@@ -243,7 +279,7 @@ def test_arguments_that_do_not_fit_are_refused_before_anything_is_made(
             call(1, 2, 3)
         with pytest.raises(TypeError, match="depth"):
             call(1, depth=3)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="`lambda`: too many positional arguments"):
         kedge.function(lambda: 1).run(1)
     assert not (tmp_path / "home").exists()
 

@@ -394,3 +394,10 @@ def test_names_that_modules_of_kedge_have_too_are_the_functions_own(script: Scri
         "print(read.run())\n"
     )
     assert script(text) == ["6"]
+
+
+def test_a_gpu_that_is_asked_for_and_not_given_is_a_notice(
+    decorated: Decorate, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert decorated(lambda: 1, gpu=1).run() == 1
+    assert "1 GPU is asked for, and this version of Kedge gives none" in caplog.text

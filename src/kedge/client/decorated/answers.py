@@ -126,11 +126,10 @@ class Reading:
             return None, self._broken(error, run_id)
         if found.kind != "unpicklable":
             return found, None
+        way_out = f"; {_ANY}" if found.value and not self._free else ""
         refused = ResultError(
             f"what `{self._name}` returned cannot be sent back: {found.text}",
-            hint=f"return plain data, an array or a data frame; {_ANY}"
-            if not self._free
-            else "return plain data, an array or a data frame",
+            hint=f"return plain data, an array or a data frame{way_out}",
             run_id=run_id,
         )
         hints.add_notes(refused)

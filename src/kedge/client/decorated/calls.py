@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -25,7 +26,16 @@ from kedge.contract import pickled
 from kedge.data import Data, replace
 from kedge.engine import KINDS
 from kedge.environment import folders
-from kedge.errors import EnvironmentFailed, ManifestError, Problem, Unavailable, UsageError, Where
+from kedge.errors import (
+    EnvironmentFailed,
+    KedgeError,
+    ManifestError,
+    Problem,
+    TaskError,
+    Unavailable,
+    UsageError,
+    Where,
+)
 from kedge.executor import Cancel, choose
 from kedge.executor.choice import AUTO
 from kedge.package import resources
@@ -44,6 +54,8 @@ _OPTIONS: Final = {
     "runtime.base_image": "base_image",
     "runtime.version": "python_version",
 }
+# Fields of which the package has an order of its own.
+_SORTED: Final = re.compile(r"(runtime\.(?:requirements|system))\[\d+\]")
 
 
 class Service(Data):
@@ -275,7 +287,8 @@ class Calls:
     ) -> tuple[core.Ready, core.Request, Reading]:
         """What is asked for by a call that was written."""
         declaration = self._declaration
-        ready = opened.ready(declaration.name, executor)
+        with self._in_their_terms():
+            ready = opened.ready(declaration.name, executor)
         request = core.Request(
             declaration.name, {pickled.CALL: sent.path}, executor=executor, publish=publish
         )
@@ -384,16 +397,46 @@ class _InTheirTerms:
                 for one in error.problems
             ]
             raise UsageError.of(problems, "`copy`") from None
+        if isinstance(error, EnvironmentFailed | TaskError):
+            self._tell(error)
         if not isinstance(error, ManifestError):
             return
         problems = []
         for problem in error.problems:
             path = problem.where.path or "" if problem.where is not None else ""
-            field = next((one for one in _OPTIONS if path.startswith(one)), None)
-            option = _OPTIONS[field] if field is not None else _option_in(path)
+            option = _in_options(path)
+            if option == path:
+                option = _option_in(path)
             message = problem.message.replace(f"`{path}`", f"`{option}`")
             problems.append(Problem(message, self._where(option), problem.hint))
         raise UsageError.of(problems, "the options") from None
+
+    def _tell(self, error: KedgeError) -> None:
+        """Have an error about the runtime speak of options."""
+        error.problems = [
+            Problem(
+                _in_options(one.message),
+                self._of_runtime(one.where),
+                _in_options(one.hint) if one.hint else None,
+            )
+            for one in error.problems
+        ]
+        first = error.problems[0]
+        error.where, error.hint = self._of_runtime(error.where), first.hint
+        if len(error.problems) == 1:
+            error.message = first.message
+
+    def _of_runtime(self, where: Where | None) -> Where | None:
+        path = where.path or "" if where is not None else ""
+        return self._where(_in_options(path)) if path.startswith("runtime.") else where
+
+
+def _in_options(text: str) -> str:
+    """A text with the options in place of the fields of `runtime` that they become."""
+    text = _SORTED.sub(r"\1", text)
+    for field, option in _OPTIONS.items():
+        text = text.replace(field, option)
+    return text
 
 
 def _option_in(path: str) -> str:

@@ -74,10 +74,10 @@ def _declared(source: Any, destination: Any, folder: str) -> Copy:
     text = os.fspath(source)
     path = os.path.normpath(os.path.join(folder, os.path.expanduser(text)))
     if not os.path.exists(path):
-        raise UsageError(
-            f"`copy` names `{text}`, which is not there",
-            hint=f"relative paths are looked for in {folder}",
-        )
+        hint = f"relative paths are looked for in {folder}"
+        if not {"*", "?", "["}.isdisjoint(text):
+            hint = "there are no patterns here: name the folder, or each file"
+        raise UsageError(f"`copy` names `{text}`, which is not there", hint=hint)
     if destination is None:
         if os.path.isabs(os.path.expanduser(text)) or ".." in text.split(os.sep):
             raise UsageError(

@@ -10,11 +10,13 @@ from kedge.client.decorated import copies
 from kedge.client.decorated.authored import authored
 from kedge.client.decorated.copies import Copy
 from kedge.data import Data, replace
+from kedge.engine import KINDS
 from kedge.errors import Problem, UsageError, Where
 from kedge.package import names
 
+_MOST: Final = 10**9  # of any number that limits a run
 _UNPICKLE: Final = ("safe", "any")
-_EXECUTORS: Final = ("auto", "sandbox", "process", "docker", "podman")
+_EXECUTORS: Final = ("auto", "sandbox", "process", *KINDS)
 _NO_NAME: Final = "function"  # of what has none that can be one
 
 # Of what each function was declared to need so far.
@@ -76,7 +78,7 @@ def declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Declar
         name=checks.name(),
         python=checks.python(),
         pip=checks.pip(),
-        apt=checks.texts("apt", 'apt=["ffmpeg"]'),
+        apt=checks.apt(),
         run_commands=checks.texts("run_commands", 'run_commands=["make -C /opt/solver"]'),
         base_image=checks.text("base_image", 'base_image="debian:bookworm"'),
         copy=checks.copy(),
@@ -88,6 +90,12 @@ def declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Declar
         folder=checks.folder,
         identity=checks.identity(),
     )
+    if made.needs_container and made.executor in ("sandbox", "process"):
+        checks.wrong(
+            "executor",
+            f"`executor` is {made.executor!r}, and `apt`, `run_commands` and `base_image` need a container",
+            f"one of: {', '.join(KINDS)}, or leave the choice to `auto`",
+        )
     if checks.problems:
         raise UsageError.of(checks.problems, f"the options of `{made.name}`")
     return replace(made, identity=f"{made.identity}:{_number(made)}")
@@ -174,6 +182,13 @@ class _Checks:
                 self.wrong("pip", *refusal)
         return found
 
+    def apt(self) -> tuple[str, ...]:
+        found = self.texts("apt", 'apt=["ffmpeg"]')
+        for one in found:
+            if refusal := names.debian_package(one):
+                self.wrong("apt", f"`apt` has {one!r}, expected {refusal[0]}", refusal[1])
+        return found
+
     def texts(self, option: str, example: str) -> tuple[str, ...]:
         """A list of texts."""
         given = self._options[option]
@@ -221,10 +236,14 @@ class _Checks:
                 continue
             whole = option in ("memory", "gpu")
             wanted = int if whole else (int, float)
-            if isinstance(value, bool) or not isinstance(value, wanted) or not 0 < value < 1e9:
+            if isinstance(value, bool) or not isinstance(value, wanted) or not 0 < value < _MOST:
                 what = "a whole number" if whole else "a number"
                 unit = {"memory": " of MiB", "timeout": " of seconds"}.get(option, "")
-                self.wrong(option, f"`{option}` is {value!r}", f"give {what}{unit} above 0")
+                self.wrong(
+                    option,
+                    f"`{option}` is {value!r}",
+                    f"give {what}{unit} above 0 and below {_MOST}",
+                )
             else:
                 found[field] = value
         return found
@@ -284,7 +303,7 @@ def proposed_name(text: str) -> str:
     >>> proposed_name("_monte_carlo"), proposed_name("<lambda>")
     ('monte_carlo', 'lambda')
     """
-    found = re.sub(r"[^A-Za-z0-9_-]", "", text).strip("_-")[:63].rstrip("_-")
+    found = re.sub(r"[^A-Za-z0-9_-]", "", names.without_accents(text)).strip("_-")[:63].rstrip("_-")
     if not found or names.function_name(found) or names.package_name(found):
         found = f"{_NO_NAME}-{found}"[:63].rstrip("_-") if found else _NO_NAME
     return found

@@ -161,7 +161,7 @@ class Decorated:
             return self._calls().run(*self._bound(args, named))
         except Exception as error:
             if isinstance(error, KedgeError) or is_remote(error):
-                raise error.with_traceback(None)  # noqa: B904 - where in Kedge it was says nothing
+                error.with_traceback(None)  # where in Kedge it was says nothing
             raise
 
     def submit(self, /, *args: Any, **named: Any) -> "Run":
@@ -275,7 +275,8 @@ class Decorated:
     def lock(self, *, upgrade: bool | str = False) -> str | None:
         """Resolve what `pip` names, or look it up; the path of the lock, None when nothing is needed.
 
-        The versions that were resolved first stay, for all functions that need the same.
+        The versions that were resolved first stay, for all functions that need the same. A file that `pip` names is
+        not changed, and the exact versions in it stay.
 
         Args:
             upgrade: True takes newer versions of everything, a name of that package.
@@ -286,7 +287,7 @@ class Decorated:
         return self._calls().lock(upgrade)
 
     @hints.shown()
-    def deploy(self, **_inputs: Any) -> NoReturn:
+    def deploy(self, /, *_args: Any, **_named: Any) -> NoReturn:
         """Publish it to a Kedge server.
 
         Raises:
@@ -346,7 +347,10 @@ class Decorated:
         host = _HOST
         if _PORT_NAME in parameters and _HOST_NAME not in parameters:
             host = named.pop(_HOST_NAME, _HOST)
-        bound = inspect.Signature(list(parameters.values())).bind(*args, **named)
+        try:
+            bound = inspect.Signature(list(parameters.values())).bind(*args, **named)
+        except TypeError as error:
+            raise TypeError(f"`{self._declaration.name}`: {error}") from None
         bound.apply_defaults()
         port = bound.arguments.get(_PORT_NAME)
         if _PORT_NAME not in parameters or port is None:

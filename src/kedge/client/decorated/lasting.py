@@ -1,8 +1,9 @@
 """A call as the same bytes in every process, for an image that stands alone and is found again by them."""
 
+import os
 from collections.abc import Callable, Set
 from functools import partial
-from types import NoneType
+from types import CodeType, FunctionType, NoneType
 from typing import Any, Final, TypeVar
 
 import cloudpickle
@@ -23,6 +24,8 @@ def sent(function: Callable[..., Any]) -> pickling.Sent:
 
 class _Pickler(pickling.Pickler):
     """One whose bytes are the same in every process: random numbers of classes and the order of sets are not in them.
+
+    Nor is the folder of a file that code is from.
 
     `pickled` reads them in an image that stands alone, and nowhere else.
 
@@ -51,6 +54,13 @@ class _Pickler(pickling.Pickler):
     def reducer_override(self, thing: Any) -> Any:
         """What cloudpickle does, with names in place of the numbers that it tells classes by."""
         found = super().reducer_override(thing)
+        if isinstance(thing, CodeType):
+            named = thing.replace(co_filename=os.path.basename(thing.co_filename))
+            return self.dispatch_table[CodeType](named)
+        if isinstance(thing, FunctionType) and isinstance(found, tuple):
+            known = found[1][1]  # of its globals
+            if "__file__" in known:
+                known["__file__"] = os.path.basename(known["__file__"])
         if isinstance(thing, TypeVar):
             found = self.dispatch_table[TypeVar](thing)
         if not isinstance(thing, type | TypeVar) or not isinstance(found, tuple):

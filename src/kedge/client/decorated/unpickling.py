@@ -99,7 +99,7 @@ class Answer(Data):
 
     Args:
         kind: `value`, `exception`, `unpicklable`.
-        value: of the first two.
+        value: of the first two; of the last whether it could come where anything may.
         text: of the last.
     """
 
@@ -138,7 +138,8 @@ def read(path: str, known: Known, *, free: bool, mapped: bool = True) -> Answer:
     head, parts = pickled.read(path, mapped=mapped)
     kind = head.get("kind")
     if kind == "unpicklable":
-        return Answer(kind, text=f"`{head.get('type')}`: {head.get('why')}"[:4000])
+        text = f"`{head.get('type')}`: {head.get('why')}"[:4000]
+        return Answer(kind, head.get("any") is True, text)
     if kind not in ("value", "exception") or not parts:
         raise pickled.FramesError("it says neither a value nor an exception")
     apart = [parts.pop(1)] if head.get(pickled.APART) and len(parts) > 1 else []
