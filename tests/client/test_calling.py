@@ -94,7 +94,7 @@ def test_inputs_are_refused_all_at_once_and_nothing_starts(load: Load) -> None:
         package.area(width="2 kg", hight=3)
     assert [problem.where.path for problem in raised.value.problems] == ["width", "hight"]
     assert isinstance(raised.value, kedge.RequestError)
-    assert "hint: did you mean `height`?" in raised.value.__notes__
+    assert "hint: did you mean `height`?" in str(raised.value)
 
 
 def test_more_inputs_than_there_are_is_a_wrong_call(load: Load) -> None:

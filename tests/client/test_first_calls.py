@@ -49,8 +49,8 @@ def own(x):
 print(own.run(1))
 try:
     own.run(bolts.Bolt())
-except kedge.FunctionError as error:
-    print(error.message)
+except ModuleNotFoundError as error:
+    print(error)
 print(own.run(2))
 """
 
@@ -63,7 +63,7 @@ def test_what_arguments_are_made_of_is_imported_before_the_next_calls(
     (site / "bolts.py").write_text("class Bolt: pass\n")
     variables = os.environ | {"KEDGE_HOME": str(kedge_home)}
     code, out, err = program(GIVEN.format(site=str(site)), env=variables).ended()
-    said = "ModuleNotFoundError: No module named 'bolts'"
+    said = "No module named 'bolts'"
     assert (code, out.splitlines()) == (0, ["1", said, "2"]), err
     made = [json.loads(one.read_text()) for one in kedge_home.glob("packages/*/_kedge_call.json")]
     ahead = [sorted({"bolts", "decimal"} & set(one["modules"])) for one in made]

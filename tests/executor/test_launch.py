@@ -27,3 +27,17 @@ def test_a_sandbox_that_ends_before_it_was_let_go_says_why() -> None:
     finally:
         program.close()
     assert b"/no/such/folder" in said
+
+
+def test_an_orphan_that_is_found_in_place_of_its_program_is_not_taken_for_it() -> None:
+    found = probe.look()
+    bubblewrap = Bubblewrap(found.path, frozenset(found.options))
+    argv = ("sh", "-c", "sleep 1000 >&- 2>&- & exit 5")
+    program = launch.start(bubblewrap, bare_plan(), argv, {"PATH": "/usr/bin:/bin"}, None, {})
+    try:
+        assert wait_readable(program.ended, 10)  # the program is over, what it left is not
+        assert program.found()
+        outcome = program.settle()
+    finally:
+        program.close()
+    assert (outcome.exit_code, outcome.signal) == (5, None)

@@ -222,7 +222,7 @@ def test_after_a_restart_of_the_machine_a_snapshot_is_read_once(
     (folder / "kedge.yml").write_text(
         ""
     )  # what a power cut leaves of a file that was not yet written
-    monkeypatch.setattr(index, "boot", lambda: "another")
+    monkeypatch.setattr(snapshot, "boot", lambda: "another")
     assert take(root) == first
     assert is_whole(first.folder, first.digest)
 

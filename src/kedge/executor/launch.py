@@ -340,15 +340,21 @@ def _told_apart(
     """Exit code and signal, one of them None.
 
     `status` is the program's wait status where the kernel keeps it; `code` is what bubblewrap makes of
-    it, in which 128 + n may be a signal or the program's own choice.
+    it, in which 128 + n may be a signal or the program's own choice. Where they contradict each other the
+    status is another's: the program was over before it was found, and an orphan of its was taken for it.
     """
-    if status is not None:
+    if status is not None and code in (None, _as_code(status)):
         if os.WIFSIGNALED(status):
             return None, os.WTERMSIG(status)
         return os.WEXITSTATUS(status), None
     if code is None:
         return (None, int(signal.SIGKILL)) if killed else (None, None)
     return processes.told_apart(code)
+
+
+def _as_code(status: int) -> int:
+    """What bubblewrap makes of a wait status."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def _reap(process: int) -> resource.struct_rusage | None:
