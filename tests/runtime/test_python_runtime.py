@@ -26,7 +26,7 @@ def runtime() -> PythonRuntime:
 
 
 def task(runtime: object) -> Task:
-    return Task("bolts#size", runtime, None, None, Resources(1, 128))
+    return Task("size", "bolts#size", runtime, None, None, Resources(1, 128))
 
 
 def test_the_payload_starts_the_runner_with_its_instructions() -> None:

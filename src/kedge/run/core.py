@@ -256,7 +256,7 @@ def run(
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
-    execution = Execution(entry, task, function, observer, cancel, pool, keep=request.keep)
+    execution = Execution(entry, task, observer, cancel, pool, keep=request.keep)
     return execution.run(prepared.snapshot.folder, paths, waited)
 
 
@@ -352,13 +352,14 @@ def task_of(
             env=env,
         )
     return Task(
+        id=function.name,
         name=f"{prepared.description.name}#{function.name}",
         runtime=runtime,
         executor=executor,
         target=LocalTarget(),
         resources=limits,
-        inputs=function.inputs,
-        outputs=function.outputs,
+        inputs=function.input_ports,
+        outputs=outputs,
         values=inputs,
         description=function.description,
         network=function.network or request.network,

@@ -22,7 +22,6 @@ from kedge.executor import Cancel, Ended, Job, disk_is_full
 from kedge.middleware import drive
 from kedge.ports import mask
 from kedge.run import events, history, record
-from kedge.run.description import Function
 from kedge.run.log import LogWriter, Stream
 from kedge.run.outcome import (
     STDERR_LINES,
@@ -100,7 +99,6 @@ class Execution:
     Args:
         entry: its record, not yet running.
         task: what is executed.
-        function: whose ports its values are checked against.
         observer: told what happens, in this thread.
         cancel: the request to stop.
         pool: what is kept warm, None for a process of its own.
@@ -111,7 +109,6 @@ class Execution:
         self,
         entry: record.Run,
         task: Task,
-        function: Function,
         observer: Observer,
         cancel: Cancel,
         pool: "Pool | None",
@@ -120,7 +117,6 @@ class Execution:
     ) -> None:
         self.entry = entry
         self.task = task
-        self.function = function
         self.observer = observer
         self.cancel = cancel
         self.pool = pool
@@ -151,8 +147,8 @@ class Execution:
             made = workspace.prepare(
                 self.place,
                 snapshot,
-                self.function.input_ports,
-                self.function.output_ports,
+                self.task.inputs,
+                self.task.outputs,
                 self.task.values,
             )
             try:
@@ -207,9 +203,9 @@ class Execution:
         warnings = self._changed_inputs()
         found = workspace.collect(
             made,
-            self.function.output_ports,
+            self.task.outputs,
             self.entry.folder,
-            answers=self.function.handler is not None,
+            answers=self.task.runtime.answers,
         )
         measured["collecting_s"] = time.monotonic() - collecting
         wrong = failure_of(
@@ -228,7 +224,7 @@ class Execution:
             if not self.task.network and self.task.publish is None:
                 add_network_is_off(wrong)
             if isinstance(wrong, OutOfMemory):
-                history.add_needs(wrong, self.entry.package, self.function.name)
+                history.add_needs(wrong, self.entry.package, self.task.id)
         found.warnings.extend(warnings)
         if self.keep:
             found.warnings.append(f"the workspace is kept in {made.folder}")
@@ -260,7 +256,7 @@ class Execution:
         job = Job(
             run_id=self.entry.id,
             package=self.entry.package or "",
-            function=self.function.name,
+            function=self.task.id,
             workspace=made,
             resources=self.task.resources,
             network=self.task.network,
@@ -316,7 +312,7 @@ class Execution:
             self.entry = record.finish(
                 self.entry,
                 wrong,
-                outputs=mask(self.function.output_ports, found.data),
+                outputs=mask(self.task.outputs, found.data),
                 output_files={port: _sized(paths) for port, paths in found.files.items()},
                 artifacts=found.artifacts,
                 measured=measured,

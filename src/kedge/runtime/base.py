@@ -31,11 +31,13 @@ class RuntimeContext(Data):
 class Runtime[Payload](Registered, registry=runtimes):
     """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
 
-    `kind_name` and `kind_description` are for people. A runtime prepares; it never executes.
+    `kind_name` and `kind_description` are for people. `answers` says whether what it prepares writes an
+    `out/data.json` once it has done its work, whatever the outputs are. A runtime prepares; it never executes.
     """
 
     kind_name: ClassVar[str]
     kind_description: ClassVar[str]
+    answers: ClassVar[bool] = False
 
     @abstractmethod
     async def _setup_runtime(self, task: "Task") -> Payload:

@@ -35,6 +35,7 @@ class PythonRuntime(Data, Runtime[Process]):
     kind_description: ClassVar[str] = (
         "A Python function in an environment built from its requirements."
     )
+    answers: ClassVar[bool] = True
 
     python: str
     root: PythonRoot | ImageRoot
