@@ -28,7 +28,7 @@ from kedge.run.prepare import Prepared, prepare
 from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
 from kedge.target import LocalTarget
-from kedge.task import ImageRoot, Published, Resources, Task
+from kedge.task import ImageRoot, Published, Resources, Task, declared, given
 
 if TYPE_CHECKING:
     from kedge.executor.warm.pool import Pool
@@ -323,16 +323,16 @@ def task_of(
     if isinstance(ground, ImageGround):
         from kedge.runtime.image import DockerfileRuntime, ImageRuntime
 
-        declared = prepared.description.runtime
-        made = ImageRuntime if declared["kind"] == "image" else DockerfileRuntime
+        block = prepared.description.runtime
+        made = ImageRuntime if block["kind"] == "image" else DockerfileRuntime
         runtime = made(
             entrypoint=function.entrypoint,
             root=ImageRoot(
                 image=ground.image.id,
                 folder=ground.image.folder or "/workspace",
                 variables=ground.image.variables,
-                as_its_user=declared.get("user") == "image",
-                writable=bool(declared.get("writable")),
+                as_its_user=block.get("user") == "image",
+                writable=bool(block.get("writable")),
             ),
             env=env,
         )
@@ -358,9 +358,9 @@ def task_of(
         executor=executor,
         target=LocalTarget(),
         resources=limits,
-        inputs=function.input_ports,
-        outputs=outputs,
-        values=inputs,
+        inputs=given(function.input_ports, inputs),
+        outputs=declared(outputs),
+        open=outputs.open,
         description=function.description,
         network=function.network or request.network,
         publish=request.publish,

@@ -117,6 +117,7 @@ class Execution:
     ) -> None:
         self.entry = entry
         self.task = task
+        self.outputs = task.output_ports
         self.observer = observer
         self.cancel = cancel
         self.pool = pool
@@ -147,8 +148,8 @@ class Execution:
             made = workspace.prepare(
                 self.place,
                 snapshot,
-                self.task.inputs,
-                self.task.outputs,
+                self.task.input_ports,
+                self.outputs,
                 self.task.values,
             )
             try:
@@ -203,7 +204,7 @@ class Execution:
         warnings = self._changed_inputs()
         found = workspace.collect(
             made,
-            self.task.outputs,
+            self.outputs,
             self.entry.folder,
             answers=self.task.runtime.answers,
         )
@@ -312,7 +313,7 @@ class Execution:
             self.entry = record.finish(
                 self.entry,
                 wrong,
-                outputs=mask(self.task.outputs, found.data),
+                outputs=mask(self.outputs, found.data),
                 output_files={port: _sized(paths) for port, paths in found.files.items()},
                 artifacts=found.artifacts,
                 measured=measured,

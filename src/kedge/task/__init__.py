@@ -1,6 +1,7 @@
 """Floor 1: what is to be done, as immutable data. Nothing here runs, reads or writes anything."""
 
 from kedge.task.payload import Forkable, HostRoot, ImageRoot, Process, PythonRoot
+from kedge.task.port import Port, declared, given, port_types, ports_of
 from kedge.task.published import Published
 from kedge.task.resources import Resources
 from kedge.task.task import Task
@@ -9,9 +10,14 @@ __all__ = [
     "Forkable",
     "HostRoot",
     "ImageRoot",
+    "Port",
     "Process",
     "Published",
     "PythonRoot",
     "Resources",
     "Task",
+    "declared",
+    "given",
+    "port_types",
+    "ports_of",
 ]

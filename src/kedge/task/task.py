@@ -1,10 +1,10 @@
 """The task: one function bound to what runs it, how, where, and on what."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from kedge.data import Data, field
-from kedge.ports import Ports
+from kedge.data import Data
+from kedge.ports import Ports, Schema
+from kedge.task.port import Port, ports_of
 from kedge.task.published import Published
 from kedge.task.resources import Resources
 
@@ -21,9 +21,9 @@ class Task(Data):
         executor: how (a `kedge.executor.Executor`).
         target: where (a `kedge.target.Target`).
         resources: effective limits.
-        inputs: the input ports.
+        inputs: the input ports, and what they are bound to.
         outputs: the output ports.
-        values: inputs by port; a File port's value is a host path.
+        open: the schema of outputs that are not named, None where there may be none.
         description: one or more sentences for people.
         network: whether the host's network may be used.
         publish: where it serves while it runs, None for what does not serve.
@@ -35,9 +35,24 @@ class Task(Data):
     executor: Any
     target: Any
     resources: Resources
-    inputs: Ports = field(default_factory=Ports)
-    outputs: Ports = field(default_factory=Ports)
-    values: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+    open: Schema | None = None
     description: str = ""
     network: bool = False
     publish: Published | None = None
+
+    @property
+    def input_ports(self) -> Ports:
+        """The inputs as the ports of one side."""
+        return ports_of(self.inputs)
+
+    @property
+    def output_ports(self) -> Ports:
+        """The outputs as the ports of one side."""
+        return ports_of(self.outputs, self.open)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What the inputs are bound to, by id; a File's value is a path on this machine."""
+        return {port.id: port.bound for port in self.inputs}

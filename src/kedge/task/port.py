@@ -1,0 +1,97 @@
+"""The ports of a task: what goes in and what comes out, each by an id.
+
+    class Mesh(Port):
+        kind = "mesh"          # a kind of port from here on
+        path: str | None = None
+        ...
+
+One port is one JSON Schema, as everywhere; the kinds are short ways to write one.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from kedge.data import Data
+from kedge.ports import Ports, Schema
+from kedge.registry import Registered, Registry
+
+port_types: Registry["Port"] = Registry(
+    "port type",
+    "kedge.port_type",
+    dict.fromkeys(
+        ("file", "folder", "json", "number", "boolean", "string"), "kedge.task.port_kinds"
+    ),
+)
+
+
+class Port(Data, Registered, registry=port_types):
+    """A port: what it is called, and as an input what it is bound to.
+
+    `kind_name` and `kind_description` are for people.
+    """
+
+    kind_name: ClassVar[str]
+    kind_description: ClassVar[str]
+
+    id: str
+
+    @property
+    @abstractmethod
+    def schema(self) -> Schema:
+        """The JSON Schema of its values."""
+
+    @property
+    @abstractmethod
+    def bound(self) -> Any:
+        """What it is bound to: a value, of files their path on this machine; None if to nothing."""
+
+    @property
+    def required(self) -> bool:
+        """Whether something has to be there."""
+        return True
+
+
+class Typed(Port):
+    """A port by its schema alone, as a package's functions have them."""
+
+    type: Schema
+    value: Any = None
+    needed: bool = True
+
+    @property
+    def schema(self) -> Schema:
+        """The schema itself."""
+        return self.type
+
+    @property
+    def bound(self) -> Any:
+        """The value itself."""
+        return self.value
+
+    @property
+    def required(self) -> bool:
+        """As the function declares it."""
+        return self.needed
+
+
+def ports_of(ports: Iterable[Port], rest: Schema | None = None) -> Ports:
+    """The ports of one side; `rest` is the schema of those that are not named, None where there are none."""
+    return Ports(
+        {port.id: port.schema for port in ports},
+        frozenset(port.id for port in ports if port.required),
+        rest,
+    )
+
+
+def declared(ports: Ports) -> tuple[Port, ...]:
+    """Ports by their schemas."""
+    return tuple(
+        Typed(name, schema, None, name in ports.required)
+        for name, schema in ports.properties.items()
+    )
+
+
+def given(ports: Ports, values: Mapping[str, Any]) -> tuple[Port, ...]:
+    """Ports by their schemas, those that are bound to values."""
+    return tuple(Typed(name, ports.schema_of(name) or {}, value) for name, value in values.items())
