@@ -8,22 +8,22 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kedge import settings
 from kedge.contract import workspace
-from kedge.data import Data, asdict, field
-from kedge.engine import KINDS
+from kedge.data import Data, field
 from kedge.errors import EnvironmentFailed, InputError, RunFailed
-from kedge.executor import Cancel, Choice, Executor, Stopped, choose, clear, warm_up
+from kedge.executor import Cancel, Choice, Executor, Stopped, choose, clear
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.package.source import PackageSource
 from kedge.ports import check_inputs, defaults, extensions_of, kind_of, mask
 from kedge.run import events, record, secrets, unrecorded
 from kedge.run.description import Function
-from kedge.run.execution import Execution, Observer, Result, file_facts, stopped
+from kedge.run.execution import Observer, Result, stopped
 from kedge.run.ground import ImageGround
+from kedge.run.performing import Surroundings, control_path, input_files, perform
 from kedge.run.prepare import Prepared, prepare
 from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
@@ -45,8 +45,6 @@ __all__ = [
     "stopped",
     "task_of",
 ]
-
-_CARRIED: Final = ("file", "folder", "array", "table")  # kinds of port whose value is one path
 
 
 class Request(Data):
@@ -217,47 +215,34 @@ def run(
     warnings = [*notices, *([chosen.notice] if chosen.notice else [])]
     host_paths = tuple(prepared.description.runtime.get("host_paths") or ())
     warnings += [f"the package sees `{path}` of this machine" for path in host_paths]
-    if limits.gpu:
-        wanted = "1 GPU is" if limits.gpu == 1 else f"{limits.gpu} GPUs are"
-        warnings.append(f"{wanted} asked for, and this version of Kedge gives none")
-    given = inputs
+    bound = inputs
     if isinstance(prepared.ground, ImageGround):  # no signature fills them in there
-        given = defaults(function.input_ports) | inputs
-    task = task_of(prepared, function, request, given, limits, chosen.executor)
-    warnings += _of_the_network(task)
-    for warning in warnings:
-        observer.notice(warning)
-    for text in chosen.executor.missing(limits):
-        observer.lacking(text)
-    if task.publish is not None or not prepared.description.runtime.get("warm", True):
+        bound = defaults(function.input_ports) | inputs
+    task = task_of(prepared, function, request, bound, limits, chosen.executor)
+    if not prepared.description.runtime.get("warm", True):
         pool = None
-    if pool is None:  # else the fork that waits is in its group already
-        warm_up()
     facts: dict[str, Any] = {
         "package": prepared.description.name,
         "package_version": prepared.description.version,
-        "function": function.name,
         "source": ready.source.root,
         "handler": function.handler,
         "runtime": prepared.description.runtime["kind"],
         "snapshot": prepared.snapshot.digest,
         "environment": prepared.environment,
         "interpreter": _interpreter(prepared),
-        "executor": chosen.executor.kind,
-        "target": task.target.kind,
         "inputs": mask(function.input_ports, inputs),
-        "input_files": _input_files(function, inputs),
-        "resources": asdict(limits),
-        "warnings": tuple(warnings),
+        "input_files": input_files(function.input_ports, inputs),
     }
-    paths = (*settings.get("sandbox.paths"), *host_paths)
-    if ready.entry is not None:
-        entry = record.update(ready.entry, **facts)
-    else:
-        entry = record.create(**facts)
-        cancel.listen(control_path(entry))
-    execution = Execution(entry, task, observer, cancel, pool, keep=request.keep)
-    return execution.run(prepared.snapshot.folder, paths, waited)
+    surroundings = Surroundings(
+        facts,
+        tuple(warnings),
+        prepared.snapshot.folder,
+        host_paths,
+        ready.entry,
+        waited,
+        request.keep,
+    )
+    return perform(task, surroundings, observer, cancel, pool)
 
 
 def _chosen(prepared: Prepared, asked: str | None) -> Choice:
@@ -265,17 +250,6 @@ def _chosen(prepared: Prepared, asked: str | None) -> Choice:
     if prepared.image is not None:
         return choose(prepared.image.engine, image=True)
     return choose(asked or settings.get("executor"))
-
-
-def _of_the_network(task: Task) -> list[str]:
-    """What of the network the code can use, a sentence each."""
-    shared = ["the code can use this machine's network"] if task.network else []
-    if task.publish is None:
-        return shared
-    port = task.publish.port
-    if task.executor.kind in KINDS:
-        return [f"port {port} is served from {task.executor.kind}'s own network, which leads out"]
-    return [f"port {port} is served with this machine's network", *shared]
 
 
 def _interpreter(prepared: Prepared) -> str | None:
@@ -299,11 +273,6 @@ def _clear(lost: record.Run) -> None:
         workspace.remove(place)
     with suppress(OSError):
         os.unlink(control_path(lost))
-
-
-def control_path(run: record.Run) -> str:
-    """Where a run that goes on takes the request to stop (`kedge.executor.ask_from_outside`)."""
-    return os.path.join(run.folder, "control")
 
 
 def task_of(
@@ -365,16 +334,3 @@ def task_of(
         network=function.network or request.network,
         publish=request.publish,
     )
-
-
-def _input_files(function: Function, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    ports = function.input_ports
-    found = []
-    for name, value in inputs.items():
-        schema = ports.schema_of(name)
-        kind = kind_of(schema) if schema is not None else "value"
-        if value is None or kind == "value":
-            continue
-        paths = [value] if kind in _CARRIED else value
-        found += [file_facts(name, path) for path in paths]
-    return tuple(found)

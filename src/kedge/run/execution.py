@@ -125,11 +125,13 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
 
-    def run(self, snapshot: str, paths: tuple[str, ...], waited: Mapping[str, float]) -> Result:
+    def run(
+        self, snapshot: str | None, paths: tuple[str, ...], waited: Mapping[str, float]
+    ) -> Result:
         """Run it to its end, whatever that is.
 
         Args:
-            snapshot: folder of the package's snapshot.
+            snapshot: folder of the package's snapshot, None for no package.
             paths: more host paths that the code may read.
             waited: seconds that went by before, by their names in the record.
         """

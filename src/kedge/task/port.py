@@ -20,7 +20,7 @@ port_types: Registry["Port"] = Registry(
     "port type",
     "kedge.port_type",
     dict.fromkeys(
-        ("file", "folder", "json", "number", "boolean", "string"), "kedge.task.port_kinds"
+        ("file", "folder", "json", "number", "boolean", "string"), "kedge.contract.port_kinds"
     ),
 )
 

@@ -1,0 +1,124 @@
+"""The kinds of ports that come with Kedge.
+
+    File("mesh", "wing.med")     # an input: the file; an output: where it is to be in the end
+    File["med"]("mesh")          # one that has an extension
+    Number("load", 1200.0, unit="N")
+
+`File` and `Folder` are annotations as well, of a function's parameters.
+"""
+
+import os
+from functools import lru_cache
+from typing import Any, ClassVar, Final
+
+from kedge.contract import runner
+from kedge.ports import Schema
+from kedge.task.port import Port
+
+_MOST: Final = 100  # kinds of files by their extensions
+
+
+class File(runner.File, Port):
+    """A file: an input's on this machine, or where an output's is to be in the end.
+
+    An output without a path stays with its run.
+    """
+
+    kind: ClassVar[str] = "file"
+    kind_name: ClassVar[str] = "File"
+    kind_description: ClassVar[str] = "A file of any size, by its path."
+
+    path: str | os.PathLike[str] | None = None
+
+    def __class_getitem__(cls, extensions: Any) -> type:
+        return _with(cls, extensions)  # type: ignore[arg-type]
+
+    @property
+    def schema(self) -> Schema:
+        """A string of format `binary`, with the extensions that it may have."""
+        found: dict[str, Any] = {"type": "string", "format": "binary"}
+        return found | ({"x-extensions": list(self.extensions)} if self.extensions else {})
+
+    @property
+    def bound(self) -> str | None:
+        """The path."""
+        return None if self.path is None else os.fspath(self.path)
+
+
+@lru_cache(_MOST)
+def _with(cls: type, extensions: Any) -> type:
+    """The kind of file with these extensions: the same one each time, so that two such ports can be equal."""
+    made: type = runner.File.__class_getitem__.__func__(cls, extensions)  # type: ignore[attr-defined]
+    return made
+
+
+class Folder(File):
+    """A folder: an input's on this machine, or where an output's is to be in the end."""
+
+    __kedge_kind__ = "folder"
+    kind: ClassVar[str] = "folder"
+    kind_name: ClassVar[str] = "Folder"
+    kind_description: ClassVar[str] = "A folder with all that is in it, by its path."
+
+    @property
+    def schema(self) -> Schema:
+        """A string of format `binary` and type `Folder`."""
+        return {"type": "string", "format": "binary", "x-type": "Folder"}
+
+
+class Value(Port):
+    """The base of ports that carry a value as JSON has them."""
+
+    value: Any = None
+    _schema: ClassVar[Schema] = {}
+
+    @property
+    def schema(self) -> Schema:
+        """What its values are."""
+        return dict(self._schema)
+
+    @property
+    def bound(self) -> Any:
+        """The value."""
+        return self.value
+
+
+class Json(Value):
+    """Anything that JSON can say."""
+
+    kind: ClassVar[str] = "json"
+    kind_name: ClassVar[str] = "JSON"
+    kind_description: ClassVar[str] = "Anything that JSON can say: objects, lists, texts, numbers."
+
+
+class Number(Value):
+    """A number, of a unit if it has one."""
+
+    kind: ClassVar[str] = "number"
+    kind_name: ClassVar[str] = "Number"
+    kind_description: ClassVar[str] = "A number, with its unit if it has one."
+
+    unit: str | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """A number, with its unit."""
+        return {"type": "number"} | ({"x-unit": self.unit} if self.unit else {})
+
+
+class Boolean(Value):
+    """True or false."""
+
+    kind: ClassVar[str] = "boolean"
+    kind_name: ClassVar[str] = "Boolean"
+    kind_description: ClassVar[str] = "Yes or no."
+    _schema: ClassVar[Schema] = {"type": "boolean"}
+
+
+class String(Value):
+    """A text."""
+
+    kind: ClassVar[str] = "string"
+    kind_name: ClassVar[str] = "Text"
+    kind_description: ClassVar[str] = "A text of any length."
+    _schema: ClassVar[Schema] = {"type": "string"}
