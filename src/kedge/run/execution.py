@@ -98,7 +98,7 @@ class Execution:
 
     Args:
         entry: its record, not yet running.
-        task: what is executed.
+        task: what is executed, and `payload` what its runtime has made of it.
         observer: told what happens, in this thread.
         cancel: the request to stop.
         pool: what is kept warm, None for a process of its own.
@@ -109,6 +109,7 @@ class Execution:
         self,
         entry: record.Run,
         task: Task,
+        payload: Any,
         observer: Observer,
         cancel: Cancel,
         pool: "Pool | None",
@@ -117,6 +118,7 @@ class Execution:
     ) -> None:
         self.entry = entry
         self.task = task
+        self.payload = payload
         self.outputs = task.output_ports
         self.observer = observer
         self.cancel = cancel
@@ -234,7 +236,6 @@ class Execution:
         return wrong, found
 
     def _execute(self, made: workspace.Workspace, paths: tuple[str, ...], log: LogWriter) -> Ended:
-        payload = drive(self.task.runtime.setup_runtime(self.task))
         reader = progress.Reader(os.path.join(made.folder, "out", "progress.jsonl"))
 
         def on_output(stream: Stream, data: bytes) -> None:
@@ -279,7 +280,7 @@ class Execution:
             self.events.add("started")
             self.events.write()
         try:
-            ended: Ended = drive(self.task.target.place(self.task.executor, payload, job))
+            ended: Ended = drive(self.task.target.place(self.task.executor, self.payload, job))
         finally:
             on_progress(reader.finish())
         if reader.skipped:

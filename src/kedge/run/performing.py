@@ -8,6 +8,7 @@ from kedge import settings
 from kedge.data import Data, asdict, field
 from kedge.engine import KINDS
 from kedge.executor import Cancel, warm_up
+from kedge.middleware import drive
 from kedge.ports import Ports, kind_of
 from kedge.run import record
 from kedge.run.execution import Execution, Observer, Result, file_facts
@@ -56,8 +57,9 @@ def perform(
         observer, cancel, pool: as of `run`.
 
     Raises:
-        StoreError: it cannot be recorded.
+        ValueError, KedgeError: its runtime cannot set it up, or it cannot be recorded.
     """
+    payload = drive(task.runtime.setup_runtime(task))
     limits, executor = task.resources, task.executor
     warnings = [*surroundings.warnings]
     if limits.gpu:
@@ -86,7 +88,7 @@ def perform(
     else:
         entry = record.create(**facts)
         cancel.listen(control_path(entry))
-    execution = Execution(entry, task, observer, cancel, pool, keep=surroundings.keep)
+    execution = Execution(entry, task, payload, observer, cancel, pool, keep=surroundings.keep)
     return execution.run(surroundings.snapshot, paths, surroundings.waited)
 
 

@@ -1,6 +1,6 @@
 """Payloads: what a runtime hands to an executor."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kedge.data import Data, field
@@ -62,6 +62,13 @@ class Forkable(Data):
     runner: tuple[str, ...]
     module: str
     instructions: Mapping[str, Any]
+
+
+class Call(Data):
+    """A function of this process to call, with its arguments by name."""
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Process(Data):

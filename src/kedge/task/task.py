@@ -6,7 +6,6 @@ from kedge.data import Data
 from kedge.ports import Ports, Schema
 from kedge.task.port import Port, ports_of
 from kedge.task.published import Published
-from kedge.task.resources import Resources
 
 
 class Task(Data):
@@ -18,9 +17,9 @@ class Task(Data):
         id: what it is called where it runs, a package's function by its own name.
         name: for people and logs, `package#function` for a package's function.
         runtime: what to execute (a `kedge.runtime.Runtime`).
-        executor: how (a `kedge.executor.Executor`).
-        target: where (a `kedge.target.Target`).
-        resources: effective limits.
+        executor: how (a `kedge.executor.Executor`); None: to be chosen when it runs.
+        target: where (a `kedge.target.Target`); None: on this machine.
+        resources: effective limits; before it is bound to them, those that are asked for, by their names.
         inputs: the input ports, and what they are bound to.
         outputs: the output ports.
         open: the schema of outputs that are not named, None where there may be none.
@@ -32,9 +31,9 @@ class Task(Data):
     id: str
     name: str
     runtime: Any
-    executor: Any
-    target: Any
-    resources: Resources
+    executor: Any = None
+    target: Any = None
+    resources: Any = None
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
     open: Schema | None = None

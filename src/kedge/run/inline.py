@@ -1,0 +1,71 @@
+"""A task that was written as one, not taken from a package: bound, then performed as any other."""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kedge import settings
+from kedge.data import replace
+from kedge.errors import InputError
+from kedge.executor import Cancel, choose
+from kedge.package import resources
+from kedge.package.machine import this_machine
+from kedge.ports import check_inputs, mask
+from kedge.run.execution import Observer, Result
+from kedge.run.performing import Surroundings, input_files, perform
+from kedge.target import LocalTarget
+from kedge.task import Port, Task, given
+
+if TYPE_CHECKING:
+    from kedge.executor.warm.pool import Pool
+
+
+def run_task(
+    task: Task,
+    observer: Observer | None = None,
+    cancel: Cancel | None = None,
+    pool: "Pool | None" = None,
+) -> Result:
+    """Run a task once.
+
+    Args:
+        task: what is run; what it leaves open is decided now.
+        observer: told what happens, in this thread.
+        cancel: the request to stop, which may come at any moment.
+        pool: what is kept warm, None for a process of its own.
+
+    Raises:
+        InputError: values that its ports do not admit, all of them.
+        TaskError, Unavailable: limits or an executor that this machine does not have.
+        ValueError, KedgeError: its runtime cannot set it up.
+    """
+    began = time.monotonic()
+    ports = task.input_ports
+    values, problems = check_inputs(ports, _bound(task.inputs))
+    if problems:
+        raise InputError.of(problems, f"the inputs of `{task.name}`")
+    limits, _, notices = resources.effective(None, task.resources, None, this_machine())
+    executor, warnings = task.executor, [*notices]
+    if executor is None:
+        chosen = choose(settings.get("executor"))
+        executor = chosen.executor
+        warnings += [chosen.notice] if chosen.notice else []
+    bound = replace(
+        task,
+        executor=executor,
+        target=task.target or LocalTarget(),
+        resources=limits,
+        inputs=given(ports, values),
+    )
+    facts = {
+        "runtime": task.runtime.kind,
+        "inputs": mask(ports, values),
+        "input_files": input_files(ports, values),
+    }
+    waited = {"preparing_s": time.monotonic() - began}
+    surroundings = Surroundings(facts, tuple(warnings), waited=waited)
+    return perform(bound, surroundings, observer or Observer(), cancel or Cancel(), pool)
+
+
+def _bound(ports: tuple[Port, ...]) -> Mapping[str, Any]:
+    return {port.id: port.bound for port in ports if port.bound is not None}
