@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from kedge.data import Data
 from kedge.errors import TaskError
+from kedge.executor.plan import WORKSPACE
 from kedge.middleware import ExecutorMiddleware, around
 from kedge.registry import Registered, Registry
-from kedge.task.payload import HostRoot, PythonRoot
+from kedge.task.payload import HostRoot, Process, PythonRoot, placed
 
 if TYPE_CHECKING:
     from kedge.executor.job import Ended, Job
@@ -68,6 +69,10 @@ class Executor(Registered, registry=executors):
     def missing(self, resources: "Resources") -> list[str]:
         """What of `resources` and of isolation is *not* enforced here, a plain sentence each."""
 
+    def workspace(self, job: "Job") -> str:  # noqa: ARG002 - some make it a place of its own
+        """The workspace's path as the code sees it."""
+        return WORKSPACE
+
     @final
     async def execute(self, payload: Any, job: "Job") -> "Ended":
         """Execute `payload`, inside the registered ExecutorMiddleware.
@@ -92,6 +97,9 @@ class Executor(Registered, registry=executors):
             )
 
         async def run(context: ExecutorContext) -> "Ended":
-            return await context.executor._execute(context.payload, context.job)
+            executor, payload = context.executor, context.payload
+            if isinstance(payload, Process):
+                payload = placed(payload, executor.workspace(context.job))
+            return await executor._execute(payload, context.job)
 
         return await around(ExecutorMiddleware, ExecutorContext(self, payload, job), run)

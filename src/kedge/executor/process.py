@@ -64,6 +64,10 @@ class ProcessExecutor(Executor):
             False, "processes are followed through Linux's /proc", "mount /proc, or use Linux"
         )
 
+    def workspace(self, job: "Job") -> str:
+        """The folder itself: nothing is mounted for it."""
+        return job.workspace.folder
+
     def missing(self, resources: "Resources") -> list[str]:
         """What of `resources` and of isolation is not enforced by this executor here."""
         return [

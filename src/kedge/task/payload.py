@@ -1,9 +1,12 @@
 """Payloads: what a runtime hands to an executor."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from kedge.data import Data, field
+from kedge.data import Data, field, replace
+
+HERE: Final = "\0"
+"""Stands in an argument for the workspace's path as the program sees it, which its executor decides."""
 
 
 class Secret(str):
@@ -74,7 +77,7 @@ class Call(Data):
 class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
-    `env` are the package's own variables, added to the executor's and the contract's; the values of
+    `HERE` in an argument is the workspace's path. `env` are the package's own variables, added to the executor's and the contract's; the values of
     secrets are `Secret`. The working directory is the workspace, in an image the image's own. `forkable`
     says how an executor may do the same warm, None when it may not.
     """
@@ -83,3 +86,10 @@ class Process(Data):
     root: Root = field(default_factory=HostRoot)
     env: Mapping[str, str] = field(default_factory=dict)
     forkable: Forkable | None = None
+
+
+def placed(payload: Process, workspace: str) -> Process:
+    """The program with the workspace's path in its arguments."""
+    if not any(HERE in one for one in payload.argv):
+        return payload
+    return replace(payload, argv=tuple(one.replace(HERE, workspace) for one in payload.argv))
