@@ -1,6 +1,7 @@
 """Values in a command of the shell arrive as data, in every place where one may stand; no other is allowed."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Collection
@@ -49,7 +50,7 @@ def run(
     """What SHOW was given when the shell `sh` ran the command; nothing was written into the folder."""
     _, *arguments = shell.argv(command, given)
     ran = subprocess.run(
-        [*sh, *arguments], cwd=folder, env={"PATH": "/usr/bin:/bin"}, stdin=subprocess.DEVNULL, capture_output=True
+        [*sh, *arguments], cwd=folder, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}, stdin=subprocess.DEVNULL, capture_output=True
     )  # fmt: skip
     assert (ran.returncode, ran.stderr) == (0, b""), command.text
     assert os.listdir(folder) == []
@@ -245,7 +246,7 @@ UNSAFE = [
     "echo $[{x}]", "a=([{x}]=1)", "a=(b {x})",
     # places that are not what they seem
     "a `b {x}`", 'a "`b {x}`"', "a # {x}", "# '\na # {x}", "a;# {x}", "a ${b:-{x}}", 'a "${b:-{x}}"', "a ${b#{x}}", 'a "${b:-$(c {x})}"', "a ${{x}}",
-    "a <<E\n{x}\nE", "a <<'E'\n{x}\nE", "a <<-E\n\t{x}\n\tE", "a <<{x}\nE", "a <<E b <<F\nE\n{x}\nF", "a <<E\n  E\n{x}\nE", "a <<E\n$(\nE\n) {x}",
+    "a <<E\n{x}\nE", "a <<'E'\n{x}\nE", "a <<-E\n\t{x}\n\tE", "a <<{x}\nE", "sh <<< {x}", "a <<E b <<F\nE\n{x}\nF", "a <<E\n  E\n{x}\nE", "a <<E\n$(\nE\n) {x}",
     "case a in {x}) b;; esac", "case a in b|'{x}') c;; esac", "a \\{x}", 'a "\\{x}"', "a \\\\\\{x}",
     # what shells do not read alike, or not at all
     "a $'b\\' {x}", 'a $"b" {x}', "a &> b {x}", "a <(b {x})", "function f { a {x}; }",
@@ -279,7 +280,7 @@ def test_a_place_that_cannot_be_made_safe_is_refused_wherever_it_is(template: st
         "timeout -k 5 10 tool {x}", "env A={x} tool {y}", "sudo -u bob cp {x} {y}", "xargs -0 -n1 tool {x}", "find {file} -name {x} -exec cp {{}} {y} \\;",
         "a 2>&1 >>{x} <{file}", "{ a {x}; } > {y}", "[ -s {file} ] && test {x} = {y}", "set -- {x}", "printf '%s' {x}", "printf 'a {x}'",
         "docker run image tool {x}", "mpirun -np {x} tool {y}", "jq --arg a {x} .b {file}", "a ${b:-${c}} {x}", "a $((1 << 2)) {x}", "a=$(b {x}) c {y}",
-        "a <<'E' > {x}\n`$(${\nE\nb {y}", "for a in {x} {y}\ndo b {x}; done", "$HOME/bin/tool {x}",
+        "a <<'E' > {x}\n`$(${\nE\nb {y}", "for a in {x} {y}\ndo b {x}; done", "$HOME/bin/tool {x}", "to\\\nol {x}", "sed s/a/b/ - {file}",
     ],
 )  # fmt: skip
 def test_what_people_write_is_allowed(template: str) -> None:
@@ -300,6 +301,26 @@ def test_everything_that_is_wrong_is_told_at_once_with_its_place() -> None:
         "command:2:8: `{x}` is an argument of `eval`, which may read it as code",
         "command:2:14: `{y}` stands in a comment",
     ]
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ("a <<E\n{x}\nE", "stands in a here-document"),
+        ("a `b {x}`", "stands in backquotes"),
+        ("a $((1 + {x}))", "stands in `$((…))`"),
+        ("a ${b:-{x}}", "stands in `${…}`"),
+        ("a # {x}", "stands in a comment"),
+        ("a | {x}", "names the command to run"),
+        ("xargs -n1 sh -c {x}", "is an argument of `sh`, which may read it as code"),
+        ("$A {x}", "is given to a command that is not known before it runs"),
+        ("sed s/a/b/ {x}", "may begin with `-`, which `sed` would read as an option: put `--` before it"),
+        ("[[ a = b ]] && c {x}", "stands after `[[`, which not every /bin/sh has"),
+    ],
+)  # fmt: skip
+def test_a_refusal_says_why(template: str, reason: str) -> None:
+    with pytest.raises(TaskError, match=re.escape(f"`{{x}}` {reason}")):
+        shell.prepare(template, KNOWN)
 
 
 @given(st.text(alphabet="\0\0\0 \"'\\$`(){}[];&|<>\n#=!acdeinosw", max_size=40))

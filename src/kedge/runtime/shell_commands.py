@@ -3,7 +3,7 @@
 Not the command's name, and nothing that a program reads as code: programs of another interpreter, names
 of variables, commands that a command runs. What is known of programs is in the tables below; an option
 that a table does not have is a doubt, and what follows it is refused. Any other program gets its arguments
-exactly as they are, and what it makes of them is its own matter.
+exactly as they are; what it makes of them, and any program of what is piped into it, is its own matter.
 """
 
 import re
@@ -227,7 +227,7 @@ def _values(form: _Form, option: str) -> int | None:
     if form.options.get(head if head.startswith("--") else option[:2]):
         return 0  # its value is glued to it
     flags = [f"-{letter}" for letter in option[1:]]
-    return 0 if flags and all(form.options.get(flag) == 0 for flag in flags) else None
+    return 0 if all(form.options.get(flag) == 0 for flag in flags) else None
 
 
 def _is_code(form: _Form, option: str) -> bool:

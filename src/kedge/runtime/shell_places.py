@@ -256,6 +256,8 @@ class _Reader:
             self.documents.append((target.text, operator == "<<-", not target.quoted))
         elif operator in ("<&", ">&"):
             self.refuse(target.marks, "names a descriptor of the shell")
+        elif operator == "<<<":
+            self.refuse(target.marks, "stands in a here-string, which not every /bin/sh has")
         else:
             self.safe.update(target.marks)
 
