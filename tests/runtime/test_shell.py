@@ -18,9 +18,7 @@ from kedge.runtime.shell_places import MARK, find_places
 KNOWN = {"x", "y", "file", "file.path", "file.name"}
 
 # Each is how /bin/sh may be found: as dash, and as bash, which is called sh on some systems.
-SHELLS = [[path] for path in ("/bin/sh",)] + [
-    [path, "--posix"] for path in ["/bin/bash"] if shutil.which(path)
-]
+SHELLS = [["/bin/sh"], *([["/bin/bash", "--posix"]] if shutil.which("/bin/bash") else [])]
 
 # A program of its own, which writes its arguments to descriptor 3 (`prepared`) with a NUL after each.
 SHOW = "/usr/bin/printf '%s\\0'"
@@ -106,18 +104,18 @@ def joined(pieces: list[Written], opening: str = "", closing: str = "") -> Writt
 X, Y = "<the value of x>", "<the value of y>"
 place = st.sampled_from([Written("{x}", X), Written("{y}", Y)])
 plain = st.sampled_from(
-    [Written(text, text) for text in ("a", "--x=", ".b", "/", "1", "%", "é", "a=", "}x")]
+    [Written(text, text) for text in ("a", "--x=", ".b", "/", "1", "%", "é", "a=", "x}")]
 )
 in_single = st.sampled_from(
     [Written(text, text) for text in ('"', "$(", "`", "#", " ", "\\", "\n", ";")]
 )
 in_double = st.sampled_from(
     [Written(text, text) for text in ("'", "#", " ", "\n", ";", "(", ")", "<<E", "$ ", "{ a }")]
-    + [Written(r"\"", '"'), Written(r"\$", "$"), Written("\\\\", "\\"), Written(r"\`", "`"), Written("$u")]
+    + [Written(r"\"", '"'), Written(r"\$", "$"), Written("\\\\", "\\"), Written(r"\`", "`"), Written("${u}")]
     + [Written("${u:-a b}", "a b"), Written('${u:-"}"}', "}"), Written("$((1 + (2)))", "3"), Written("`echo a`", "a")]
 )  # fmt: skip
 in_bare = st.sampled_from(
-    [Written(r"\'", "'"), Written(r"\"", '"'), Written("\\ ", " "), Written("\\\n"), Written("$u"), Written("${u#'}'}"),
+    [Written(r"\'", "'"), Written(r"\"", '"'), Written("\\ ", " "), Written("\\\n"), Written("${u}"), Written("${u#'}'}"),
      Written(r"\$", "$"), Written("a#", "a#"), Written("$((2))", "2"), Written("`echo b`", "b"), Written("''")]
 )  # fmt: skip
 
@@ -238,7 +236,7 @@ UNSAFE = [
     "xargs sh -c {x}", "env A=1 sh -c {x}", "sudo nice sh -c {x}", "find . -exec sh -c {x} \\;", "docker run image sh -c {x}", "a | sshpass ssh b {x}",
     "python -c {x}", "python3.12 -c {x}", "python {x}", "python -W a {x}", "perl -e {x}", "perl -ne {x} a", "ruby -e {x}", "node -e {x}",
     "awk {x} a", "awk '{{ print \"'{x}'\" }}' a", "awk -f {x}", "sed {x} a", "sed {file.path}", "sed s/{x}/a/", "sed -e {x}", "sed -e a -e {x}", "sed -e{x}",
-    "sed s/a/b/ {x}", "jq .{x}", "su -c {x}", "watch {x}", "parallel {x}", "make {x}", "alias a={x}", "let {x}", "python -m {x}",
+    "sed s/a/b/ {x}", "jq .{x}", "su -c {x}", "watch {x}", "parallel {x}", "make {x}", "alias a={x}", "let {x}", "python -m {x}", "R -e {x}", "matlab -batch {x}", "unshare {x}", "npx sh -c {x}",
     # names of the shell, and numbers that it evaluates
     "read {x}", "unset {x}", "export {x}", "readonly {x}", "local -i a={x}", "declare -i a={x}", "typeset {x}", "printf -v {x} a", "printf {x} a",
     "[ -v {x} ]", "test {x} {y}", "set {x}", "set -{x}", "PS4={x}", "IFS={x} a", "env PS4={x} a", "RANDOM={x}", "a[{x}]=1", "for {x} in a; do b; done",

@@ -73,6 +73,7 @@ _SCRIPT: Final = _form("", 1, _Takes.ANY, script=True)
 _PYTHON: Final = _form("-u -B -O -I -E -s -S -b -q -m -W: -X:", 1, _Takes.ANY, script=True)
 _AWK: Final = _form("-F: -v: -f!", 1, _Takes.OPERANDS)
 _SED: Final = _form("-n -r -E -i -s -u -z -e! -f!", 1, _Takes.OPERANDS)
+_PREFIX: Final = _form("", 0, _Takes.COMMAND)
 _MPI: Final = _form("-n: -np: -N: -c:", 0, _Takes.COMMAND)
 
 _INTERPRETERS: Final[dict[str, _Form]] = {
@@ -81,7 +82,10 @@ _INTERPRETERS: Final[dict[str, _Form]] = {
     **dict.fromkeys(
         ("perl", "ruby", "node", "php", "lua", "tclsh", "Rscript", "julia", "pwsh"), _SCRIPT
     ),
-    **dict.fromkeys(("fish", "csh", "tcsh", "wish", "octave", "guile", "groovy"), _SCRIPT),
+    **dict.fromkeys(
+        ("fish", "csh", "tcsh", "wish", "guile", "groovy", "scala", "ipython"), _SCRIPT
+    ),
+    **dict.fromkeys(("R", "octave", "matlab", "wolframscript", "powershell"), _SCRIPT),
 }
 
 _FORMS: Final[dict[str, _Form]] = _INTERPRETERS | {
@@ -93,8 +97,6 @@ _FORMS: Final[dict[str, _Form]] = _INTERPRETERS | {
     "env": _form("-i -u: -C:", 0, _Takes.COMMAND),
     "exec": _form("-c -l -a:", 0, _Takes.COMMAND),
     "command": _form("-p", 0, _Takes.COMMAND),
-    "builtin": _form("", 0, _Takes.COMMAND),
-    "nohup": _form("", 0, _Takes.COMMAND),
     "setsid": _form("-c -f -w", 0, _Takes.COMMAND),
     "time": _form("-p -v -f: -o:", 0, _Takes.COMMAND),
     "nice": _form("-n:", 0, _Takes.COMMAND),
@@ -110,6 +112,9 @@ _FORMS: Final[dict[str, _Form]] = _INTERPRETERS | {
     "chroot": _form("", 1, _Takes.COMMAND),
     "strace": _form("-f", 0, _Takes.COMMAND),
     **dict.fromkeys(("mpirun", "mpiexec", "srun"), _MPI),
+    **dict.fromkeys(("builtin", "nohup", "fakeroot", "gosu", "tini", "torsocks", "npx"), _PREFIX),
+    **dict.fromkeys(("unshare", "nsenter", "setpriv", "systemd-run", "numactl"), _PREFIX),
+    **dict.fromkeys(("valgrind", "ltrace", "perf"), _PREFIX),
 }
 
 # Every argument may be code to these, or name something of the shell's: bash evaluates the subscript in a

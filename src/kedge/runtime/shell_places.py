@@ -71,9 +71,8 @@ class _Reader:
         self.stands: dict[int, Stand] = {}
         self.safe: set[int] = set()
         self.refused: dict[int, str] = {}
-        self.documents: list[
-            tuple[str, bool, bool]
-        ] = []  # here-documents that the next line begins
+        # Here-documents that the next line begins: delimiter, whether tabs before it go, whether expanded.
+        self.documents: list[tuple[str, bool, bool]] = []
 
     # Commands
 
