@@ -1,10 +1,12 @@
 """What an open package holds: threads, what is kept warm, the runs that go on."""
 
+import atexit
 import os
 import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, final
 
 from kedge import settings
@@ -114,3 +116,19 @@ def _renew_all() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_all)
+
+
+@lru_cache(1)
+def _session() -> Session:
+    made = Session()
+    atexit.register(made.close)
+    return made
+
+
+_making: Final = threading.Lock()
+
+
+def session() -> Session:
+    """The one of this process: of the runs of all decorated functions and of tasks, closed when it ends."""
+    with _making:
+        return _session()

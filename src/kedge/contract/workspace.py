@@ -14,9 +14,9 @@ from kedge.contract.collect import Collected, collect
 from kedge.contract.ownership import remove
 from kedge.data import Data
 from kedge.errors import StoreError
-from kedge.ports import Ports, extensions_of, kind_of
+from kedge.ports import Ports, Schema, extensions_of, kind_of
 
-__all__ = ["Collected", "StagedFile", "Workspace", "collect", "prepare", "remove"]
+__all__ = ["Collected", "StagedFile", "Workspace", "collect", "place_of", "prepare", "remove"]
 
 # The compression that may stand behind a file's extension and belongs to it: `mesh.med.gz`.
 _COMPRESSIONS: Final = frozenset(("gz", "bz2", "xz", "zst", "lz4", "br", "z"))
@@ -93,6 +93,17 @@ def prepare(
     return Workspace(folder, package, tuple(staged))
 
 
+def place_of(port: str, schema: Schema, value: str) -> str:
+    """The path in the workspace at which the file or folder of an input stands.
+
+    >>> place_of("mesh", {"type": "string", "format": "binary"}, "/data/wing.med")
+    'in/files/mesh.med'
+    """
+    if kind_of(schema) == "folder":
+        return f"in/files/{port}"
+    return f"in/files/{port}{_extension(os.path.basename(value), extensions_of(schema))}"
+
+
 def _staged(port: str, value: Any, inputs: Ports) -> list[StagedFile] | None:
     """Where the files of an input go; None when it is a value and belongs in data.json."""
     schema = inputs.schema_of(port) or {}
@@ -105,10 +116,7 @@ def _staged(port: str, value: Any, inputs: Ports) -> list[StagedFile] | None:
             StagedFile(os.path.realpath(source), f"in/files/{port}/{name}")
             for source, name in zip(value, names, strict=True)
         ]
-    if kind == "folder":
-        return [StagedFile(os.path.realpath(value), f"in/files/{port}")]
-    extension = _extension(os.path.basename(value), extensions_of(schema))
-    return [StagedFile(os.path.realpath(value), f"in/files/{port}{extension}")]
+    return [StagedFile(os.path.realpath(value), place_of(port, schema, value))]
 
 
 def _extension(name: str, declared: tuple[str, ...]) -> str:

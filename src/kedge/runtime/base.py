@@ -14,6 +14,7 @@ runtimes: Registry["Runtime[Any]"] = Registry(
     "runtime",
     "kedge.runtime",
     {
+        "command": "kedge.runtime.command",
         "python": "kedge.runtime.python",
         "image": "kedge.runtime.image",
         "dockerfile": "kedge.runtime.image",

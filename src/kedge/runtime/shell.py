@@ -21,6 +21,7 @@ from kedge.data import Data
 from kedge.errors import InputError, Problem, TaskError, Where
 from kedge.runtime.placeholders import Placeholder, check, is_path, parse
 from kedge.runtime.shell_places import MARK, Stand, find_places
+from kedge.task.payload import HERE
 
 VALUE_LIMIT: Final = (
     64 * 1024
@@ -130,7 +131,7 @@ def _measured(value: str) -> tuple[int, str | None]:
         size = len(os.fsencode(value))
     except UnicodeEncodeError:
         return 0, "holds half a character (a lone surrogate), which has no bytes"
-    if "\0" in value:
+    if "\0" in value.removeprefix(HERE):  # the executor's, which it puts a path for
         return size, "holds a NUL, with which every argument of a program ends"
     if size > VALUE_LIMIT:
         return size, f"has {size} bytes: a value in a command has at most {VALUE_LIMIT}"

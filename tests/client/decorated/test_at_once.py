@@ -17,7 +17,7 @@ import pytest
 import kedge
 import kedge.home
 from kedge.client.decorated import places
-from kedge.client.decorated.calls import session
+from kedge.client.session import session
 from kedge.run import core, events, record
 
 type Decorate = Callable[..., Any]
@@ -188,7 +188,7 @@ def test_ctrl_c_is_raised_once_the_run_is_gone_in_a_moment(
     start: Callable[..., Any], wait_for: Wait, name: str, call: str
 ) -> None:
     text = SLEEPING.format(name=name) + (
-        "from kedge.client.decorated.calls import session\n"
+        "from kedge.client.session import session\n"
         "before = signal.getsignal(signal.SIGINT)\n"
         "try:\n"
         f"    {call}\n"

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import kedge
-from kedge.client.decorated import calls, many
+from kedge.client.decorated import many
+from kedge.client.session import session
 from kedge.errors import UsageError
 from kedge.run import record
 
@@ -50,7 +51,7 @@ def most_at_once(spans: list[tuple[float, float]]) -> int:
 
 def running() -> int:
     """How many runs of decorated functions go on in this process."""
-    return len(calls.session()._going)
+    return len(session()._going)
 
 
 def test_two_hundred_results_come_in_the_order_of_the_arguments(decorated: Decorate) -> None:

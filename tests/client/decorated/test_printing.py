@@ -77,7 +77,7 @@ def test_each_of_many_prints_is_heard_before_the_function_ends(decorated: Decora
         caller.start()
         assert heard.event.wait(60)
         assert caller.is_alive()
-        from kedge.client.decorated.calls import session
+        from kedge.client.session import session
 
         with session()._changed:
             for going in session()._going:
@@ -249,7 +249,7 @@ def test_a_reader_that_has_gone_is_an_error_and_leaves_nothing(start: Callable[.
         "except BaseException as error:\n"
         "    print(type(error).__name__, file=sys.stderr)\n"
         "sys.stderr.flush()\n"
-        "from kedge.client.decorated.calls import session\n"
+        "from kedge.client.session import session\n"
         "print(len(session()._going), file=sys.stderr)\n"
         "sys.stdout = None\n"
         "session().close()\n"

@@ -1,13 +1,11 @@
 """The calls of one decorated function: written down, run as every function is, their answers read."""
 
-import atexit
 import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import ExitStack
-from functools import lru_cache
 from typing import Any, Final, final
 
 from kedge import settings
@@ -21,7 +19,7 @@ from kedge.client.decorated.unpickling import Known
 from kedge.client.decorated.written import Written
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
-from kedge.client.session import Session
+from kedge.client.session import session
 from kedge.contract import pickled
 from kedge.data import Data, replace
 from kedge.engine import KINDS
@@ -453,19 +451,3 @@ def _engine() -> str | None:
         return choose(AUTO, image=True).executor.kind
     except Unavailable:
         return None
-
-
-@lru_cache(1)
-def _session() -> Session:
-    made = Session()
-    atexit.register(made.close)
-    return made
-
-
-_making: Final = threading.Lock()
-
-
-def session() -> Session:
-    """What holds the runs of all decorated functions of this process, and what is kept warm for them."""
-    with _making:
-        return _session()

@@ -1,0 +1,175 @@
+"""Tasks that are written where they are run: any runtime, executor and target, with ports of any kind.
+
+task = Task(
+runtime=CommandRuntime("sort {words} > {sorted}"),
+inputs=[File("words", "words.txt")],
+outputs=[File("sorted", "sorted.txt")],
+)
+task.run_sync().outputs["sorted"]
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from kedge.client import awaiting, hints, notices
+from kedge.client.session import session
+from kedge.environment import folders
+from kedge.errors import Problem, TaskError, Where
+from kedge.executor import Cancel, Executor, executors
+from kedge.package.resources import Block
+from kedge.ports import check_port_name, kind_of
+from kedge.run import core, inline
+from kedge.runtime import Runtime
+from kedge.target import Target, targets
+from kedge.task import Port, task
+
+AUTO = "auto"
+
+
+class Task(task.Task):
+    """What is to be run, how, where and on what. It never changes, and may run many times at once.
+
+    Args:
+        id: what it is called where it runs.
+        name: for people; its id if there is none.
+        description: one or more sentences.
+        runtime: what to execute.
+        inputs: ports that are bound to values.
+        outputs: ports. A file that has a path is there after a run that succeeded.
+        executor: how, by itself or by its kind; `auto` takes the best one that works here.
+        target: where, by itself or by its kind.
+        resources: `cpu`, `memory_mb`, `timeout` and others, as in a manifest.
+        network: whether it may use this machine's network.
+
+    Raises:
+        TaskError: ports, runtime, executor and target that do not fit each other, all that is wrong.
+        PluginError: there is no such executor or target.
+    """
+
+    def __init__(
+        self,
+        *,
+        runtime: Runtime[Any],
+        id: str = "task",
+        name: str = "",
+        description: str = "",
+        inputs: Iterable[Port] = (),
+        outputs: Iterable[Port] = (),
+        executor: Executor | str | None = AUTO,
+        target: Target | str | None = None,
+        resources: Block | None = None,
+        **rest: Any,
+    ) -> None:
+        if isinstance(executor, str):
+            executor = None if executor == AUTO else executors.get(executor)()
+        if isinstance(target, str):
+            target = targets.get(target)()
+        super().__init__(
+            id=id,
+            name=name or id,
+            description=description,
+            runtime=runtime,
+            inputs=tuple(inputs),
+            outputs=tuple(outputs),
+            executor=executor,
+            target=target,
+            resources=resources,
+            **rest,
+        )
+        if problems := list(_problems(self)):
+            with hints.shown():
+                raise TaskError.of(problems, f"the task `{self.name}`")
+
+    def run_sync(self) -> core.Result:
+        """Run it and wait for its end. To interrupt the wait (Ctrl-C) cancels it, and a second time at once.
+
+        Returns:
+            The run; its `outputs` raise `kedge.RunFailed` if it failed.
+
+        Raises:
+            ValueError, KedgeError: it cannot be set up; nothing was started.
+        """
+        cancel = Cancel()
+        return _waited(session().calls.submit(self._run, cancel), cancel)
+
+    async def run(self) -> core.Result:
+        """Run it, and await its end. To cancel the task of asyncio cancels it, and a second time at once.
+
+        Raises:
+            ValueError, KedgeError: as `run_sync`.
+        """
+        cancel = Cancel()
+        going = session().calls.submit(self._run, cancel)
+        return await awaiting.ended(going, lambda force: cancel.request(force=force))
+
+    def _run(self, cancel: Cancel) -> core.Result:
+        with hints.shown(), session().during(cancel) as pool:
+            ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
+            if ended.failure is None:
+                self._deliver(ended)
+            else:
+                hints.add_notes(ended.failure)
+            return ended
+
+    def _deliver(self, ended: core.Result) -> None:
+        """Put files and folders where they are to be in the end."""
+        found = ended.outputs
+        for port in self.outputs:
+            if kind_of(port.schema) != "value" and port.bound is not None:
+                with folders.writing(f"the output `{port.id}`"):
+                    _put(found[port.id], os.path.abspath(port.bound))
+
+
+def _put(source: str, place: str) -> None:
+    """Copy a file or folder; whoever looks sees the old one or the new one."""
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    with folders.temporary(os.path.dirname(place)) as made:
+        fresh = os.path.join(made, "new")
+        if os.path.isdir(source):
+            shutil.copytree(source, fresh, symlinks=True)
+            if os.path.isdir(place) and not os.path.islink(place):
+                os.rename(place, os.path.join(made, "old"))
+        else:
+            shutil.copyfile(source, fresh)
+        os.replace(fresh, place)
+
+
+def _waited(going: "Future[core.Result]", cancel: Cancel) -> core.Result:
+    try:
+        going.exception()
+    except BaseException:
+        try:
+            cancel.request()
+            going.exception()
+        except BaseException:
+            cancel.request(force=True)
+            going.exception()
+            raise
+        raise
+    return going.result()
+
+
+def _problems(made: Task) -> Iterator[Problem]:
+    if not isinstance(made.runtime, Runtime):
+        message = f"`runtime` is a `{type(made.runtime).__name__}`, which is no runtime"
+        yield Problem(message, Where(path="runtime"), 'such as `kedge.CommandRuntime("…")`')
+    sides = (("inputs", made.inputs), ("outputs", made.outputs))
+    for side, ports in sides:
+        for at, port in enumerate(ports):
+            where = Where(path=f"{side}[{at}]")
+            if not isinstance(port, Port):
+                message = f"`{port!r:.80}` is no port"
+                yield Problem(message, where, 'such as `kedge.File("mesh", "wing.med")`')
+            elif reason := check_port_name(port.id):
+                yield Problem(reason, where, "choose another id, such as `value` or `load_n`")
+    ids = Counter(port.id for _, ports in sides for port in ports if isinstance(port, Port))
+    for name in (name for name, count in ids.items() if count > 1):
+        yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
+    for port in made.inputs:
+        if isinstance(port, Port) and port.bound is None:
+            message = f"the input `{port.id}` is bound to nothing"
+            yield Problem(message, Where(path=port.id), "give it a value, or a path")

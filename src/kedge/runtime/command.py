@@ -1,0 +1,100 @@
+"""The kind `command`: a program of this machine, by a text for its shell or by a list of arguments."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kedge.contract import workspace
+from kedge.data import Data, field
+from kedge.errors import InputError, Problem, TaskError, Where
+from kedge.ports import extensions_of, kind_of
+from kedge.runtime import placeholders, shell
+from kedge.runtime.base import Runtime
+from kedge.task.payload import HERE, Process
+
+if TYPE_CHECKING:
+    from kedge.task.port import Port
+    from kedge.task.task import Task
+
+
+class CommandRuntime(Data, Runtime[Process]):
+    """A command in which placeholders stand for inputs, outputs and what the task says of itself.
+
+    Args:
+        command: a text, which `/bin/sh` reads, or the program and its arguments, which no shell reads.
+        env: variables that it gets.
+
+    >>> CommandRuntime("gmsh -3 {mesh} -o {result}")
+    """
+
+    kind: ClassVar[str] = "command"
+    kind_name: ClassVar[str] = "Command"
+    kind_description: ClassVar[str] = "A command of this machine, in a shell or without one."
+
+    command: str | tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    async def _setup_runtime(self, task: "Task") -> Process:
+        values = _values(task)
+        if isinstance(self.command, str):
+            argv = shell.argv(shell.prepare(self.command, values), values)
+        else:
+            argv = _filled(self.command, values)
+        return Process(tuple(argv), env=dict(self.env))
+
+
+def _filled(command: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
+    parts = [placeholders.parse(text) for text in command]
+    problems = [
+        problem
+        for at, one in enumerate(parts)
+        for problem in placeholders.check(one, values, f"command[{at}]")
+    ]
+    if problems:
+        raise TaskError.of(problems, "command")
+    return [placeholders.fill(one, values) for one in parts]
+
+
+def _values(task: "Task") -> dict[str, str]:
+    """What placeholders may be, by what stands between their braces.
+
+    Raises:
+        InputError: texts that no program can be given, all of them.
+    """
+    found = {f"task.{name}": getattr(task, name) for name in ("id", "name", "description")}
+    problems = []
+    for port in task.inputs:
+        if _is_value(port):
+            found[port.id] = text = _text(port.bound)
+            if HERE in text:
+                message = f"`{port.id}` holds a NUL, with which every argument of a program ends"
+                problems.append(Problem(message, Where(path=port.id), "give it as a file"))
+        else:
+            place = workspace.place_of(port.id, port.schema, port.bound)
+            found |= placeholders.of_file(port.id, f"{HERE}/{place}")
+    for port in task.outputs:
+        if not _is_value(port):
+            found |= placeholders.of_file(port.id, f"{HERE}/out/files/{port.id}{_extension(port)}")
+    if problems:
+        raise InputError.of(problems, f"the inputs of `{task.name}`")
+    return found
+
+
+def _is_value(port: "Port") -> bool:
+    return kind_of(port.schema) == "value"
+
+
+def _text(value: Any) -> str:
+    """A value as an argument: a text as it is, all else as JSON says it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _extension(port: "Port") -> str:
+    """With its dot, that of the place where an output is to be in the end, else the first that it may have."""
+    if kind_of(port.schema) == "folder":
+        return ""
+    if port.bound:
+        return os.path.splitext(os.fspath(port.bound))[1]
+    allowed = extensions_of(port.schema)
+    return f".{allowed[0]}" if allowed else ""
