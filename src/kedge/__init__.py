@@ -2,7 +2,7 @@
 
 What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`) is
 the same here as inside a run, so its code also runs alone. `function` decorates a function with what it
-needs. `load` gives a package whose functions can be called. Errors are here by their names
+needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is. Errors are here by their names
 (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they are first used.
 """
 
@@ -13,7 +13,9 @@ from kedge.version import __version__
 if TYPE_CHECKING:
     from kedge.client import load
     from kedge.client.decorated import function
-    from kedge.contract.runner import Cancelled, File, Folder, Unit, out_path, progress
+    from kedge.client.task import Task
+    from kedge.contract.port_kinds import Boolean, File, Folder, Json, Number, String
+    from kedge.contract.runner import Cancelled, Unit, out_path, progress
     from kedge.errors import (
         ContractError,
         EnvironmentFailed,
@@ -29,23 +31,38 @@ if TYPE_CHECKING:
         StartFailed,
         Unavailable,
     )
+    from kedge.executor import Executor
+    from kedge.runtime import Runtime
+    from kedge.runtime.command import CommandRuntime
+    from kedge.target import Target
+    from kedge.task import Port
 
 __all__ = [
+    "Boolean",
     "Cancelled",
+    "CommandRuntime",
     "ContractError",
     "EnvironmentFailed",
+    "Executor",
     "File",
     "Folder",
     "FunctionError",
+    "Json",
     "KedgeError",
     "Lost",
+    "Number",
     "OutOfDisk",
     "OutOfMemory",
+    "Port",
     "RequestError",
     "RunCancelled",
     "RunFailed",
     "RunTimeout",
+    "Runtime",
     "StartFailed",
+    "String",
+    "Target",
+    "Task",
     "Unavailable",
     "Unit",
     "__version__",
@@ -55,10 +72,20 @@ __all__ = [
     "progress",
 ]
 
-_AUTHORS = ("Cancelled", "File", "Folder", "Unit", "out_path", "progress")
-_HOMES = {"load": "kedge.client", "function": "kedge.client.decorated"} | dict.fromkeys(
-    _AUTHORS, "kedge.contract.runner"
-)
+_AUTHORS = ("Cancelled", "Unit", "out_path", "progress")
+_PORTS = ("Boolean", "File", "Folder", "Json", "Number", "String")
+_HOMES = {
+    "load": "kedge.client",
+    "function": "kedge.client.decorated",
+    "Task": "kedge.client.task",
+    "CommandRuntime": "kedge.runtime.command",
+    "Executor": "kedge.executor",
+    "Port": "kedge.task",
+    "Runtime": "kedge.runtime",
+    "Target": "kedge.target",
+    **dict.fromkeys(_AUTHORS, "kedge.contract.runner"),
+    **dict.fromkeys(_PORTS, "kedge.contract.port_kinds"),
+}
 
 
 def __getattr__(name: str) -> Any:

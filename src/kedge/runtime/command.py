@@ -95,6 +95,6 @@ def _extension(port: "Port") -> str:
     if kind_of(port.schema) == "folder":
         return ""
     if port.bound:
-        return os.path.splitext(os.fspath(port.bound))[1]
+        return os.path.splitext(str(port.bound))[1]
     allowed = extensions_of(port.schema)
     return f".{allowed[0]}" if allowed else ""
