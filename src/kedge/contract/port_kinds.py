@@ -102,8 +102,9 @@ class Number(Value):
 
     @property
     def schema(self) -> Schema:
-        """A number, with its unit."""
-        return {"type": "number"} | ({"x-unit": self.unit} if self.unit else {})
+        """A number, with its unit; what is bound to a whole one stays whole."""
+        is_whole = type(self.value) is int
+        return {"type": "integer" if is_whole else "number"} | ({"x-unit": self.unit} if self.unit else {})
 
 
 class Boolean(Value):

@@ -1,0 +1,189 @@
+"""Tasks that are written where they are run: ports, commands, executors."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kedge
+from kedge import Boolean, CommandRuntime, File, Folder, Json, Number, String, Task
+from kedge.errors import InputError, TaskError
+
+HOSTILE = "a b'\"$(touch pwned)`touch pwned`; touch pwned # *\n-é"
+
+# Each of its arguments on a line, as Python writes it, in the file that is its first one.
+ARGUMENTS = "import sys; open(sys.argv[1], 'w').write(repr(sys.argv[2:]))"
+
+
+@pytest.fixture(autouse=True)
+def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KEDGE_HOME", str(shared_home))
+    return shared_home
+
+
+@pytest.fixture(params=["sandbox", "process"])
+def executor(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+def test_a_command_reads_its_inputs_and_its_output_is_where_it_is_wanted(
+    tmp_path: Path, executor: str
+) -> None:
+    words = tmp_path / "many words.txt"
+    words.write_text("b\na\n")
+    wanted = tmp_path / "new" / "sorted.txt"
+    task = Task(
+        name="sort words",
+        runtime=CommandRuntime("cd / && cat {words} | sort > {sorted.path} && echo {task.name}"),
+        inputs=[File("words", words)],
+        outputs=[File("sorted", wanted)],
+        executor=executor,
+    )
+    ended = task.run_sync()
+    assert ended.failure is None and wanted.read_text() == "a\nb\n"
+    assert Path(ended.outputs["sorted"]).read_text() == "a\nb\n"
+    assert kedge_log(ended) == "sort words\n"
+
+
+def kedge_log(ended: Any) -> str:
+    from kedge.run.log import read_log
+
+    log = read_log(os.path.join(ended.run.folder, "log"))
+    return b"".join(data for _, _, data in log).decode()
+
+
+def test_values_are_arguments_whatever_is_in_them(tmp_path: Path, executor: str) -> None:
+    values = [
+        String("text", HOSTILE),
+        Number("load", 1.5, unit="N"),
+        Boolean("wet", True),
+        Json("cases", [1, {"a": None}]),
+    ]
+    expected = repr([HOSTILE, "1.5", "true", '[1, {"a": null}]', f"--x={HOSTILE}"])
+    words = ("/usr/bin/env", "python3", "-c", ARGUMENTS, "{out}")
+    listed = (*words, "{text}", "{load}", "{wet}", "{cases}", "--x={text}")
+    (tmp_path / "program.py").write_text(ARGUMENTS)
+    shell = "python3 {program} {out} {text} {load} {wet} {cases} --x={text}"
+    for number, command in enumerate((listed, shell)):
+        place = tmp_path / str(number)
+        inputs = [*values, File("program", tmp_path / "program.py")]
+        task = Task(
+            runtime=CommandRuntime(command),
+            inputs=inputs,
+            outputs=[File("out", place)],
+            executor=executor,
+        )
+        task.run_sync().outputs  # noqa: B018 - raises where it failed
+        assert place.read_text() == expected
+
+
+def test_a_folder_goes_in_and_comes_out(tmp_path: Path, executor: str) -> None:
+    (tmp_path / "case").mkdir()
+    (tmp_path / "case" / "mesh").write_text("m")
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "old").write_text("")
+    task = Task(
+        runtime=CommandRuntime("mkdir -p {result} && cp {case}/mesh {result}/mesh"),
+        inputs=[Folder("case", tmp_path / "case")],
+        outputs=[Folder("result", tmp_path / "result")],
+        executor=executor,
+    )
+    task.run_sync().outputs  # noqa: B018
+    assert os.listdir(tmp_path / "result") == ["mesh"]
+    assert sorted(os.listdir(tmp_path)) == ["case", "result"]
+
+
+def test_a_run_that_fails_says_so_when_its_outputs_are_asked_for(tmp_path: Path) -> None:
+    wanted = tmp_path / "out"
+    wanted.write_text("before")
+    for command, kind in (("exit 3", "function_error"), ("true", "contract_error")):
+        ended = Task(runtime=CommandRuntime(command), outputs=[File("out", wanted)]).run_sync()
+        assert ended.failure is not None and ended.failure.kind == kind
+        with pytest.raises(kedge.RunFailed):
+            ended.outputs  # noqa: B018
+    assert wanted.read_text() == "before"
+
+
+def test_a_task_runs_many_times_and_many_run_at_once() -> None:
+    tasks = [
+        Task(id=f"n{at}", runtime=CommandRuntime("echo {n}"), inputs=[Number("n", at)])
+        for at in range(8)
+    ]
+
+    async def all_of_them() -> list[Any]:
+        return await asyncio.gather(*(task.run() for task in tasks for _ in range(2)))
+
+    said = [kedge_log(ended) for ended in asyncio.run(all_of_them())]
+    assert said == [f"{at}\n" for at in range(8) for _ in range(2)]
+
+
+def test_a_task_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    task = Task(runtime=CommandRuntime("sleep 60"), resources={"grace": 0.2})
+
+    async def cancelled() -> None:
+        going = asyncio.ensure_future(task.run())
+        await asyncio.sleep(0.3)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    asyncio.run(cancelled())
+
+
+def test_what_a_command_names_and_nobody_declared_is_refused_before_anything_starts() -> None:
+    shell = Task(runtime=CommandRuntime("cp {word} {task.nam}"), inputs=[String("words", "x")])
+    listed = Task(runtime=CommandRuntime(("cp", "{word}")), inputs=[String("words", "x")])
+    with pytest.raises(TaskError) as raised:
+        shell.run_sync()
+    assert "`{word}` is not declared" in str(raised.value)
+    assert "`{task.nam}` is not known" in str(raised.value)
+    assert "did you mean `{words}`?" in raised.value.__notes__[0]
+    with pytest.raises(TaskError, match=r"`\{word\}` is not declared"):
+        listed.run_sync()
+
+
+def test_a_place_where_a_value_would_be_code_is_refused() -> None:
+    task = Task(runtime=CommandRuntime("sh -c {text}"), inputs=[String("text", "id")])
+    with pytest.raises(TaskError) as raised:
+        task.run_sync()
+    assert "no shell reads" in raised.value.__notes__[0]
+
+
+def test_what_no_program_can_be_given_is_refused() -> None:
+    for command in ("echo {text}", ("echo", "{text}")):
+        task = Task(runtime=CommandRuntime(command), inputs=[String("text", "a\0b")])
+        with pytest.raises(InputError, match="NUL"):
+            task.run_sync()
+    task = Task(runtime=CommandRuntime("echo {text}"), inputs=[String("text", "x" * 70_000)])
+    with pytest.raises(InputError, match="has 70000 bytes"):
+        task.run_sync()
+
+
+def test_values_that_their_ports_do_not_admit_are_refused_all_at_once(tmp_path: Path) -> None:
+    inputs = [Number("load", "much"), Boolean("wet", 3), File("mesh", tmp_path / "none")]
+    with pytest.raises(InputError) as raised:
+        Task(runtime=CommandRuntime("true"), inputs=inputs).run_sync()
+    assert len(raised.value.problems) == 3
+
+
+def test_a_task_that_does_not_fit_together_is_refused_when_it_is_made() -> None:
+    ports: list[Any] = [String("a", "x"), String("task", "x"), "b", String("c")]
+    with pytest.raises(TaskError) as raised:
+        Task(runtime="cp", inputs=ports, outputs=[File("a")])  # type: ignore[arg-type]
+    said = str(raised.value)
+    for problem in ("no runtime", "reserved", "no port", "two ports", "bound to nothing"):
+        assert problem in said
+    with pytest.raises(kedge.KedgeError, match="there is no executor of kind 'sandbocks'"):
+        Task(runtime=CommandRuntime("true"), executor="sandbocks")
+
+
+def test_two_tasks_of_the_same_parts_are_equal() -> None:
+    def made() -> Task:
+        return Task(runtime=CommandRuntime("echo {a}"), inputs=[File["med", "msh"]("a", "x.med")])
+
+    assert made() == made()
+    with pytest.raises(AttributeError, match="does not change"):
+        made().name = "other"  # type: ignore[misc]
