@@ -23,7 +23,11 @@ def test_what_authors_write_against_is_the_same_as_inside_a_run() -> None:
     from kedge.contract import runner
 
     shim = {name: thing for name, thing in runner.SHIM.items() if name != "function"}
+    ports = {name: shim.pop(name) for name in ("File", "Folder")}  # ports of tasks besides
     assert {name: getattr(kedge, name) for name in shim} == shim
+    for name, annotation in ports.items():
+        assert issubclass(getattr(kedge, name), annotation)
+        assert getattr(kedge, name).__kedge_kind__ == annotation.__kedge_kind__
 
 
 def test_a_decorated_function_is_plain_inside_a_run() -> None:

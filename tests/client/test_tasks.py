@@ -140,7 +140,7 @@ def test_what_a_command_names_and_nobody_declared_is_refused_before_anything_sta
         shell.run_sync()
     assert "`{word}` is not declared" in str(raised.value)
     assert "`{task.nam}` is not known" in str(raised.value)
-    assert "did you mean `{words}`?" in raised.value.__notes__[0]
+    assert "did you mean `{words}`?" in str(raised.value)
     with pytest.raises(TaskError, match=r"`\{word\}` is not declared"):
         listed.run_sync()
 

@@ -104,7 +104,9 @@ class Number(Value):
     def schema(self) -> Schema:
         """A number, with its unit; what is bound to a whole one stays whole."""
         is_whole = type(self.value) is int
-        return {"type": "integer" if is_whole else "number"} | ({"x-unit": self.unit} if self.unit else {})
+        return {"type": "integer" if is_whole else "number"} | (
+            {"x-unit": self.unit} if self.unit else {}
+        )
 
 
 class Boolean(Value):
