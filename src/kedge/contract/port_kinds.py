@@ -52,10 +52,9 @@ def _with(cls: type, extensions: Any) -> type:
     return made
 
 
-class Folder(File):
+class Folder(runner.Folder, File):
     """A folder: an input's on this machine, or where an output's is to be in the end."""
 
-    __kedge_kind__ = "folder"
     kind: ClassVar[str] = "folder"
     kind_name: ClassVar[str] = "Folder"
     kind_description: ClassVar[str] = "A folder with all that is in it, by its path."
