@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kedge.executor import Executor
     from kedge.runtime import Runtime
     from kedge.runtime.command import CommandRuntime
+    from kedge.runtime.in_process import PythonCodeStringRuntime, PythonFunctionRuntime
     from kedge.target import Target
     from kedge.task import Port
 
@@ -54,6 +55,8 @@ __all__ = [
     "OutOfDisk",
     "OutOfMemory",
     "Port",
+    "PythonCodeStringRuntime",
+    "PythonFunctionRuntime",
     "RequestError",
     "RunCancelled",
     "RunFailed",
@@ -79,6 +82,8 @@ _HOMES = {
     "function": "kedge.client.decorated",
     "Task": "kedge.client.task",
     "CommandRuntime": "kedge.runtime.command",
+    "PythonCodeStringRuntime": "kedge.runtime.in_process",
+    "PythonFunctionRuntime": "kedge.runtime.in_process",
     "Executor": "kedge.executor",
     "Port": "kedge.task",
     "Runtime": "kedge.runtime",

@@ -19,7 +19,7 @@ from kedge.client import awaiting, hints, notices
 from kedge.client.session import session
 from kedge.environment import folders
 from kedge.errors import Problem, TaskError, Where
-from kedge.executor import Cancel, Executor, executors
+from kedge.executor import Cancel, Executor, executors, fitting
 from kedge.package.resources import Block
 from kedge.ports import check_port_name, kind_of
 from kedge.run import core, inline
@@ -68,17 +68,19 @@ class Task(task.Task):
             executor = None if executor == AUTO else executors.get(executor)()
         if isinstance(target, str):
             target = targets.get(target)()
+        outputs = tuple(outputs)
+        is_open = not outputs and getattr(runtime, "answers", False)
         super().__init__(
             id=id,
             name=name or id,
             description=description,
             runtime=runtime,
             inputs=tuple(inputs),
-            outputs=tuple(outputs),
+            outputs=outputs,
             executor=executor,
             target=target,
             resources=resources,
-            **rest,
+            **{"open": {} if is_open else None, **rest},
         )
         if problems := list(_problems(self)):
             with hints.shown():
@@ -169,7 +171,19 @@ def _problems(made: Task) -> Iterator[Problem]:
     ids = Counter(port.id for _, ports in sides for port in ports if isinstance(port, Port))
     for name in (name for name, count in ids.items() if count > 1):
         yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
+    if isinstance(made.runtime, Runtime) and made.executor is not None:
+        yield from _misfit(made.runtime, made.executor)
     for port in made.inputs:
         if isinstance(port, Port) and port.bound is None:
             message = f"the input `{port.id}` is bound to nothing"
             yield Problem(message, Where(path=port.id), "give it a value, or a path")
+
+
+def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
+    if not issubclass(runtime.gives, executor.accepts):
+        message = (
+            f"the runtime {runtime.kind!r} gives a {runtime.gives.__name__}, which the executor"
+            f" {executor.kind!r} does not take"
+        )
+        others = ", ".join(fitting(runtime.gives))
+        yield Problem(message, Where(path="executor"), f"use one of: {others}; or `auto`")

@@ -6,7 +6,7 @@ What runs is started here and nowhere else. The core is synchronous: asyncio may
 from kedge.executor.base import Executor, ExecutorContext, Usable, executors
 from kedge.executor.cancel import Cancel, Stopped, ask_from_outside, tell_by_signal
 from kedge.executor.cgroups import warm_up
-from kedge.executor.choice import Choice, choose
+from kedge.executor.choice import Choice, choose, choose_for, fitting
 from kedge.executor.disk import is_full as disk_is_full
 from kedge.executor.job import Ended, Job
 from kedge.executor.leftovers import clear
@@ -22,9 +22,11 @@ __all__ = [
     "Usable",
     "ask_from_outside",
     "choose",
+    "choose_for",
     "clear",
     "disk_is_full",
     "executors",
+    "fitting",
     "tell_by_signal",
     "warm_up",
 ]

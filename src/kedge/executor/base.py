@@ -18,6 +18,7 @@ executors: Registry["Executor"] = Registry(
     "executor",
     "kedge.executor",
     {
+        "inprocess": "kedge.executor.inprocess",
         "process": "kedge.executor.process",
         "sandbox": "kedge.executor.sandbox",
         "docker": "kedge.executor.container",

@@ -1,13 +1,18 @@
 """`auto`: the executor that gives the most isolation on this machine, of those that fit."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
+from kedge import settings
 from kedge.data import Data
 from kedge.engine import KINDS
-from kedge.errors import TaskError, Unavailable
+from kedge.errors import PluginError, TaskError, Unavailable
 from kedge.executor.base import Executor, executors
+from kedge.task.payload import Process
 
 AUTO: Final = "auto"
+_IN_PROCESS: Final = "inprocess"
 
 
 class Choice(Data):
@@ -35,6 +40,32 @@ def choose(kind: str = AUTO, *, image: bool = False) -> Choice:
     if kind != AUTO:
         return Choice(_named(kind, image=image))
     return Choice(_engine()) if image else _local()
+
+
+def choose_for(payload: type) -> Choice:
+    """The executor for payloads of a type, where the task names none: as configured, if that takes them.
+
+    Raises:
+        KedgeError: as `choose`.
+    """
+    if issubclass(payload, Process):
+        return choose(settings.get("executor"))
+    here = executors.get(_IN_PROCESS)
+    if issubclass(payload, here.accepts):
+        return Choice(here())
+    for kind in fitting(payload):
+        return Choice(executors.get(kind)())
+    raise TaskError(
+        f"no executor takes a {payload.__name__} payload", hint="name one, or install its plug-in"
+    )
+
+
+def fitting(payload: type) -> Iterator[str]:
+    """The kinds of executors that take payloads of a type, of those that can be loaded."""
+    for kind in executors.kinds():
+        with suppress(PluginError):
+            if issubclass(payload, executors.get(kind).accepts):
+                yield kind
 
 
 def _named(kind: str, *, image: bool) -> Executor:

@@ -4,10 +4,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kedge import settings
 from kedge.data import replace
 from kedge.errors import InputError
-from kedge.executor import Cancel, choose
+from kedge.executor import Cancel, choose_for
 from kedge.package import resources
 from kedge.package.machine import this_machine
 from kedge.ports import check_inputs, mask
@@ -47,7 +46,7 @@ def run_task(
     limits, _, notices = resources.effective(None, task.resources, None, this_machine())
     executor, warnings = task.executor, [*notices]
     if executor is None:
-        chosen = choose(settings.get("executor"))
+        chosen = choose_for(task.runtime.gives)
         executor = chosen.executor
         warnings += [chosen.notice] if chosen.notice else []
     bound = replace(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from kedge.data import Data
 from kedge.middleware import RuntimeMiddleware, around
 from kedge.registry import Registered, Registry
+from kedge.task.payload import Process
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -15,6 +16,8 @@ runtimes: Registry["Runtime[Any]"] = Registry(
     "kedge.runtime",
     {
         "command": "kedge.runtime.command",
+        "python_code": "kedge.runtime.in_process",
+        "python_function": "kedge.runtime.in_process",
         "python": "kedge.runtime.python",
         "image": "kedge.runtime.image",
         "dockerfile": "kedge.runtime.image",
@@ -32,12 +35,14 @@ class RuntimeContext(Data):
 class Runtime[Payload](Registered, registry=runtimes):
     """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
 
-    `kind_name` and `kind_description` are for people. `answers` says whether what it prepares writes an
-    `out/data.json` once it has done its work, whatever the outputs are. A runtime prepares; it never executes.
+    `kind_name` and `kind_description` are for people. `gives` is the type of its payloads; `answers` says
+    whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are.
+    A runtime prepares; it never executes.
     """
 
     kind_name: ClassVar[str]
     kind_description: ClassVar[str]
+    gives: ClassVar[type] = Process
     answers: ClassVar[bool] = False
 
     @abstractmethod

@@ -1,16 +1,16 @@
 """The kind `command`: a program of this machine, by a text for its shell or by a list of arguments."""
 
 import json
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract import workspace
 from kedge.data import Data, field
 from kedge.errors import InputError, Problem, TaskError, Where
-from kedge.ports import extensions_of, kind_of
+from kedge.ports import kind_of
 from kedge.runtime import placeholders, shell
 from kedge.runtime.base import Runtime
+from kedge.runtime.outputs import place_of_output
 from kedge.task.payload import HERE, Process
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _values(task: "Task") -> dict[str, str]:
             found |= placeholders.of_file(port.id, f"{HERE}/{place}")
     for port in task.outputs:
         if not _is_value(port):
-            found |= placeholders.of_file(port.id, f"{HERE}/out/files/{port.id}{_extension(port)}")
+            found |= placeholders.of_file(port.id, f"{HERE}/{place_of_output(port)}")
     if problems:
         raise InputError.of(problems, f"the inputs of `{task.name}`")
     return found
@@ -88,13 +88,3 @@ def _is_value(port: "Port") -> bool:
 def _text(value: Any) -> str:
     """A value as an argument: a text as it is, all else as JSON says it."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _extension(port: "Port") -> str:
-    """With its dot, that of the place where an output is to be in the end, else the first that it may have."""
-    if kind_of(port.schema) == "folder":
-        return ""
-    if port.bound:
-        return os.path.splitext(str(port.bound))[1]
-    allowed = extensions_of(port.schema)
-    return f".{allowed[0]}" if allowed else ""

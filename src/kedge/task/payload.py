@@ -67,11 +67,34 @@ class Forkable(Data):
     instructions: Mapping[str, Any]
 
 
+class Inside(Data):
+    """A path in the workspace, in place of an argument: its executor makes a `pathlib.Path` of it."""
+
+    path: str
+
+
 class Call(Data):
-    """A function of this process to call, with its arguments by name."""
+    """A function of this process to call with arguments by name; what it returns are the outputs.
+
+    `kinds` has the kind of each output that is declared, `is_open` says whether there may be others.
+    """
 
     function: Callable[..., Any]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any]
+    kinds: Mapping[str, str]
+    is_open: bool = False
+
+
+class Code(Data):
+    """Source to execute in this process, with names that it finds; the outputs are among those it leaves.
+
+    `place` stands for its file in tracebacks, `kinds` as of `Call`.
+    """
+
+    source: str
+    names: Mapping[str, Any]
+    kinds: Mapping[str, str]
+    place: str
 
 
 class Process(Data):

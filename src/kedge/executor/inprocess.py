@@ -1,0 +1,246 @@
+"""The `inprocess` executor: Python that runs in Kedge's own process, in the thread that asks for it.
+
+Nothing is isolated, and nothing but its author ends a function that does not return; a coroutine is
+cancelled. What it prints goes to its run, as long as it prints in that thread or in tasks of its own loop.
+"""
+
+import inspect
+import io
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from kedge.contract import runner
+from kedge.errors import ContractError
+from kedge.executor.base import Executor, Usable
+from kedge.executor.job import Ended
+from kedge.task.payload import Call, Code, Inside
+
+if TYPE_CHECKING:
+    from kedge.executor.job import Job, Reason, Stream
+    from kedge.task.resources import Resources
+
+_NOT_LIMITED: Final = "code that runs in Kedge's own process is neither isolated nor limited"
+
+
+class InProcessExecutor(Executor):
+    """Python functions and source, in the thread that asks."""
+
+    kind: ClassVar[str] = "inprocess"
+    kind_name: ClassVar[str] = "In process"
+    kind_description: ClassVar[str] = "Runs Python in Kedge's own process, without isolation."
+    accepts: ClassVar[tuple[type, ...]] = (Call, Code)
+
+    def usable(self, *, fresh: bool = False) -> Usable:  # noqa: ARG002 - there is nothing to try
+        """Always."""
+        return Usable(True)
+
+    def missing(self, resources: "Resources") -> list[str]:  # noqa: ARG002 - all of it
+        """That there is no isolation."""
+        return [_NOT_LIMITED]
+
+    def workspace(self, job: "Job") -> str:
+        """The folder itself."""
+        return job.workspace.folder
+
+    async def _execute(self, payload: Any, job: "Job") -> Ended:
+        began, used = time.monotonic(), time.thread_time()
+        code = 0
+        reason: Reason = "exited"
+        with _printing(job.on_output):
+            try:
+                value = _called(payload, job)
+                _answer(value, payload, job)
+            except BaseException as error:  # noqa: BLE001 - it is the code's, and told as its failure
+                code = 1
+                if isinstance(error, _Ended):
+                    reason = error.reason
+                else:
+                    _tell(error, job)
+        job.on_tick()
+        return Ended(
+            exit_code=code,
+            signal=None,
+            reason=reason,
+            wall_s=time.monotonic() - began,
+            cpu_s=time.thread_time() - used,
+            peak_memory_mb=None,
+            read_bytes=None,
+            written_bytes=None,
+        )
+
+
+class _Ended(BaseException):
+    """A coroutine was cancelled because a stop was asked for, or its time was over."""
+
+    def __init__(self, reason: "Reason") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _called(payload: Call | Code, job: "Job") -> Any:
+    """What the function returns, or the names that the source leaves and the task declares."""
+    if isinstance(payload, Code):
+        names = _placed(payload.names, job)
+        exec(compile(payload.source, payload.place, "exec"), names)  # noqa: S102 - it is what is asked for
+        return {name: names[name] for name in payload.kinds if name in names}
+    value = payload.function(**_placed(payload.arguments, job))
+    return _awaited(value, job) if inspect.isawaitable(value) else value
+
+
+def _placed(arguments: Mapping[str, Any], job: "Job") -> dict[str, Any]:
+    folder = job.workspace.folder
+    return {
+        name: Path(folder, value.path) if isinstance(value, Inside) else value
+        for name, value in arguments.items()
+    }
+
+
+def _awaited(value: Any, job: "Job") -> Any:
+    """What comes of it, in a loop of its own; cancelled when a stop is asked for, or its time is over."""
+    import asyncio
+
+    async def awaited() -> Any:
+        loop, waiting = asyncio.get_running_loop(), asyncio.ensure_future(value)
+        loop.add_reader(job.cancel.fileno(), waiting.cancel)
+        try:
+            async with asyncio.timeout(job.resources.timeout):
+                return await waiting
+        except TimeoutError:
+            if waiting.cancelled():
+                raise _Ended("timeout") from None
+            raise
+        except asyncio.CancelledError:
+            if job.cancel.requested:
+                raise _Ended("cancelled") from None
+            raise
+        finally:
+            loop.remove_reader(job.cancel.fileno())
+
+    return asyncio.run(awaited())
+
+
+def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
+    """Write the outputs.
+
+    Raises:
+        ContractError: what came cannot be the outputs, all that is wrong.
+    """
+    problems: list[tuple[str, str]] = []
+    is_open = isinstance(payload, Call) and payload.is_open
+    data, plain = {}, runner.Plain(problems)
+    found = runner.keyed(value, dict(payload.kinds), is_open, problems)
+    for port, item in found.items():
+        if payload.kinds.get(port, "value") == "value":
+            data[port] = plain.of(item, port)
+        elif item is not None:
+            _keep(port, item, job, problems)
+    if problems:
+        raise ContractError("\n".join(message for message, _ in problems), hint="see its outputs")
+    with open(os.path.join(job.workspace.folder, "out", "data.json"), "w") as file:
+        file.write(runner.write_json(data))
+
+
+def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> None:
+    """Have a file or folder that was returned where the output belongs; maybe it was written there."""
+    if not isinstance(item, str | os.PathLike):
+        problems.append((f"output `{port}` is a `{type(item).__name__}`: return its path", port))
+        return
+    source = os.path.realpath(item)
+    folder = os.path.join(job.workspace.folder, "out", "files")
+    if os.path.dirname(source) == os.path.realpath(folder):
+        return
+    try:
+        if os.path.isdir(source):
+            shutil.copytree(source, os.path.join(folder, port), symlinks=True)
+        else:
+            shutil.copyfile(source, os.path.join(folder, port + os.path.splitext(source)[1]))
+    except OSError as error:
+        problems.append((f"output `{port}` cannot be had: {error}", port))
+
+
+def _tell(error: BaseException, job: "Job") -> None:
+    """Write why it failed, where whoever collects reads it; and as Python does."""
+    text = runner.traceback_of(error.with_traceback(_theirs(error.__traceback__)))
+    print(text, end="", file=sys.stderr)
+    record = {
+        "error": runner.message_of(error),
+        "type": type(error).__qualname__,
+        "traceback": text,
+    }
+    with open(os.path.join(job.workspace.folder, "out", "_runner_error.json"), "w") as file:
+        file.write(runner.fitting(record))
+
+
+def _theirs(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame on that is not of this module, or of what runs a coroutine for it."""
+    asyncio = os.path.dirname(os.__file__) + "/asyncio/"
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith((__file__, asyncio)):
+        trace = trace.tb_next
+    return trace
+
+
+# ---- what is printed ------------------------------------------------------------------------------------
+
+_output: ContextVar[Callable[["Stream", bytes], None] | None] = ContextVar("output", default=None)
+_lock: Final = threading.Lock()
+_going = 0
+
+
+@contextmanager
+def _printing(output: Callable[["Stream", bytes], None]) -> Iterator[None]:
+    """A block in which what this context prints goes to `output`; what others print goes where it went."""
+    global _going
+    with _lock:
+        if not _going:
+            for name in ("stdout", "stderr"):
+                setattr(sys, name, _Printed(name, getattr(sys, name)))
+        _going += 1
+    token = _output.set(output)
+    try:
+        yield
+    finally:
+        _output.reset(token)
+        with _lock:
+            _going -= 1
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if not _going and isinstance(
+                    stream, _Printed
+                ):  # else somebody else has put one there
+                    setattr(sys, name, stream.before)
+
+
+class _Printed(io.TextIOBase):
+    """A stream that goes to whoever prints."""
+
+    def __init__(self, name: "Stream", before: Any) -> None:
+        self.before = before
+        self._name: Stream = name
+
+    def write(self, text: str) -> int:
+        """Write it where this context's go."""
+        output = _output.get()
+        if output is None:
+            return 0 if self.before is None else int(self.before.write(text))
+        output(self._name, text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+        if self.before is not None:
+            self.before.flush()
+
+    def close(self) -> None:
+        """What was there before is not this one's to close."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.before, name)

@@ -1,0 +1,137 @@
+"""The kinds `python_function` and `python_code`: Python of this process, with nothing round it."""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from kedge.data import Data
+from kedge.errors import Problem, TaskError
+from kedge.ports import kind_of
+from kedge.runtime.base import Runtime
+from kedge.runtime.outputs import place_of_output
+from kedge.task.payload import Call, Code, Inside
+
+if TYPE_CHECKING:
+    from kedge.task.port import Port
+    from kedge.task.task import Task
+
+_BY_PLACE = "it takes arguments by place only, and a task gives them by name"
+
+
+class ParametersError(TaskError, ValueError):
+    """A function has parameters that nothing of its task is for."""
+
+
+class PythonFunctionRuntime(Data, Runtime[Call]):
+    """A function of this process. Its parameters are inputs, outputs and `task`, by their ids.
+
+    A file is a `pathlib.Path`: of an input as it is on this machine, of an output where it is to be written.
+    What it returns is the output `result`, or a dictionary of those that are declared.
+
+    Args:
+        func: the function, or where it is: `module:name`, which is imported when the task is set up.
+
+    >>> PythonFunctionRuntime(lambda width, height: width * height)
+    """
+
+    kind: ClassVar[str] = "python_function"
+    kind_name: ClassVar[str] = "Python function"
+    kind_description: ClassVar[str] = "A Python function, called in Kedge's own process."
+    gives: ClassVar[type] = Call
+    answers: ClassVar[bool] = True
+
+    func: Callable[..., Any] | str
+
+    async def _setup_runtime(self, task: "Task") -> Call:
+        function = _found(self.func) if isinstance(self.func, str) else self.func
+        arguments = _arguments(function, {"task": task, **_values(task)})
+        return Call(function, arguments, _kinds(task.outputs), task.open is not None)
+
+
+class PythonCodeStringRuntime(Data, Runtime[Code]):
+    """Source that is executed in this process, with the inputs as names; the outputs are names that it leaves.
+
+    >>> PythonCodeStringRuntime("result = width * height")
+    """
+
+    kind: ClassVar[str] = "python_code"
+    kind_name: ClassVar[str] = "Python code"
+    kind_description: ClassVar[str] = "Python source, executed in Kedge's own process."
+    gives: ClassVar[type] = Code
+    answers: ClassVar[bool] = True
+
+    code: str
+
+    async def _setup_runtime(self, task: "Task") -> Code:
+        names = {"task": task, **_values(task)}
+        return Code(self.code, names, _kinds(task.outputs), f"<{task.name}>")
+
+
+def _found(reference: str) -> Callable[..., Any]:
+    module, _, name = reference.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TaskError(
+            f"the function `{reference}` cannot be had: {error}",
+            hint="write `module:function`, of a module that can be imported here",
+        ) from error
+    if not callable(found):
+        raise TaskError(f"`{reference}` is no function", hint="write `module:function`")
+    result: Callable[..., Any] = found
+    return result
+
+
+def _values(task: "Task") -> dict[str, Any]:
+    """What a function or source can have, by name."""
+    found: dict[str, Any] = {}
+    for port in task.inputs:
+        is_value = kind_of(port.schema) == "value"
+        found[_name(port)] = port.bound if is_value else Path(port.bound)
+    for port in task.outputs:
+        if kind_of(port.schema) != "value":
+            found[_name(port)] = Inside(place_of_output(port))
+    return found
+
+
+def _name(port: "Port") -> str:
+    return port.id.replace("-", "_")
+
+
+def _kinds(ports: "tuple[Port, ...]") -> dict[str, str]:
+    return {port.id: kind_of(port.schema) for port in ports}
+
+
+def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Those that the function takes.
+
+    Raises:
+        ParametersError: nothing is for some of its parameters: all of them, in their order.
+    """
+    name = getattr(function, "__qualname__", repr(function))
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise TaskError(
+            f"the parameters of `{name}` cannot be told: {error}", hint="wrap it in a function"
+        ) from error
+    problems = [
+        Problem(f"the parameter `{one.name}` of `{name}` cannot be given: {_BY_PLACE}")
+        for one in parameters
+        if one.kind is one.POSITIONAL_ONLY
+    ]
+    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    missing = [one.name for one in named if one.name not in given and one.default is one.empty]
+    if missing:
+        listed = ", ".join(f"`{one}`" for one in missing)
+        hint = f"declare inputs or outputs of these names; there is: {', '.join(given)}"
+        problems.append(Problem(f"`{name}` lacks the parameters {listed}", hint=hint))
+    if problems:
+        raise ParametersError.of(problems, f"the parameters of `{name}`")
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return given
+    return {one.name: given[one.name] for one in named if one.name in given}

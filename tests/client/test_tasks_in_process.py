@@ -1,0 +1,229 @@
+"""Tasks whose code runs in Kedge's own process: functions and source."""
+
+import asyncio
+import contextvars
+import io
+import sys
+import threading
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kedge
+from kedge import (
+    CommandRuntime,
+    File,
+    Json,
+    Number,
+    PythonCodeStringRuntime,
+    PythonFunctionRuntime,
+    String,
+    Task,
+)
+from kedge.errors import TaskError
+
+
+@pytest.fixture(autouse=True)
+def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KEDGE_HOME", str(shared_home))
+    return shared_home
+
+
+def log_of(ended: Any) -> str:
+    from kedge.run.log import read_log
+
+    return b"".join(data for _, _, data in read_log(f"{ended.run.folder}/log")).decode()
+
+
+def area(width: float, height: float = 2) -> float:
+    return width * height
+
+
+def test_a_function_is_given_inputs_by_name_and_what_it_returns_is_the_result() -> None:
+    for func in (area, f"{__name__}:area"):
+        ended = Task(runtime=PythonFunctionRuntime(func), inputs=[Number("width", 3)]).run_sync()
+        assert ended.outputs == {"result": 6}
+        assert ended.run.executor == "inprocess" and ended.run.runtime == "python_function"
+
+
+def test_a_dictionary_is_the_outputs_that_are_declared(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("x")
+
+    def doubled(source: Path, target: Path, task: Task) -> dict[str, Any]:
+        target.write_text(source.read_text() * 2)
+        return {"length": 2, "name": task.name}
+
+    task = Task(
+        name="double",
+        runtime=PythonFunctionRuntime(doubled),
+        inputs=[File("source", tmp_path / "in.txt")],
+        outputs=[File("target", tmp_path / "out.txt"), Number("length"), String("name")],
+    )
+    outputs = task.run_sync().outputs
+    assert outputs["length"] == 2 and outputs["name"] == "double"
+    assert (tmp_path / "out.txt").read_text() == "xx"
+
+
+def test_a_file_that_is_returned_is_taken(tmp_path: Path) -> None:
+    made = tmp_path / "made.csv"
+    made.write_text("1,2")
+    task = Task(runtime=PythonFunctionRuntime(lambda: made), outputs=[File("table")])
+    assert Path(task.run_sync().outputs["table"]).read_text() == "1,2" and made.exists()
+    task = Task(runtime=PythonFunctionRuntime(lambda: 3), outputs=[File("table")])
+    assert "return its path" in str(task.run_sync().failure)
+
+
+def test_parameters_that_nothing_is_for_are_named_in_their_order() -> None:
+    def many(z: int, width: int, *, a: int, d: int = 1, y: int) -> None: ...
+
+    with pytest.raises(ValueError, match="`z`, `a`, `y`") as raised:
+        Task(runtime=PythonFunctionRuntime(many), inputs=[Number("width", 1)]).run_sync()
+    assert isinstance(raised.value, kedge.KedgeError)
+    with pytest.raises(ValueError, match="by place only"):
+        Task(runtime=PythonFunctionRuntime(lambda x, /: x), inputs=[Number("x", 1)]).run_sync()
+
+
+def test_a_function_with_any_parameters_gets_everything() -> None:
+    task = Task(
+        runtime=PythonFunctionRuntime(lambda **given: sorted(given)),
+        inputs=[Number("width", 1), Json("cases", [1])],
+        outputs=[Json("names")],
+    )
+    assert task.run_sync().outputs == {"names": ["cases", "task", "width"]}
+
+
+def test_source_finds_the_inputs_as_names_and_leaves_the_outputs() -> None:
+    code = "import math\nroot = math.sqrt(area)\nprint(task.name, text)\nunasked = 1\n"
+    hostile = "'); import os; os.abort() #"
+    task = Task(
+        name="a root",
+        runtime=PythonCodeStringRuntime(code),
+        inputs=[Number("area", 9), String("text", hostile)],
+        outputs=[Number("root")],
+    )
+    ended = task.run_sync()
+    assert ended.outputs == {"root": 3} and log_of(ended) == f"a root {hostile}\n"
+    failure = Task(name="wrong", runtime=PythonCodeStringRuntime("1 / 0")).run_sync().failure
+    assert failure is not None and 'File "<wrong>", line 1' in failure.traceback
+
+
+def test_an_output_that_is_not_left_fails_the_task() -> None:
+    task = Task(runtime=PythonCodeStringRuntime("a = 1"), outputs=[Number("a"), Number("b")])
+    failure = task.run_sync().failure
+    assert failure is not None and failure.kind == "contract_error" and "`b`" in str(failure)
+
+
+def test_what_a_function_raises_is_its_failure_with_its_own_frames_alone() -> None:
+    def fails() -> None:
+        raise LookupError("no such load")
+
+    async def fails_late() -> None:
+        await asyncio.sleep(0)
+        fails()
+
+    for func in (fails, fails_late):
+        ended = Task(runtime=PythonFunctionRuntime(func)).run_sync()
+        assert isinstance(ended.failure, kedge.FunctionError)
+        assert "no such load" in str(ended.failure)
+        assert "inprocess" not in ended.failure.traceback and "fails" in ended.failure.traceback
+        assert log_of(ended).endswith("LookupError: no such load\n")
+
+
+def test_what_cannot_be_said_as_json_is_an_error_that_names_it() -> None:
+    failure = Task(runtime=PythonFunctionRuntime(lambda: object())).run_sync().failure
+    assert failure is not None and "`result`" in str(failure)
+
+
+def test_tasks_at_once_print_each_to_its_own_log_and_nobody_elses_print_is_taken() -> None:
+    barrier = threading.Barrier(4, timeout=60)
+
+    def speak(number: int) -> None:
+        barrier.wait()
+        for at in range(50):
+            print(number, at)
+        print(number, "error", file=sys.stderr)
+
+    async def awaited(number: int) -> None:
+        for at in range(50):
+            print(number, at)
+            await asyncio.sleep(0)
+        print(number, "error", file=sys.stderr)
+
+    async def all_of_them() -> list[Any]:
+        tasks = [
+            Task(runtime=PythonFunctionRuntime(func), inputs=[Number("number", at)])
+            for at, func in enumerate([speak, awaited] * 4)
+        ]
+        return await asyncio.gather(*(task.run() for task in tasks))
+
+    before = sys.stdout, sys.stderr
+    with redirect_stdout(io.StringIO()) as printed:
+        ended = asyncio.run(all_of_them())
+        print("mine")
+    for at, one in enumerate(ended):
+        lines = "".join(f"{at} {line}\n" for line in range(50))
+        assert log_of(one) == lines + f"{at} error\n"
+    assert printed.getvalue() == "mine\n" and (sys.stdout, sys.stderr) == before
+
+
+def test_a_function_does_not_block_the_loop_and_a_second_loop_works_as_the_first() -> None:
+    going = threading.Event()
+
+    async def beside() -> bool:
+        waiting = asyncio.ensure_future(Task(runtime=PythonFunctionRuntime(going.wait)).run())
+        await asyncio.sleep(0.01)
+        going.set()  # else it would never come to this
+        return (await waiting).failure is None
+
+    for _ in range(2):
+        going.clear()
+        assert asyncio.run(beside())
+
+
+def test_a_coroutine_ends_when_it_is_cancelled_or_its_time_is_over() -> None:
+    ended: list[str] = []
+
+    async def endless() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("ended")
+
+    task = Task(runtime=PythonFunctionRuntime(endless), resources={"timeout": 0.1})
+    failure = task.run_sync().failure
+    assert failure is not None and failure.kind == "timeout"
+
+    async def cancelled() -> None:
+        going = asyncio.ensure_future(Task(runtime=PythonFunctionRuntime(endless)).run())
+        await asyncio.sleep(0.2)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    asyncio.run(cancelled())
+    assert ended == ["ended", "ended"]
+
+
+def test_the_context_of_whoever_asks_is_that_of_the_function() -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+    variable.set(4)
+    task = Task(runtime=PythonFunctionRuntime(lambda: variable.get()))
+    assert task.run_sync().outputs == {"result": 4}
+
+
+def test_a_runtime_and_an_executor_that_do_not_fit_are_refused_when_the_task_is_made() -> None:
+    for runtime, executor, other in (
+        (PythonFunctionRuntime(area), "sandbox", "inprocess"),
+        (CommandRuntime("true"), "inprocess", "sandbox"),
+    ):
+        with pytest.raises(TaskError, match=f"{runtime.kind!r}.*{executor!r}") as raised:
+            Task(runtime=runtime, executor=executor)
+        assert other in raised.value.__notes__[0]
+
+
+def test_a_function_that_is_nowhere_is_an_error_of_its_task() -> None:
+    for reference in ("no_such_module:f", f"{__name__}:no_such", "math:pi", "nonsense"):
+        with pytest.raises(TaskError, match=reference.partition(":")[0]):
+            Task(runtime=PythonFunctionRuntime(reference)).run_sync()
