@@ -10,6 +10,14 @@ import pytest
 import kedge
 from kedge import Boolean, CommandRuntime, File, Folder, Json, Number, String, Task
 from kedge.errors import InputError, TaskError
+from kedge.middleware import (
+    ExecutorMiddleware,
+    Middleware,
+    RuntimeMiddleware,
+    TargetMiddleware,
+    TaskMiddleware,
+    using,
+)
 
 HOSTILE = "a b'\"$(touch pwned)`touch pwned`; touch pwned # *\n-é"
 
@@ -178,6 +186,48 @@ def test_a_task_that_does_not_fit_together_is_refused_when_it_is_made() -> None:
         assert problem in said
     with pytest.raises(kedge.KedgeError, match="there is no executor of kind 'sandbocks'"):
         Task(runtime=CommandRuntime("true"), executor="sandbocks")
+
+
+def test_middleware_of_every_layer_is_around_it_the_first_outermost() -> None:
+    seen: list[str] = []
+
+    def noting(family: type[Middleware]) -> Middleware:
+        class Noting(family):  # type: ignore[misc, valid-type]
+            async def __call__(self, context: Any, call_next: Any) -> Any:
+                seen.append(f"{family.__name__} {getattr(context, 'task', None) is not None}")
+                try:
+                    return await call_next(context)
+                finally:
+                    seen.append(family.__name__)
+
+        return Noting()
+
+    families = (TaskMiddleware, RuntimeMiddleware, TargetMiddleware, ExecutorMiddleware)
+    task = Task(runtime=CommandRuntime("true"))
+    with using(*map(noting, families), noting(TaskMiddleware)):
+        task.run_sync().outputs  # noqa: B018
+    assert seen == [
+        *(
+            "TaskMiddleware True",
+            "TaskMiddleware True",
+            "RuntimeMiddleware True",
+            "RuntimeMiddleware",
+        ),
+        *("TargetMiddleware False", "ExecutorMiddleware False", "ExecutorMiddleware"),
+        *("TargetMiddleware", "TaskMiddleware", "TaskMiddleware"),
+    ]
+    task.run_sync()
+    assert len(seen) == 10
+
+
+def test_a_middleware_that_fails_is_an_error_of_whoever_asked() -> None:
+    class Failing(TaskMiddleware):
+        async def __call__(self, context: Any, call_next: Any) -> Any:
+            await call_next(context)
+            raise LookupError("mine")
+
+    with using(Failing()), pytest.raises(LookupError, match="mine"):
+        Task(runtime=CommandRuntime("true")).run_sync()
 
 
 def test_two_tasks_of_the_same_parts_are_equal() -> None:

@@ -8,7 +8,7 @@ from kedge import settings
 from kedge.data import Data, asdict, field
 from kedge.engine import KINDS
 from kedge.executor import Cancel, warm_up
-from kedge.middleware import drive
+from kedge.middleware import TaskMiddleware, around, drive
 from kedge.ports import Ports, kind_of
 from kedge.run import record
 from kedge.run.execution import Execution, Observer, Result, file_facts
@@ -42,6 +42,12 @@ class Surroundings(Data):
     keep: bool = False
 
 
+class TaskContext(Data):
+    """What a TaskMiddleware is called with."""
+
+    task: Task
+
+
 def perform(
     task: Task,
     surroundings: Surroundings,
@@ -49,7 +55,7 @@ def perform(
     cancel: Cancel,
     pool: "Pool | None" = None,
 ) -> Result:
-    """Run one task that is bound to an executor and to limits.
+    """Run one task that is bound to an executor and to limits, inside the registered TaskMiddleware.
 
     Args:
         task: what is run.
@@ -59,6 +65,20 @@ def perform(
     Raises:
         ValueError, KedgeError: its runtime cannot set it up, or it cannot be recorded.
     """
+
+    async def performed(context: TaskContext) -> Result:
+        return _performed(context.task, surroundings, observer, cancel, pool)
+
+    return drive(around(TaskMiddleware, TaskContext(task), performed))
+
+
+def _performed(
+    task: Task,
+    surroundings: Surroundings,
+    observer: Observer,
+    cancel: Cancel,
+    pool: "Pool | None",
+) -> Result:
     payload = drive(task.runtime.setup_runtime(task))
     limits, executor = task.resources, task.executor
     warnings = [*surroundings.warnings]
