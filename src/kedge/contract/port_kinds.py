@@ -31,7 +31,8 @@ class File(runner.File, Port):
     path: str | os.PathLike[str] | None = None
 
     def __class_getitem__(cls, extensions: Any) -> type:
-        return _with(cls, extensions)  # type: ignore[arg-type]
+        names = extensions if isinstance(extensions, tuple) else (extensions,)
+        return _with(cls, tuple(str(name).lstrip(".").lower() for name in names))  # type: ignore[arg-type]
 
     @property
     def schema(self) -> Schema:
@@ -46,7 +47,7 @@ class File(runner.File, Port):
 
 
 @lru_cache(_MOST)
-def _with(cls: type, extensions: Any) -> type:
+def _with(cls: type, extensions: tuple[str, ...]) -> type:
     """The kind of file with these extensions: the same one each time, so that two such ports can be equal."""
     made: type = runner.File.__class_getitem__.__func__(cls, extensions)  # type: ignore[attr-defined]
     return made

@@ -55,6 +55,13 @@ class Executor(Registered, registry=executors):
     accepts: ClassVar[tuple[type, ...]]
     roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot)
 
+    def __eq__(self, other: object) -> bool:
+        """Two of one class are equal if all that was given to them is."""
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
     @abstractmethod
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         """Start `payload`, watch it to its end, leave no process behind."""

@@ -11,13 +11,14 @@ from kedge.package.document import Document, Path, described, dotted, shortened
 from kedge.package.models import REFUSED
 from kedge.ports.wording import first_problems
 
-_EXPECTED: Final[Mapping[str, str]] = {
+EXPECTED: Final[Mapping[str, str]] = {
     "string_type": "a text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
+    "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
@@ -117,7 +118,7 @@ def _problem(
         name, words = _BOUNDS[kind]
         expected = f"{words} {context[name]:g}"
         return refusal(document, path, details["input"], expected, _SCHEMA_HINT)
-    expected = _EXPECTED.get(kind, "what the schema says")
+    expected = EXPECTED.get(kind, "what the schema says")
     return refusal(
         document, path, details["input"], expected, _type_hint(expected, details["input"])
     )

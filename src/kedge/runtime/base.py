@@ -36,7 +36,8 @@ class Runtime[Payload](Registered, registry=runtimes):
     """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
 
     `kind_name` and `kind_description` are for people. `gives` is the type of its payloads; `answers` says
-    whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are.
+    whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are;
+    `of_packages` that it stands on what only a package has, and is in no definition of a task.
     A runtime prepares; it never executes.
     """
 
@@ -44,6 +45,7 @@ class Runtime[Payload](Registered, registry=runtimes):
     kind_description: ClassVar[str]
     gives: ClassVar[type] = Process
     answers: ClassVar[bool] = False
+    of_packages: ClassVar[bool] = False
 
     @abstractmethod
     async def _setup_runtime(self, task: "Task") -> Payload:

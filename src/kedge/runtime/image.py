@@ -23,6 +23,7 @@ class ImageRuntime(Data, Runtime[Process]):
     kind: ClassVar[str] = "image"
     kind_name: ClassVar[str] = "Image"
     kind_description: ClassVar[str] = "A program of an image that is ready in a registry."
+    of_packages: ClassVar[bool] = True
 
     entrypoint: tuple[str, ...]
     root: ImageRoot

@@ -1,6 +1,7 @@
 """The kinds `python_function` and `python_code`: Python of this process, with nothing round it."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -44,6 +45,16 @@ class PythonFunctionRuntime(Data, Runtime[Call]):
 
     func: Callable[..., Any] | str
 
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same function; it does not matter which of them says where that is."""
+        return isinstance(other, PythonFunctionRuntime) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> object:
+        return self.func if isinstance(self.func, str) else reference(self.func) or self.func
+
     async def _setup_runtime(self, task: "Task") -> Call:
         function = _found(self.func) if isinstance(self.func, str) else self.func
         arguments = _arguments(function, {"task": task, **_values(task)})
@@ -67,6 +78,22 @@ class PythonCodeStringRuntime(Data, Runtime[Code]):
     async def _setup_runtime(self, task: "Task") -> Code:
         names = {"task": task, **_values(task)}
         return Code(self.code, names, _kinds(task.outputs), f"<{task.name}>")
+
+
+def reference(function: Callable[..., Any]) -> str | None:
+    """`module:name` of a function that is found there; None of any other.
+
+    >>> reference(inspect.signature)
+    'inspect:signature'
+    """
+    module = getattr(function, "__module__", None)
+    name = getattr(function, "__qualname__", "")
+    if not module or module == "__main__":
+        return None
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return f"{module}:{name}" if found is function else None
 
 
 def _found(reference: str) -> Callable[..., Any]:

@@ -36,6 +36,7 @@ class PythonRuntime(Data, Runtime[Process]):
         "A Python function in an environment built from its requirements."
     )
     answers: ClassVar[bool] = True
+    of_packages: ClassVar[bool] = True
 
     python: str
     root: PythonRoot | ImageRoot

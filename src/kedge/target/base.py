@@ -29,6 +29,13 @@ class Target(Registered, registry=targets):
     kind_name: ClassVar[str]
     kind_description: ClassVar[str]
 
+    def __eq__(self, other: object) -> bool:
+        """Two of one class are equal if all that was given to them is."""
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
     @abstractmethod
     async def _place(self, executor: "Executor", payload: Any, job: "Job") -> "Ended":
         """Have `executor` execute `payload` at this place, and wait for its end."""
