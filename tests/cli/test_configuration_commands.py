@@ -59,7 +59,7 @@ def test_a_misspelt_setting_is_named_with_the_nearest(
     assert "did you mean `python.download`?" in said.err
 
 
-@pytest.mark.parametrize("name", ["manifest", "run", "result"])
+@pytest.mark.parametrize("name", ["manifest", "run", "result", "task"])
 def test_published_schemas_are_schemas(call: Callable[..., Any], name: str) -> None:
     schema = json.loads(call("schema", name).out)
     jsonschema_rs.meta.validate(schema)
@@ -89,7 +89,8 @@ def test_the_bash_script_is_bash(call: Callable[..., Any]) -> None:
     ("typed", "offered"),
     [
         ("ru", ["run", "runs"]),
-        ("schema ", ["manifest", "run", "result"]),
+        ("task ", ["run"]),
+        ("schema ", ["manifest", "run", "result", "task"]),
         ("completion z", ["zsh"]),
         ("ag", ["agent"]),
         ("agent ", ["start", "status", "stop"]),

@@ -7,7 +7,13 @@ import signal
 import sys
 from typing import Final
 
-SUPERVISED: Final = ("run", "test", "conform", "map")  # what runs functions: see `supervised`
+SUPERVISED: Final = (
+    "run",
+    "task",
+    "test",
+    "conform",
+    "map",
+)  # what runs functions: see `supervised`
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -17,6 +17,7 @@ from kedge.version import __version__
 # name → (one line for `kedge --help`); each lives in kedge.cli.commands.<name> as `command`
 COMMANDS = {
     "run": "Run a function.",
+    "task": "Run a single task that is written in a file.",
     "inspect": "Show a package's functions, ports, resources and runtime.",
     "check": "List every problem of a package's manifest and signatures.",
     "test": "Run a package's test cases in its real runtime.",

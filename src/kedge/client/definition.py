@@ -41,6 +41,7 @@ _PARTS: Final[dict[str, Registry[Any]]] = {
 }
 _HINT: Final = "`kedge schema task` lists every field"
 _TEXTS: Final = ("id", "name", "description")
+_NO_ID: Final = "task"
 _FIELDS: Final = (*_TEXTS, *_PARTS, "resources", "network")
 
 
@@ -75,6 +76,8 @@ def dump(task: Task) -> dict[str, Any]:
     found: dict[str, Any] = {name: getattr(task, name) for name in _TEXTS if getattr(task, name)}
     if task.name == task.id:
         del found["name"]
+    if task.id == _NO_ID:
+        del found["id"]
     found["runtime"] = _dumped(task.runtime, "runtime", problems)
     for side in ("inputs", "outputs"):
         ports = getattr(task, side)

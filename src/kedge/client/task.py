@@ -112,18 +112,23 @@ class Task(task.Task):
         with hints.shown(), session().during(cancel) as pool:
             ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
             if ended.failure is None:
-                self._deliver(ended)
+                deliver(self, ended)
             else:
                 hints.add_notes(ended.failure)
             return ended
 
-    def _deliver(self, ended: core.Result) -> None:
-        """Put files and folders where they are to be in the end."""
-        found = ended.outputs
-        for port in self.outputs:
-            if kind_of(port.schema) != "value" and port.bound is not None:
-                with folders.writing(f"the output `{port.id}`"):
-                    _put(found[port.id], os.path.abspath(port.bound))
+
+def deliver(made: task.Task, ended: core.Result) -> None:
+    """Put the files and folders of a run that succeeded where its task says that they are to be.
+
+    Raises:
+        StoreError: one cannot be put there.
+    """
+    found = ended.outputs
+    for port in made.outputs:
+        if kind_of(port.schema) != "value" and port.bound is not None:
+            with folders.writing(f"the output `{port.id}`"):
+                _put(found[port.id], os.path.abspath(port.bound))
 
 
 def _put(source: str, place: str) -> None:

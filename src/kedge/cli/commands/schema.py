@@ -25,7 +25,13 @@ def _result() -> dict[str, Any]:
     return result_schema()
 
 
-_SCHEMAS = {"manifest": _manifest, "run": _run, "result": _result}
+def _task() -> dict[str, Any]:
+    from kedge.client.definition import schema
+
+    return schema()
+
+
+_SCHEMAS = {"manifest": _manifest, "run": _run, "result": _result, "task": _task}
 
 
 @click.command("schema")
@@ -33,6 +39,6 @@ _SCHEMAS = {"manifest": _manifest, "run": _run, "result": _result}
 def command(name: str) -> None:
     """Print a published JSON Schema.
 
-    manifest: kedge.yml. run: `kedge show --json`. result: `kedge run --json`.
+    manifest: kedge.yml. run: `kedge show --json`. result: `kedge run --json`. task: what `kedge task run` takes.
     """
     write_json(_SCHEMAS[name]())

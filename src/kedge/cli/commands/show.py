@@ -62,7 +62,10 @@ def _text(run: Any) -> str:
     rows = [
         ["run", run.id],
         ["status", run.status],
-        ["function", f"{run.package or '?'}#{run.function or '?'}"],
+        [
+            "function",
+            f"{run.package}#{run.function or '?'}" if run.package else run.function or "?",
+        ],
         ["created", run.created],
         ["source", run.source],
         ["handler", run.handler],

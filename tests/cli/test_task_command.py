@@ -1,0 +1,45 @@
+"""`kedge task run`: one task of a file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+TASK = """\
+name: sort words
+runtime: {kind: command, command: "sort {words} > {sorted}; echo {task.name}"}
+inputs: [{id: words, kind: file, path: words.txt}]
+outputs: [{id: sorted, kind: file, path: made/sorted.txt}]
+"""
+
+
+def test_a_task_runs_and_its_outputs_are_where_they_are_wanted(kedge: Any, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("b\na\n")
+    file = tmp_path / "task.yml"
+    file.write_text(TASK)
+    ended = kedge("task", "run", file)
+    assert ended.out.startswith("sorted  ") and "sort words\n" in ended.err
+    assert (tmp_path / "made" / "sorted.txt").read_text() == "a\nb\n"
+    found = json.loads(kedge("task", "run", file, "--json").out)
+    assert found["sorted"]["size"] == 4 and found["_run"]["id"]
+    shown = kedge("show", found["_run"]["id"]).out
+    assert "?" not in shown.splitlines()[2]
+
+
+def test_a_function_beside_the_file_is_found(kedge: Any, tmp_path: Path) -> None:
+    (tmp_path / "areas.py").write_text("def area(w):\n    print('called')\n    return w * w\n")
+    (tmp_path / "task.yml").write_text(
+        'runtime: {kind: python_function, func: "areas:area"}\n'
+        "inputs: [{id: w, kind: number, value: 3}]\n"
+    )
+    ended = kedge("task", "run", tmp_path / "task.yml", "--json")
+    assert json.loads(ended.out)["result"] == 9 and "called" in ended.err
+
+
+def test_what_is_wrong_is_told_and_a_failure_is_one(kedge: Any, tmp_path: Path) -> None:
+    (tmp_path / "task.yml").write_text("runtime: {kind: command, command: 3}\n")
+    assert (
+        "task.yml:1:35 (runtime.command)" in kedge("task", "run", tmp_path / "task.yml", code=2).err
+    )
+    (tmp_path / "task.yml").write_text("runtime: {kind: command, command: exit 4}\n")
+    ended = kedge("task", "run", tmp_path / "task.yml", "--json", code=1)
+    assert json.loads(ended.out)["error"]["code"] == "function_error"
