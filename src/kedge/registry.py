@@ -126,7 +126,7 @@ class Registry[T]:
             self._refuse_double(kind, cls)
             self._abstract.pop(kind, None)
             self._classes[kind] = cls
-            if self._loading is not None:
+            if self._loading is not None and kind not in self._builtin:
                 self._origins[kind] = self._loading
 
     def unregister(self, kind: str) -> None:

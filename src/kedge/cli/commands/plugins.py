@@ -12,7 +12,7 @@ from kedge.errors import KedgeError
 @click.command("plugins")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> int:
-    """List runtimes, executors and targets, and the plug-ins that bring more."""
+    """List runtimes, executors, targets, kinds of ports, and the plug-ins that bring more."""
     found, broken = _kinds()
     if as_json:
         write_json(found)
@@ -29,6 +29,7 @@ def _kinds() -> tuple[list[dict[str, str]], list[str]]:
     from kedge.executor import executors
     from kedge.runtime import runtimes
     from kedge.target import targets
+    from kedge.task import port_types
 
     found: list[dict[str, str]] = []
     broken: list[str] = []
@@ -36,6 +37,7 @@ def _kinds() -> tuple[list[dict[str, str]], list[str]]:
         ("runtime", runtimes),
         ("executor", executors),
         ("target", targets),
+        ("port", port_types),
     ]
     for sort, registry in registries:
         plugins = {plugin.kind: plugin for plugin in registry.plugins()}
