@@ -38,7 +38,7 @@ COMMANDS = {
     "secret": "Keep secrets for packages that ask for them by name.",
     "doctor": "Say what works on this machine, and what would lift the rest.",
     "schema": "Print a published JSON Schema.",
-    "plugins": "List runtimes, executors, targets and the plug-ins that bring more.",
+    "plugins": "List runtimes, executors, targets, kinds of ports and the plug-ins that bring more.",
     "config": "Show the configuration and where each value comes from.",
     "python": "Start Kedge's own Python, with kedge importable.",
     "completion": "Print the completion script for a shell.",
