@@ -168,6 +168,73 @@ def test_tasks_at_once_print_each_to_its_own_log_and_nobody_elses_print_is_taken
     assert printed.getvalue() == "mine\n" and (sys.stdout, sys.stderr) == before
 
 
+def test_a_redirection_that_begins_or_ends_meanwhile_takes_nothing_from_a_log() -> None:
+    speaking, ending = threading.Event(), threading.Event()
+    before = sys.stdout
+    ended: list[Any] = []
+
+    def speak() -> None:
+        print("first")
+        speaking.set()
+        ending.wait(60)
+        print("last")
+
+    def begin() -> threading.Thread:
+        task = Task(runtime=PythonFunctionRuntime(speak))
+        speaking.clear()
+        ending.clear()
+        thread = threading.Thread(target=lambda: ended.append(task.run_sync()))
+        thread.start()
+        assert speaking.wait(60)
+        return thread
+
+    with redirect_stdout(io.StringIO()):
+        going = begin()
+    second = Task(runtime=PythonFunctionRuntime(lambda: print("second"))).run_sync()
+    ending.set()
+    going.join()
+    assert log_of(second) == "second\n" and log_of(ended[0]) == "first\nlast\n"
+    going = begin()
+    with redirect_stdout(io.StringIO()):
+        ending.set()
+        going.join()
+    third = Task(runtime=PythonFunctionRuntime(lambda: print("third"))).run_sync()
+    assert log_of(third) == "third\n" and sys.stdout is before
+
+
+def test_what_a_thread_prints_once_its_run_has_ended_goes_where_it_went() -> None:
+    threads: list[threading.Thread] = []
+    ending = threading.Event()
+
+    def speak() -> None:
+        ending.wait(60)
+        print("late")
+
+    def leave() -> None:
+        context = contextvars.copy_context()
+        late = threading.Thread(target=context.run, args=(speak,))
+        late.start()
+        threads.append(late)
+
+    def wait() -> None:
+        ending.set()
+        threads[0].join()
+
+    with redirect_stdout(io.StringIO()) as printed:
+        ended = Task(runtime=PythonFunctionRuntime(leave)).run_sync()
+        Task(runtime=PythonFunctionRuntime(wait)).run_sync()
+    assert log_of(ended) == "" and printed.getvalue() == "late\n"
+
+
+def test_the_streams_are_what_they_were_but_for_what_is_written(tmp_path: Path) -> None:
+    def facts() -> list[Any]:
+        return [sys.stdout.encoding, sys.stdout.errors, sys.stdout.fileno(), sys.stdout.isatty()]
+
+    with open(tmp_path / "out", "w", encoding="latin-1") as file, redirect_stdout(file):
+        ended = Task(runtime=PythonFunctionRuntime(facts)).run_sync()
+        assert ended.outputs["result"] == ["latin-1", "strict", file.fileno(), False]
+
+
 def test_a_function_does_not_block_the_loop_and_a_second_loop_works_as_the_first() -> None:
     going = threading.Event()
 
@@ -204,6 +271,43 @@ def test_a_coroutine_ends_when_it_is_cancelled_or_its_time_is_over() -> None:
 
     asyncio.run(cancelled())
     assert ended == ["ended", "ended"]
+
+
+def test_a_coroutine_that_is_cancelled_may_tidy_up() -> None:
+    seen: list[str] = []
+
+    async def tidy() -> None:
+        seen.append("begun")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            seen.append("tidied")
+
+    async def cancelled() -> None:
+        going = asyncio.ensure_future(Task(runtime=PythonFunctionRuntime(tidy)).run())
+        while not seen:
+            await asyncio.sleep(0.01)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    asyncio.run(cancelled())
+    assert seen == ["begun", "tidied"]
+
+
+def test_a_coroutine_can_be_cancelled_from_outside() -> None:
+    from kedge.executor import ask_from_outside
+    from kedge.run import record
+    from kedge.run.performing import control_path
+
+    async def endless() -> None:
+        going = record.list_runs(1, function="from-outside")[0]
+        assert ask_from_outside(control_path(going))
+        await asyncio.sleep(60)
+
+    failure = Task(id="from-outside", runtime=PythonFunctionRuntime(endless)).run_sync().failure
+    assert failure is not None and failure.kind == "cancelled"
 
 
 def test_the_context_of_whoever_asks_is_that_of_the_function() -> None:

@@ -110,7 +110,16 @@ def _awaited(value: Any, job: "Job") -> Any:
 
     async def awaited() -> Any:
         loop, waiting = asyncio.get_running_loop(), asyncio.ensure_future(value)
-        loop.add_reader(job.cancel.fileno(), waiting.cancel)
+
+        def stop(descriptor: int) -> None:
+            loop.remove_reader(descriptor)  # it stays readable: what tidies up is left in peace
+            waiting.cancel()
+
+        asked = (job.cancel.fileno(), job.cancel.forced_fileno())
+        for descriptor in asked:
+            loop.add_reader(descriptor, stop, descriptor)
+        if (control := job.cancel.control_fileno()) is not None:
+            loop.add_reader(control, job.cancel.look)
         try:
             async with asyncio.timeout(job.resources.timeout):
                 return await waiting
@@ -123,7 +132,8 @@ def _awaited(value: Any, job: "Job") -> Any:
                 raise _Ended("cancelled") from None
             raise
         finally:
-            loop.remove_reader(job.cancel.fileno())
+            for descriptor in (*asked, *(() if control is None else (control,))):
+                loop.remove_reader(descriptor)
 
     return asyncio.run(awaited())
 
@@ -190,7 +200,31 @@ def _theirs(trace: TracebackType | None) -> TracebackType | None:
 
 # ---- what is printed ------------------------------------------------------------------------------------
 
-_output: ContextVar[Callable[["Stream", bytes], None] | None] = ContextVar("output", default=None)
+_STREAMS: Final = ("stdout", "stderr")
+
+
+class _Printing:
+    """Where a run's code prints, one thread at a time, as long as it goes on."""
+
+    def __init__(self, output: Callable[["Stream", bytes], None]) -> None:
+        self._output: Callable[[Stream, bytes], None] | None = output
+        self._lock = threading.RLock()
+
+    def take(self, stream: "Stream", text: str) -> bool:
+        """Take a text, unless the run has ended."""
+        with self._lock:
+            if self._output is None:
+                return False
+            self._output(stream, text.encode("utf-8", "backslashreplace"))
+            return True
+
+    def end(self) -> None:
+        """Take no more: a thread may outlive its run."""
+        with self._lock:
+            self._output = None
+
+
+_current: ContextVar[_Printing | None] = ContextVar("current", default=None)
 _lock: Final = threading.Lock()
 _going = 0
 
@@ -200,44 +234,61 @@ def _printing(output: Callable[["Stream", bytes], None]) -> Iterator[None]:
     """A block in which what this context prints goes to `output`; what others print goes where it went."""
     global _going
     with _lock:
-        if not _going:
-            for name in ("stdout", "stderr"):
+        for name in _STREAMS:  # each time: somebody may have redirected them since, or back
+            if not isinstance(getattr(sys, name), _Printed):
                 setattr(sys, name, _Printed(name, getattr(sys, name)))
         _going += 1
-    token = _output.set(output)
+    here = _Printing(output)
+    token = _current.set(here)
     try:
         yield
     finally:
-        _output.reset(token)
+        _current.reset(token)
+        here.end()
         with _lock:
             _going -= 1
-            for name in ("stdout", "stderr"):
+            for name in () if _going else _STREAMS:
                 stream = getattr(sys, name)
-                if not _going and isinstance(
-                    stream, _Printed
-                ):  # else somebody else has put one there
+                if isinstance(stream, _Printed):  # else somebody else has put one there
                     setattr(sys, name, stream.before)
 
 
 class _Printed(io.TextIOBase):
-    """A stream that goes to whoever prints."""
+    """A stream that goes to whoever prints; for all others it is what was there before."""
 
     def __init__(self, name: "Stream", before: Any) -> None:
         self.before = before
         self._name: Stream = name
 
+    @property
+    def encoding(self) -> Any:  # type: ignore[override]
+        """As before."""
+        return getattr(self.before, "encoding", None)
+
+    @property
+    def errors(self) -> Any:  # type: ignore[override]
+        """As before."""
+        return getattr(self.before, "errors", None)
+
     def write(self, text: str) -> int:
         """Write it where this context's go."""
-        output = _output.get()
-        if output is None:
-            return 0 if self.before is None else int(self.before.write(text))
-        output(self._name, text.encode("utf-8", "backslashreplace"))
-        return len(text)
+        current = _current.get()
+        if current is not None and current.take(self._name, text):
+            return len(text)
+        return 0 if self.before is None else int(self.before.write(text))
 
     def flush(self) -> None:
         """Nothing waits here."""
         if self.before is not None:
             self.before.flush()
+
+    def isatty(self) -> bool:
+        """A run's log is no terminal."""
+        return _current.get() is None and self.before is not None and bool(self.before.isatty())
+
+    def fileno(self) -> int:
+        """The process's own, for whoever starts a program."""
+        return super().fileno() if self.before is None else int(self.before.fileno())
 
     def close(self) -> None:
         """What was there before is not this one's to close."""
