@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 import kedge
 from kedge import Boolean, CommandRuntime, File, Folder, Json, Number, String, Task
+from kedge.client import delivery
 from kedge.errors import InputError, TaskError
 from kedge.middleware import (
     ExecutorMiddleware,
@@ -237,3 +240,72 @@ def test_two_tasks_of_the_same_parts_are_equal() -> None:
     assert made() == made()
     with pytest.raises(AttributeError, match="does not change"):
         made().name = "other"  # type: ignore[misc]
+
+
+def test_what_is_there_is_not_lost_to_an_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case = tmp_path / "case"
+    case.mkdir()
+    words = case / "words.txt"
+    words.write_text("x")
+    for outputs, said in (
+        ([Folder("out", ".")], "would replace the folder"),
+        ([Folder("out", "case")], "would replace the folder"),
+        ([File("out", "case")], "is no file"),
+        ([File("out", "/dev/null")], "is no file"),
+        ([Folder("out", "case/words.txt")], "is no folder"),
+        ([File("out", "")], "is empty"),
+        ([File("out", "same"), File("other", "./same")], "have one place"),
+        ([Folder("out", "same"), File("other", "same/file")], "have one place"),
+    ):
+        task = Task(
+            runtime=CommandRuntime("touch ran"), inputs=[File("words", words)], outputs=outputs
+        )
+        with pytest.raises(TaskError, match=said):
+            task.run_sync()
+    assert words.read_text() == "x" and os.listdir(tmp_path) == ["case"]
+
+
+def test_an_output_follows_the_links_that_lead_to_its_place_and_a_program_stays_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    (tmp_path / "program").write_text("old")
+    for name in ("folder", "program"):
+        (tmp_path / f"to-{name}").symlink_to(name)
+    command = "mkdir -p {folder} && touch {folder}/new && cp /bin/true {program}"
+    outputs = [Folder("folder", tmp_path / "to-folder"), File("program", tmp_path / "to-program")]
+    Task(runtime=CommandRuntime(command), outputs=outputs).run_sync().outputs  # noqa: B018
+    assert os.listdir(tmp_path / "folder") == ["new"]
+    assert subprocess.run([tmp_path / "program"], check=False).returncode == 0
+    assert (tmp_path / "to-folder").is_symlink() and (tmp_path / "to-program").is_symlink()
+
+
+def test_an_output_that_cannot_be_put_at_its_path_is_an_error_that_says_where_it_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    outputs = [File("out", tmp_path / "file" / "out")]
+    with pytest.raises(kedge.KedgeError, match="cannot be put at") as raised:
+        Task(runtime=CommandRuntime("echo x > {out}"), outputs=outputs).run_sync()
+    kept = raised.value.__notes__[0].rpartition(": ")[2]
+    assert Path(kept).read_text() == "x\n"
+
+
+def test_two_that_put_a_folder_at_one_path_at_once_both_succeed(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / "source" / name).mkdir(parents=True)
+    place = str(tmp_path / "place")
+
+    def often() -> None:
+        for _ in range(100):
+            delivery.put({"out": str(tmp_path / "source")}, {"out": place})
+
+    with ThreadPoolExecutor(2) as threads:
+        for future in [threads.submit(often) for _ in range(2)]:
+            future.result()
+    assert sorted(os.listdir(place)) == ["a", "b", "c"]
+    assert sorted(os.listdir(tmp_path)) == ["place", "source"]

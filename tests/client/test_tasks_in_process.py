@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import io
+import os
 import sys
 import threading
 from contextlib import redirect_stdout
@@ -73,6 +74,21 @@ def test_a_file_that_is_returned_is_taken(tmp_path: Path) -> None:
     assert Path(task.run_sync().outputs["table"]).read_text() == "1,2" and made.exists()
     task = Task(runtime=PythonFunctionRuntime(lambda: 3), outputs=[File("table")])
     assert "return its path" in str(task.run_sync().failure)
+
+
+def test_an_output_is_where_its_path_led_when_the_task_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def moves(out: Path) -> None:
+        out.write_text("x")
+        os.chdir("elsewhere")
+
+    task = Task(runtime=PythonFunctionRuntime(moves), outputs=[File("out", "out.txt")])
+    task.run_sync().outputs  # noqa: B018
+    assert (tmp_path / "out.txt").read_text() == "x"
 
 
 def test_parameters_that_nothing_is_for_are_named_in_their_order() -> None:

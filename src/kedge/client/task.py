@@ -8,20 +8,17 @@ outputs=[File("sorted", "sorted.txt")],
 task.run_sync().outputs["sorted"]
 """
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from kedge.client import awaiting, hints, notices
+from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
-from kedge.environment import folders
 from kedge.errors import Problem, TaskError, Where
 from kedge.executor import Cancel, Executor, executors, fitting
 from kedge.package.resources import Block
-from kedge.ports import check_port_name, kind_of
+from kedge.ports import check_port_name
 from kedge.run import core, inline
 from kedge.runtime import Runtime
 from kedge.target import Target, targets
@@ -94,6 +91,7 @@ class Task(task.Task):
 
         Raises:
             ValueError, KedgeError: it cannot be set up; nothing was started.
+            StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()
         return _waited(session().calls.submit(self._run, cancel), cancel)
@@ -110,34 +108,13 @@ class Task(task.Task):
 
     def _run(self, cancel: Cancel) -> core.Result:
         with hints.shown(), session().during(cancel) as pool:
+            places = delivery.places(self)
             ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
             if ended.failure is None:
-                self._deliver(ended)
+                delivery.put(ended.outputs, places)
             else:
                 hints.add_notes(ended.failure)
             return ended
-
-    def _deliver(self, ended: core.Result) -> None:
-        """Put files and folders where they are to be in the end."""
-        found = ended.outputs
-        for port in self.outputs:
-            if kind_of(port.schema) != "value" and port.bound is not None:
-                with folders.writing(f"the output `{port.id}`"):
-                    _put(found[port.id], os.path.abspath(port.bound))
-
-
-def _put(source: str, place: str) -> None:
-    """Copy a file or folder; whoever looks sees the old one or the new one."""
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    with folders.temporary(os.path.dirname(place)) as made:
-        fresh = os.path.join(made, "new")
-        if os.path.isdir(source):
-            shutil.copytree(source, fresh, symlinks=True)
-            if os.path.isdir(place) and not os.path.islink(place):
-                os.rename(place, os.path.join(made, "old"))
-        else:
-            shutil.copyfile(source, fresh)
-        os.replace(fresh, place)
 
 
 def _waited(going: "Future[core.Result]", cancel: Cancel) -> core.Result:
