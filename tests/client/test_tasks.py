@@ -107,6 +107,16 @@ def test_a_folder_goes_in_and_comes_out(tmp_path: Path, executor: str) -> None:
     assert sorted(os.listdir(tmp_path)) == ["case", "result"]
 
 
+def test_a_file_is_written_with_the_whole_extension_of_its_path(tmp_path: Path) -> None:
+    for name, port in (("my x.tar.gz", File["tar.gz"]), ("x.med.gz", File["med.gz", "med"])):
+        task = Task(
+            runtime=CommandRuntime("echo {out.name} > {out}"),
+            outputs=[port("out", tmp_path / name)],
+        )
+        task.run_sync().outputs  # noqa: B018
+        assert (tmp_path / name).read_text() == f"out.{name.partition('.')[2]}\n"
+
+
 def test_a_run_that_fails_says_so_when_its_outputs_are_asked_for(tmp_path: Path) -> None:
     wanted = tmp_path / "out"
     wanted.write_text("before")

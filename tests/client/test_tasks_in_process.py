@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import io
 import os
+import subprocess
 import sys
 import threading
 from contextlib import redirect_stdout
@@ -91,6 +92,13 @@ def test_an_output_is_where_its_path_led_when_the_task_began(
     assert (tmp_path / "out.txt").read_text() == "x"
 
 
+def test_a_file_that_is_returned_keeps_its_whole_extension(tmp_path: Path) -> None:
+    made = tmp_path / "made.tar.gz"
+    made.write_text("x")
+    task = Task(runtime=PythonFunctionRuntime(lambda: made), outputs=[File["tar.gz"]("table")])
+    assert task.run_sync().outputs["table"].endswith("/table.tar.gz")
+
+
 def test_parameters_that_nothing_is_for_are_named_in_their_order() -> None:
     def many(z: int, width: int, *, a: int, d: int = 1, y: int) -> None: ...
 
@@ -129,6 +137,38 @@ def test_an_output_that_is_not_left_fails_the_task() -> None:
     task = Task(runtime=PythonCodeStringRuntime("a = 1"), outputs=[Number("a"), Number("b")])
     failure = task.run_sync().failure
     assert failure is not None and failure.kind == "contract_error" and "`b`" in str(failure)
+
+
+def test_one_output_that_is_not_left_fails_the_task_too() -> None:
+    task = Task(runtime=PythonCodeStringRuntime("a = 1"), outputs=[Json("b")])
+    failure = task.run_sync().failure
+    assert failure is not None and "`b` was not written" in str(failure)
+
+
+def test_an_id_with_a_dash_is_a_name_with_an_underscore() -> None:
+    task = Task(
+        runtime=PythonCodeStringRuntime("load_max = load_n * 2"),
+        inputs=[Number("load-n", 2)],
+        outputs=[Number("load-max")],
+    )
+    assert task.run_sync().outputs == {"load-max": 4}
+    with pytest.raises(TaskError, match="the same name in code"):
+        Task(runtime=task.runtime, inputs=[Number("load-n", 2), Number("load_n", 2)])
+
+
+def test_what_comes_out_is_read_back_whatever_the_locale_is(tmp_path: Path) -> None:
+    (tmp_path / "greek.py").write_text(
+        "from kedge import PythonFunctionRuntime, Task\n"
+        "print(ascii(Task(runtime=PythonFunctionRuntime(lambda: 'λ')).run_sync().outputs))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-X", "utf8=0", tmp_path / "greek.py"],
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout == "{'result': '\\u03bb'}\n", ended.stderr
 
 
 def test_what_a_function_raises_is_its_failure_with_its_own_frames_alone() -> None:

@@ -18,7 +18,7 @@ from kedge.client.session import session
 from kedge.errors import Problem, TaskError, Where
 from kedge.executor import Cancel, Executor, executors, fitting
 from kedge.package.resources import Block
-from kedge.ports import check_port_name
+from kedge.ports import name_problems
 from kedge.run import core, inline
 from kedge.runtime import Runtime
 from kedge.target import Target, targets
@@ -143,9 +143,8 @@ def _problems(made: Task) -> Iterator[Problem]:
             if not isinstance(port, Port):
                 message = f"`{port!r:.80}` is no port"
                 yield Problem(message, where, 'such as `kedge.File("mesh", "wing.med")`')
-            elif reason := check_port_name(port.id):
-                yield Problem(reason, where, "choose another id, such as `value` or `load_n`")
     ids = Counter(port.id for _, ports in sides for port in ports if isinstance(port, Port))
+    yield from name_problems(ids)
     for name in (name for name, count in ids.items() if count > 1):
         yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
     if isinstance(made.runtime, Runtime) and made.executor is not None:

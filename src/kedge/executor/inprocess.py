@@ -91,7 +91,8 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
         exec(compile(payload.source, payload.place, "exec"), names)  # noqa: S102 - it is what is asked for
-        return {name: names[name] for name in payload.kinds if name in names}
+        left = {port: port.replace("-", "_") for port in payload.kinds}
+        return {port: names[name] for port, name in left.items() if name in names}
     value = payload.function(**_placed(payload.arguments, job))
     return _awaited(value, job) if inspect.isawaitable(value) else value
 
@@ -145,9 +146,10 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
         ContractError: what came cannot be the outputs, all that is wrong.
     """
     problems: list[tuple[str, str]] = []
-    is_open = isinstance(payload, Call) and payload.is_open
     data, plain = {}, runner.Plain(problems)
-    found = runner.keyed(value, dict(payload.kinds), is_open, problems)
+    found = value
+    if isinstance(payload, Call):
+        found = runner.keyed(value, dict(payload.kinds), payload.is_open, problems)
     for port, item in found.items():
         if payload.kinds.get(port, "value") == "value":
             data[port] = plain.of(item, port)
@@ -155,8 +157,8 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
             _keep(port, item, job, problems)
     if problems:
         raise ContractError("\n".join(message for message, _ in problems), hint="see its outputs")
-    with open(os.path.join(job.workspace.folder, "out", "data.json"), "w") as file:
-        file.write(runner.write_json(data))
+    place = os.path.join(job.workspace.folder, "out", "data.json")
+    runner.write_file(place, runner.write_json(data))
 
 
 def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> None:
@@ -172,7 +174,8 @@ def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> 
         if os.path.isdir(source):
             shutil.copytree(source, os.path.join(folder, port), symlinks=True)
         else:
-            shutil.copyfile(source, os.path.join(folder, port + os.path.splitext(source)[1]))
+            extension = runner.extension_of(os.fspath(item), ())
+            shutil.copyfile(source, os.path.join(folder, f"{port}{extension}"))
     except OSError as error:
         problems.append((f"output `{port}` cannot be had: {error}", port))
 
@@ -186,8 +189,8 @@ def _tell(error: BaseException, job: "Job") -> None:
         "type": type(error).__qualname__,
         "traceback": text,
     }
-    with open(os.path.join(job.workspace.folder, "out", "_runner_error.json"), "w") as file:
-        file.write(runner.fitting(record))
+    place = os.path.join(job.workspace.folder, "out", "_runner_error.json")
+    runner.write_file(place, runner.fitting(record))
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
