@@ -1,8 +1,12 @@
 """Tasks that are written where they are run: ports, commands, executors."""
 
 import asyncio
+import copy
 import os
+import pickle
+import re
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -183,6 +187,15 @@ def test_what_no_program_can_be_given_is_refused() -> None:
         task.run_sync()
 
 
+def test_a_command_is_texts_that_a_program_can_be_given() -> None:
+    commands: list[Any] = [("echo", "a\0b"), ("sleep", 0), ["ls", Path("/")], 5, "echo a\0b"]
+    for command in commands:
+        with pytest.raises(TaskError, match=r"no text|holds a NUL"):
+            Task(runtime=CommandRuntime(command)).run_sync()
+    with pytest.raises(TaskError, match=r"env\.A"):
+        Task(runtime=CommandRuntime("true", env={"A": "x\0"})).run_sync()
+
+
 def test_values_that_their_ports_do_not_admit_are_refused_all_at_once(tmp_path: Path) -> None:
     inputs = [Number("load", "much"), Boolean("wet", 3), File("mesh", tmp_path / "none")]
     with pytest.raises(InputError) as raised:
@@ -247,9 +260,22 @@ def test_two_tasks_of_the_same_parts_are_equal() -> None:
     def made() -> Task:
         return Task(runtime=CommandRuntime("echo {a}"), inputs=[File["med", "msh"]("a", "x.med")])
 
-    assert made() == made()
+    assert made() == made() == pickle.loads(pickle.dumps(made())) == copy.deepcopy(made())
+    assert File["med"]("a") == File[".MED",]("a") != File("a")
     with pytest.raises(AttributeError, match="does not change"):
         made().name = "other"  # type: ignore[misc]
+
+
+def test_the_record_of_a_task_names_it_alone() -> None:
+    ended = Task(id="sums", runtime=CommandRuntime("true")).run_sync()
+    for asked in (ended.run.id, "sums"):
+        shown = subprocess.run(
+            [sys.executable, "-m", "kedge", "show", asked],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert re.search(r"^function +sums$", shown.stdout, re.MULTILINE)
 
 
 def test_what_is_there_is_not_lost_to_an_output(
