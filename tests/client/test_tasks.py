@@ -214,6 +214,20 @@ def test_a_task_that_does_not_fit_together_is_refused_when_it_is_made() -> None:
         Task(runtime=CommandRuntime("true"), executor="sandbocks")
 
 
+def test_limits_an_executor_and_a_target_that_are_none_are_refused_when_the_task_is_made() -> None:
+    given: list[Any] = [{"cpus": 1}, {"cpu": "many"}, {"timeout": 0}, {"memory_mb": 1.5}, 5]
+    given += [{"tier": "huge"}, {"pids": True}, {"timeout": float("nan")}]
+    for resources in given:
+        with pytest.raises(TaskError, match=r"^resources"):
+            Task(runtime=CommandRuntime("true"), resources=resources)
+    task = Task(runtime=CommandRuntime("true"), resources={"cpu": 0.5, "grace": 0, "disk_mb": None})
+    assert task.run_sync().failure is None
+    parts: list[dict[str, Any]] = [{"executor": 5}, {"target": 5}, {"executor": kedge.Executor}]
+    for part in parts:
+        with pytest.raises(TaskError, match="which is no"):
+            Task(runtime=CommandRuntime("true"), **part)
+
+
 def test_middleware_of_every_layer_is_around_it_the_first_outermost() -> None:
     seen: list[str] = []
 

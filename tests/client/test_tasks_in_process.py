@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -185,6 +186,15 @@ def test_what_a_function_raises_is_its_failure_with_its_own_frames_alone() -> No
         assert "no such load" in str(ended.failure)
         assert "inprocess" not in ended.failure.traceback and "fails" in ended.failure.traceback
         assert log_of(ended).endswith("LookupError: no such load\n")
+
+
+def test_a_function_that_removes_its_folder_has_failed() -> None:
+    task = Task(
+        runtime=PythonFunctionRuntime(lambda out: shutil.rmtree(out.parent.parent)),
+        outputs=[File("out")],
+    )
+    failure = task.run_sync().failure
+    assert failure is not None and "data.json" in str(failure)
 
 
 def test_what_cannot_be_said_as_json_is_an_error_that_names_it() -> None:

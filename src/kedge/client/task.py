@@ -8,23 +8,27 @@ outputs=[File("sorted", "sorted.txt")],
 task.run_sync().outputs["sorted"]
 """
 
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
 from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
-from kedge.errors import Problem, TaskError, Where
+from kedge.errors import Problem, TaskError, Where, nearest
 from kedge.executor import Cancel, Executor, executors, fitting
-from kedge.package.resources import Block
+from kedge.package.resources import TIERS, Block
 from kedge.ports import name_problems
 from kedge.run import core, inline
 from kedge.runtime import Runtime
 from kedge.target import Target, targets
-from kedge.task import Port, task
+from kedge.task import Port, Resources, task
 
 AUTO = "auto"
+_FRACTIONS: Final = ("cpu", "timeout", "grace")  # of the resources: those that need not be whole
+_NONE_AT_ALL: Final = ("gpu", "grace")  # those that may be 0
+_MOST: Final = 10**9  # of any: thirty years of seconds
 
 
 class Task(task.Task):
@@ -147,8 +151,19 @@ def _problems(made: Task) -> Iterator[Problem]:
     yield from name_problems(ids)
     for name in (name for name, count in ids.items() if count > 1):
         yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
-    if isinstance(made.runtime, Runtime) and made.executor is not None:
+    for place, value, kind in (
+        ("executor", made.executor, Executor),
+        ("target", made.target, Target),
+    ):
+        if value is not None and not isinstance(value, kind):
+            message = f"`{place}` is `{value!r:.80}`, which is no {place}"
+            yield Problem(
+                message, Where(path=place), "give one, or its kind, such as `process` or `local`"
+            )
+    if isinstance(made.runtime, Runtime) and isinstance(made.executor, Executor):
         yield from _misfit(made.runtime, made.executor)
+    if made.resources is not None and not isinstance(made.resources, Resources):
+        yield from _of_the_resources(made.resources)
     for port in made.inputs:
         if isinstance(port, Port) and port.bound is None:
             message = f"the input `{port.id}` is bound to nothing"
@@ -163,3 +178,27 @@ def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
         )
         others = ", ".join(fitting(runtime.gives))
         yield Problem(message, Where(path="executor"), f"use one of: {others}; or `auto`")
+
+
+def _of_the_resources(block: Any) -> Iterator[Problem]:
+    if not isinstance(block, Mapping):
+        message = f"`resources` is `{block!r:.80}`"
+        yield Problem(message, Where(path="resources"), 'such as `{"cpu": 2, "memory_mb": 4096}`')
+        return
+    for name, value in block.items():
+        where = Where(path=f"resources.{name}")
+        if name == "tier":
+            if value is not None and value not in tuple(TIERS):
+                yield Problem(f"there is no tier `{value!r}`", where, f"one of: {', '.join(TIERS)}")
+        elif name not in Resources.__fields__:
+            known = ("tier", *Resources.__fields__)
+            close = nearest(str(name), known)
+            hint = f"did you mean `{close}`?" if close else f"one of: {', '.join(known)}"
+            yield Problem(f"`{name}` is no resource", where, hint)
+        elif value is not None:
+            wanted = (int, float) if name in _FRACTIONS else int
+            least = 0 if name in _NONE_AT_ALL else sys.float_info.min
+            if type(value) is bool or not isinstance(value, wanted) or not least <= value <= _MOST:
+                what = "a number" if name in _FRACTIONS else "a whole number"
+                from_0 = "from 0" if name in _NONE_AT_ALL else "above 0"
+                yield Problem(f"`{name}` is {value!r:.80}", where, f"give {what} {from_0}")

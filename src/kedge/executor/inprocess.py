@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -190,7 +190,8 @@ def _tell(error: BaseException, job: "Job") -> None:
         "traceback": text,
     }
     place = os.path.join(job.workspace.folder, "out", "_runner_error.json")
-    runner.write_file(place, runner.fitting(record))
+    with suppress(OSError):  # it may have removed its folder: its last lines say why, then
+        runner.write_file(place, runner.fitting(record))
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
