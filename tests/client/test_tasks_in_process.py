@@ -26,6 +26,7 @@ from kedge import (
     Task,
 )
 from kedge.errors import TaskError
+from kedge.task.port import Typed
 
 
 @pytest.fixture(autouse=True)
@@ -170,6 +171,12 @@ def test_what_comes_out_is_read_back_whatever_the_locale_is(tmp_path: Path) -> N
         check=False,
     )
     assert ended.stdout == "{'result': '\\u03bb'}\n", ended.stderr
+
+
+def test_an_input_that_need_not_be_there_may_be_bound_to_nothing() -> None:
+    wide = Typed("width", {"type": "number"}, None, needed=False)
+    task = Task(runtime=PythonFunctionRuntime(lambda width=7: width), inputs=[wide])
+    assert task.run_sync().outputs == {"result": 7}
 
 
 def test_what_a_function_raises_is_its_failure_with_its_own_frames_alone() -> None:

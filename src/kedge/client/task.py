@@ -165,7 +165,7 @@ def _problems(made: Task) -> Iterator[Problem]:
     if made.resources is not None and not isinstance(made.resources, Resources):
         yield from _of_the_resources(made.resources)
     for port in made.inputs:
-        if isinstance(port, Port) and port.bound is None:
+        if isinstance(port, Port) and port.required and port.bound is None:
             message = f"the input `{port.id}` is bound to nothing"
             yield Problem(message, Where(path=port.id), "give it a value, or a path")
 
