@@ -369,6 +369,29 @@ def test_a_coroutine_that_is_cancelled_may_tidy_up() -> None:
     assert seen == ["begun", "tidied"]
 
 
+def test_a_coroutine_whose_time_was_over_has_failed_whatever_it_does_then() -> None:
+    async def deaf() -> int:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return 7
+        return 8
+
+    async def broken() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise LookupError("mine")
+
+    async def own() -> None:
+        raise TimeoutError("mine")
+
+    for func, kind in ((deaf, "timeout"), (broken, "timeout"), (own, "function_error")):
+        task = Task(runtime=PythonFunctionRuntime(func), resources={"timeout": 0.1})
+        failure = task.run_sync().failure
+        assert failure is not None and failure.kind == kind
+
+
 def test_a_coroutine_can_be_cancelled_from_outside() -> None:
     from kedge.executor import ask_from_outside
     from kedge.run import record

@@ -121,20 +121,17 @@ def _awaited(value: Any, job: "Job") -> Any:
             loop.add_reader(descriptor, stop, descriptor)
         if (control := job.cancel.control_fileno()) is not None:
             loop.add_reader(control, job.cancel.look)
+        scope = asyncio.timeout(job.resources.timeout)
         try:
-            async with asyncio.timeout(job.resources.timeout):
+            async with scope:
                 return await waiting
-        except TimeoutError:
-            if waiting.cancelled():
-                raise _Ended("timeout") from None
-            raise
-        except asyncio.CancelledError:
-            if job.cancel.requested:
-                raise _Ended("cancelled") from None
-            raise
         finally:
             for descriptor in (*asked, *(() if control is None else (control,))):
                 loop.remove_reader(descriptor)
+            if job.cancel.requested:  # whatever it made of that, as of any program
+                raise _Ended("cancelled") from None
+            if scope.expired():
+                raise _Ended("timeout") from None
 
     return asyncio.run(awaited())
 
