@@ -1,7 +1,13 @@
 """Tasks that are written where they are run: ports, commands, executors."""
 
 import asyncio
+import copy
 import os
+import pickle
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +15,7 @@ import pytest
 
 import kedge
 from kedge import Boolean, CommandRuntime, File, Folder, Json, Number, String, Task
+from kedge.client import delivery
 from kedge.errors import InputError, TaskError
 from kedge.middleware import (
     ExecutorMiddleware,
@@ -104,6 +111,16 @@ def test_a_folder_goes_in_and_comes_out(tmp_path: Path, executor: str) -> None:
     assert sorted(os.listdir(tmp_path)) == ["case", "result"]
 
 
+def test_a_file_is_written_with_the_whole_extension_of_its_path(tmp_path: Path) -> None:
+    for name, port in (("my x.tar.gz", File["tar.gz"]), ("x.med.gz", File["med.gz", "med"])):
+        task = Task(
+            runtime=CommandRuntime("echo {out.name} > {out}"),
+            outputs=[port("out", tmp_path / name)],
+        )
+        task.run_sync().outputs  # noqa: B018
+        assert (tmp_path / name).read_text() == f"out.{name.partition('.')[2]}\n"
+
+
 def test_a_run_that_fails_says_so_when_its_outputs_are_asked_for(tmp_path: Path) -> None:
     wanted = tmp_path / "out"
     wanted.write_text("before")
@@ -170,6 +187,15 @@ def test_what_no_program_can_be_given_is_refused() -> None:
         task.run_sync()
 
 
+def test_a_command_is_texts_that_a_program_can_be_given() -> None:
+    commands: list[Any] = [("echo", "a\0b"), ("sleep", 0), ["ls", Path("/")], 5, "echo a\0b"]
+    for command in commands:
+        with pytest.raises(TaskError, match=r"no text|holds a NUL"):
+            Task(runtime=CommandRuntime(command)).run_sync()
+    with pytest.raises(TaskError, match=r"env\.A"):
+        Task(runtime=CommandRuntime("true", env={"A": "x\0"})).run_sync()
+
+
 def test_values_that_their_ports_do_not_admit_are_refused_all_at_once(tmp_path: Path) -> None:
     inputs = [Number("load", "much"), Boolean("wet", 3), File("mesh", tmp_path / "none")]
     with pytest.raises(InputError) as raised:
@@ -186,6 +212,20 @@ def test_a_task_that_does_not_fit_together_is_refused_when_it_is_made() -> None:
         assert problem in said
     with pytest.raises(kedge.KedgeError, match="there is no executor of kind 'sandbocks'"):
         Task(runtime=CommandRuntime("true"), executor="sandbocks")
+
+
+def test_limits_an_executor_and_a_target_that_are_none_are_refused_when_the_task_is_made() -> None:
+    given: list[Any] = [{"cpus": 1}, {"cpu": "many"}, {"timeout": 0}, {"memory_mb": 1.5}, 5]
+    given += [{"tier": "huge"}, {"pids": True}, {"timeout": float("nan")}]
+    for resources in given:
+        with pytest.raises(TaskError, match=r"^resources"):
+            Task(runtime=CommandRuntime("true"), resources=resources)
+    task = Task(runtime=CommandRuntime("true"), resources={"cpu": 0.5, "grace": 0, "disk_mb": None})
+    assert task.run_sync().failure is None
+    parts: list[dict[str, Any]] = [{"executor": 5}, {"target": 5}, {"executor": kedge.Executor}]
+    for part in parts:
+        with pytest.raises(TaskError, match="which is no"):
+            Task(runtime=CommandRuntime("true"), **part)
 
 
 def test_middleware_of_every_layer_is_around_it_the_first_outermost() -> None:
@@ -234,6 +274,88 @@ def test_two_tasks_of_the_same_parts_are_equal() -> None:
     def made() -> Task:
         return Task(runtime=CommandRuntime("echo {a}"), inputs=[File["med", "msh"]("a", "x.med")])
 
-    assert made() == made()
+    assert made() == made() == pickle.loads(pickle.dumps(made())) == copy.deepcopy(made())
+    assert File["med"]("a") == File[".MED",]("a") != File("a")
     with pytest.raises(AttributeError, match="does not change"):
         made().name = "other"  # type: ignore[misc]
+
+
+def test_the_record_of_a_task_names_it_alone() -> None:
+    ended = Task(id="sums", runtime=CommandRuntime("true")).run_sync()
+    for asked in (ended.run.id, "sums"):
+        shown = subprocess.run(
+            [sys.executable, "-m", "kedge", "show", asked],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert re.search(r"^function +sums$", shown.stdout, re.MULTILINE)
+
+
+def test_what_is_there_is_not_lost_to_an_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    case = tmp_path / "case"
+    case.mkdir()
+    words = case / "words.txt"
+    words.write_text("x")
+    for outputs, said in (
+        ([Folder("out", ".")], "would replace the folder"),
+        ([Folder("out", "case")], "would replace the folder"),
+        ([File("out", "case")], "is no file"),
+        ([File("out", "/dev/null")], "is no file"),
+        ([Folder("out", "case/words.txt")], "is no folder"),
+        ([File("out", "")], "is empty"),
+        ([File("out", "same"), File("other", "./same")], "have one place"),
+        ([Folder("out", "same"), File("other", "same/file")], "have one place"),
+    ):
+        task = Task(
+            runtime=CommandRuntime("touch ran"), inputs=[File("words", words)], outputs=outputs
+        )
+        with pytest.raises(TaskError, match=said):
+            task.run_sync()
+    assert words.read_text() == "x" and os.listdir(tmp_path) == ["case"]
+
+
+def test_an_output_follows_the_links_that_lead_to_its_place_and_a_program_stays_one(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    (tmp_path / "program").write_text("old")
+    for name in ("folder", "program"):
+        (tmp_path / f"to-{name}").symlink_to(name)
+    command = "mkdir -p {folder} && touch {folder}/new && cp /bin/true {program}"
+    outputs = [Folder("folder", tmp_path / "to-folder"), File("program", tmp_path / "to-program")]
+    Task(runtime=CommandRuntime(command), outputs=outputs).run_sync().outputs  # noqa: B018
+    assert os.listdir(tmp_path / "folder") == ["new"]
+    assert subprocess.run([tmp_path / "program"], check=False).returncode == 0
+    assert (tmp_path / "to-folder").is_symlink() and (tmp_path / "to-program").is_symlink()
+
+
+def test_an_output_that_cannot_be_put_at_its_path_is_an_error_that_says_where_it_is(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    outputs = [File("out", tmp_path / "file" / "out")]
+    with pytest.raises(kedge.KedgeError, match="cannot be put at") as raised:
+        Task(runtime=CommandRuntime("echo x > {out}"), outputs=outputs).run_sync()
+    kept = raised.value.__notes__[0].rpartition(": ")[2]
+    assert Path(kept).read_text() == "x\n"
+
+
+def test_two_that_put_a_folder_at_one_path_at_once_both_succeed(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / "source" / name).mkdir(parents=True)
+    place = str(tmp_path / "place")
+
+    def often() -> None:
+        for _ in range(100):
+            delivery.put({"out": str(tmp_path / "source")}, {"out": place})
+
+    with ThreadPoolExecutor(2) as threads:
+        for future in [threads.submit(often) for _ in range(2)]:
+            future.result()
+    assert sorted(os.listdir(place)) == ["a", "b", "c"]
+    assert sorted(os.listdir(tmp_path)) == ["place", "source"]

@@ -3,6 +3,9 @@
 import asyncio
 import contextvars
 import io
+import os
+import shutil
+import subprocess
 import sys
 import threading
 from contextlib import redirect_stdout
@@ -23,6 +26,7 @@ from kedge import (
     Task,
 )
 from kedge.errors import TaskError
+from kedge.task.port import Typed
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +79,28 @@ def test_a_file_that_is_returned_is_taken(tmp_path: Path) -> None:
     assert "return its path" in str(task.run_sync().failure)
 
 
+def test_an_output_is_where_its_path_led_when_the_task_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def moves(out: Path) -> None:
+        out.write_text("x")
+        os.chdir("elsewhere")
+
+    task = Task(runtime=PythonFunctionRuntime(moves), outputs=[File("out", "out.txt")])
+    task.run_sync().outputs  # noqa: B018
+    assert (tmp_path / "out.txt").read_text() == "x"
+
+
+def test_a_file_that_is_returned_keeps_its_whole_extension(tmp_path: Path) -> None:
+    made = tmp_path / "made.tar.gz"
+    made.write_text("x")
+    task = Task(runtime=PythonFunctionRuntime(lambda: made), outputs=[File["tar.gz"]("table")])
+    assert task.run_sync().outputs["table"].endswith("/table.tar.gz")
+
+
 def test_parameters_that_nothing_is_for_are_named_in_their_order() -> None:
     def many(z: int, width: int, *, a: int, d: int = 1, y: int) -> None: ...
 
@@ -115,6 +141,44 @@ def test_an_output_that_is_not_left_fails_the_task() -> None:
     assert failure is not None and failure.kind == "contract_error" and "`b`" in str(failure)
 
 
+def test_one_output_that_is_not_left_fails_the_task_too() -> None:
+    task = Task(runtime=PythonCodeStringRuntime("a = 1"), outputs=[Json("b")])
+    failure = task.run_sync().failure
+    assert failure is not None and "`b` was not written" in str(failure)
+
+
+def test_an_id_with_a_dash_is_a_name_with_an_underscore() -> None:
+    task = Task(
+        runtime=PythonCodeStringRuntime("load_max = load_n * 2"),
+        inputs=[Number("load-n", 2)],
+        outputs=[Number("load-max")],
+    )
+    assert task.run_sync().outputs == {"load-max": 4}
+    with pytest.raises(TaskError, match="the same name in code"):
+        Task(runtime=task.runtime, inputs=[Number("load-n", 2), Number("load_n", 2)])
+
+
+def test_what_comes_out_is_read_back_whatever_the_locale_is(tmp_path: Path) -> None:
+    (tmp_path / "greek.py").write_text(
+        "from kedge import PythonFunctionRuntime, Task\n"
+        "print(ascii(Task(runtime=PythonFunctionRuntime(lambda: 'λ')).run_sync().outputs))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-X", "utf8=0", tmp_path / "greek.py"],
+        env={**os.environ, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout == "{'result': '\\u03bb'}\n", ended.stderr
+
+
+def test_an_input_that_need_not_be_there_may_be_bound_to_nothing() -> None:
+    wide = Typed("width", {"type": "number"}, None, needed=False)
+    task = Task(runtime=PythonFunctionRuntime(lambda width=7: width), inputs=[wide])
+    assert task.run_sync().outputs == {"result": 7}
+
+
 def test_what_a_function_raises_is_its_failure_with_its_own_frames_alone() -> None:
     def fails() -> None:
         raise LookupError("no such load")
@@ -129,6 +193,15 @@ def test_what_a_function_raises_is_its_failure_with_its_own_frames_alone() -> No
         assert "no such load" in str(ended.failure)
         assert "inprocess" not in ended.failure.traceback and "fails" in ended.failure.traceback
         assert log_of(ended).endswith("LookupError: no such load\n")
+
+
+def test_a_function_that_removes_its_folder_has_failed() -> None:
+    task = Task(
+        runtime=PythonFunctionRuntime(lambda out: shutil.rmtree(out.parent.parent)),
+        outputs=[File("out")],
+    )
+    failure = task.run_sync().failure
+    assert failure is not None and "data.json" in str(failure)
 
 
 def test_what_cannot_be_said_as_json_is_an_error_that_names_it() -> None:
@@ -168,6 +241,73 @@ def test_tasks_at_once_print_each_to_its_own_log_and_nobody_elses_print_is_taken
     assert printed.getvalue() == "mine\n" and (sys.stdout, sys.stderr) == before
 
 
+def test_a_redirection_that_begins_or_ends_meanwhile_takes_nothing_from_a_log() -> None:
+    speaking, ending = threading.Event(), threading.Event()
+    before = sys.stdout
+    ended: list[Any] = []
+
+    def speak() -> None:
+        print("first")
+        speaking.set()
+        ending.wait(60)
+        print("last")
+
+    def begin() -> threading.Thread:
+        task = Task(runtime=PythonFunctionRuntime(speak))
+        speaking.clear()
+        ending.clear()
+        thread = threading.Thread(target=lambda: ended.append(task.run_sync()))
+        thread.start()
+        assert speaking.wait(60)
+        return thread
+
+    with redirect_stdout(io.StringIO()):
+        going = begin()
+    second = Task(runtime=PythonFunctionRuntime(lambda: print("second"))).run_sync()
+    ending.set()
+    going.join()
+    assert log_of(second) == "second\n" and log_of(ended[0]) == "first\nlast\n"
+    going = begin()
+    with redirect_stdout(io.StringIO()):
+        ending.set()
+        going.join()
+    third = Task(runtime=PythonFunctionRuntime(lambda: print("third"))).run_sync()
+    assert log_of(third) == "third\n" and sys.stdout is before
+
+
+def test_what_a_thread_prints_once_its_run_has_ended_goes_where_it_went() -> None:
+    threads: list[threading.Thread] = []
+    ending = threading.Event()
+
+    def speak() -> None:
+        ending.wait(60)
+        print("late")
+
+    def leave() -> None:
+        context = contextvars.copy_context()
+        late = threading.Thread(target=context.run, args=(speak,))
+        late.start()
+        threads.append(late)
+
+    def wait() -> None:
+        ending.set()
+        threads[0].join()
+
+    with redirect_stdout(io.StringIO()) as printed:
+        ended = Task(runtime=PythonFunctionRuntime(leave)).run_sync()
+        Task(runtime=PythonFunctionRuntime(wait)).run_sync()
+    assert log_of(ended) == "" and printed.getvalue() == "late\n"
+
+
+def test_the_streams_are_what_they_were_but_for_what_is_written(tmp_path: Path) -> None:
+    def facts() -> list[Any]:
+        return [sys.stdout.encoding, sys.stdout.errors, sys.stdout.fileno(), sys.stdout.isatty()]
+
+    with open(tmp_path / "out", "w", encoding="latin-1") as file, redirect_stdout(file):
+        ended = Task(runtime=PythonFunctionRuntime(facts)).run_sync()
+        assert ended.outputs["result"] == ["latin-1", "strict", file.fileno(), False]
+
+
 def test_a_function_does_not_block_the_loop_and_a_second_loop_works_as_the_first() -> None:
     going = threading.Event()
 
@@ -204,6 +344,66 @@ def test_a_coroutine_ends_when_it_is_cancelled_or_its_time_is_over() -> None:
 
     asyncio.run(cancelled())
     assert ended == ["ended", "ended"]
+
+
+def test_a_coroutine_that_is_cancelled_may_tidy_up() -> None:
+    seen: list[str] = []
+
+    async def tidy() -> None:
+        seen.append("begun")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0.01)
+            seen.append("tidied")
+
+    async def cancelled() -> None:
+        going = asyncio.ensure_future(Task(runtime=PythonFunctionRuntime(tidy)).run())
+        while not seen:
+            await asyncio.sleep(0.01)
+        going.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    asyncio.run(cancelled())
+    assert seen == ["begun", "tidied"]
+
+
+def test_a_coroutine_whose_time_was_over_has_failed_whatever_it_does_then() -> None:
+    async def deaf() -> int:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return 7
+        return 8
+
+    async def broken() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise LookupError("mine")
+
+    async def own() -> None:
+        raise TimeoutError("mine")
+
+    for func, kind in ((deaf, "timeout"), (broken, "timeout"), (own, "function_error")):
+        task = Task(runtime=PythonFunctionRuntime(func), resources={"timeout": 0.1})
+        failure = task.run_sync().failure
+        assert failure is not None and failure.kind == kind
+
+
+def test_a_coroutine_can_be_cancelled_from_outside() -> None:
+    from kedge.executor import ask_from_outside
+    from kedge.run import record
+    from kedge.run.performing import control_path
+
+    async def endless() -> None:
+        going = record.list_runs(1, function="from-outside")[0]
+        assert ask_from_outside(control_path(going))
+        await asyncio.sleep(60)
+
+    failure = Task(id="from-outside", runtime=PythonFunctionRuntime(endless)).run_sync().failure
+    assert failure is not None and failure.kind == "cancelled"
 
 
 def test_the_context_of_whoever_asks_is_that_of_the_function() -> None:

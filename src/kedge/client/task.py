@@ -8,26 +8,27 @@ outputs=[File("sorted", "sorted.txt")],
 task.run_sync().outputs["sorted"]
 """
 
-import os
-import shutil
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Final
 
-from kedge.client import awaiting, hints, notices
+from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
-from kedge.environment import folders
-from kedge.errors import Problem, TaskError, Where
+from kedge.errors import Problem, TaskError, Where, nearest
 from kedge.executor import Cancel, Executor, executors, fitting
-from kedge.package.resources import Block
-from kedge.ports import check_port_name, kind_of
+from kedge.package.resources import TIERS, Block
+from kedge.ports import name_problems
 from kedge.run import core, inline
 from kedge.runtime import Runtime
 from kedge.target import Target, targets
-from kedge.task import Port, task
+from kedge.task import Port, Resources, task
 
 AUTO = "auto"
+_FRACTIONS: Final = ("cpu", "timeout", "grace")  # of the resources: those that need not be whole
+_NONE_AT_ALL: Final = ("gpu", "grace")  # those that may be 0
+_MOST: Final = 10**9  # of any: thirty years of seconds
 
 
 class Task(task.Task):
@@ -94,6 +95,7 @@ class Task(task.Task):
 
         Raises:
             ValueError, KedgeError: it cannot be set up; nothing was started.
+            StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()
         return _waited(session().calls.submit(self._run, cancel), cancel)
@@ -110,39 +112,13 @@ class Task(task.Task):
 
     def _run(self, cancel: Cancel) -> core.Result:
         with hints.shown(), session().during(cancel) as pool:
+            places = delivery.places(self)
             ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
             if ended.failure is None:
-                deliver(self, ended)
+                delivery.put(ended.outputs, places)
             else:
                 hints.add_notes(ended.failure)
             return ended
-
-
-def deliver(made: task.Task, ended: core.Result) -> None:
-    """Put the files and folders of a run that succeeded where its task says that they are to be.
-
-    Raises:
-        StoreError: one cannot be put there.
-    """
-    found = ended.outputs
-    for port in made.outputs:
-        if kind_of(port.schema) != "value" and port.bound is not None:
-            with folders.writing(f"the output `{port.id}`"):
-                _put(found[port.id], os.path.abspath(port.bound))
-
-
-def _put(source: str, place: str) -> None:
-    """Copy a file or folder; whoever looks sees the old one or the new one."""
-    os.makedirs(os.path.dirname(place), exist_ok=True)
-    with folders.temporary(os.path.dirname(place)) as made:
-        fresh = os.path.join(made, "new")
-        if os.path.isdir(source):
-            shutil.copytree(source, fresh, symlinks=True)
-            if os.path.isdir(place) and not os.path.islink(place):
-                os.rename(place, os.path.join(made, "old"))
-        else:
-            shutil.copyfile(source, fresh)
-        os.replace(fresh, place)
 
 
 def _waited(going: "Future[core.Result]", cancel: Cancel) -> core.Result:
@@ -171,15 +147,25 @@ def _problems(made: Task) -> Iterator[Problem]:
             if not isinstance(port, Port):
                 message = f"`{port!r:.80}` is no port"
                 yield Problem(message, where, 'such as `kedge.File("mesh", "wing.med")`')
-            elif reason := check_port_name(port.id):
-                yield Problem(reason, where, "choose another id, such as `value` or `load_n`")
     ids = Counter(port.id for _, ports in sides for port in ports if isinstance(port, Port))
+    yield from name_problems(ids)
     for name in (name for name, count in ids.items() if count > 1):
         yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
-    if isinstance(made.runtime, Runtime) and made.executor is not None:
+    for place, value, kind in (
+        ("executor", made.executor, Executor),
+        ("target", made.target, Target),
+    ):
+        if value is not None and not isinstance(value, kind):
+            message = f"`{place}` is `{value!r:.80}`, which is no {place}"
+            yield Problem(
+                message, Where(path=place), "give one, or its kind, such as `process` or `local`"
+            )
+    if isinstance(made.runtime, Runtime) and isinstance(made.executor, Executor):
         yield from _misfit(made.runtime, made.executor)
+    if made.resources is not None and not isinstance(made.resources, Resources):
+        yield from _of_the_resources(made.resources)
     for port in made.inputs:
-        if isinstance(port, Port) and port.bound is None:
+        if isinstance(port, Port) and port.required and port.bound is None:
             message = f"the input `{port.id}` is bound to nothing"
             yield Problem(message, Where(path=port.id), "give it a value, or a path")
 
@@ -192,3 +178,27 @@ def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
         )
         others = ", ".join(fitting(runtime.gives))
         yield Problem(message, Where(path="executor"), f"use one of: {others}; or `auto`")
+
+
+def _of_the_resources(block: Any) -> Iterator[Problem]:
+    if not isinstance(block, Mapping):
+        message = f"`resources` is `{block!r:.80}`"
+        yield Problem(message, Where(path="resources"), 'such as `{"cpu": 2, "memory_mb": 4096}`')
+        return
+    for name, value in block.items():
+        where = Where(path=f"resources.{name}")
+        if name == "tier":
+            if value is not None and value not in tuple(TIERS):
+                yield Problem(f"there is no tier `{value!r}`", where, f"one of: {', '.join(TIERS)}")
+        elif name not in Resources.__fields__:
+            known = ("tier", *Resources.__fields__)
+            close = nearest(str(name), known)
+            hint = f"did you mean `{close}`?" if close else f"one of: {', '.join(known)}"
+            yield Problem(f"`{name}` is no resource", where, hint)
+        elif value is not None:
+            wanted = (int, float) if name in _FRACTIONS else int
+            least = 0 if name in _NONE_AT_ALL else sys.float_info.min
+            if type(value) is bool or not isinstance(value, wanted) or not least <= value <= _MOST:
+                what = "a number" if name in _FRACTIONS else "a whole number"
+                from_0 = "from 0" if name in _NONE_AT_ALL else "above 0"
+                yield Problem(f"`{name}` is {value!r:.80}", where, f"give {what} {from_0}")

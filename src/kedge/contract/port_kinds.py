@@ -34,6 +34,10 @@ class File(runner.File, Port):
         names = extensions if isinstance(extensions, tuple) else (extensions,)
         return _with(cls, tuple(str(name).lstrip(".").lower() for name in names))  # type: ignore[arg-type]
 
+    def __reduce__(self) -> tuple[Any, ...]:  # a kind with extensions is in no module
+        kind = type(self).__base__ if "extensions" in vars(type(self)) else type(self)
+        return _again, (kind, self.extensions, vars(self))
+
     @property
     def schema(self) -> Schema:
         """A string of format `binary`, with the extensions that it may have."""
@@ -50,6 +54,11 @@ class File(runner.File, Port):
 def _with(cls: type, extensions: tuple[str, ...]) -> type:
     """The kind of file with these extensions: the same one each time, so that two such ports can be equal."""
     made: type = runner.File.__class_getitem__.__func__(cls, extensions)  # type: ignore[attr-defined]
+    return made
+
+
+def _again(kind: Any, extensions: tuple[str, ...], fields: dict[str, Any]) -> File:
+    made: File = (kind[extensions] if extensions else kind)(**fields)
     return made
 
 

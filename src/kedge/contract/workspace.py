@@ -16,7 +16,16 @@ from kedge.data import Data
 from kedge.errors import StoreError
 from kedge.ports import Ports, Schema, extensions_of, kind_of
 
-__all__ = ["Collected", "StagedFile", "Workspace", "collect", "place_of", "prepare", "remove"]
+__all__ = [
+    "Collected",
+    "StagedFile",
+    "Workspace",
+    "collect",
+    "extension_of",
+    "place_of",
+    "prepare",
+    "remove",
+]
 
 # The compression that may stand behind a file's extension and belongs to it: `mesh.med.gz`.
 _COMPRESSIONS: Final = frozenset(("gz", "bz2", "xz", "zst", "lz4", "br", "z"))
@@ -101,7 +110,26 @@ def place_of(port: str, schema: Schema, value: str) -> str:
     """
     if kind_of(schema) == "folder":
         return f"in/files/{port}"
-    return f"in/files/{port}{_extension(os.path.basename(value), extensions_of(schema))}"
+    return f"in/files/{port}{extension_of(os.path.basename(value), extensions_of(schema))}"
+
+
+def extension_of(name: str, declared: tuple[str, ...]) -> str:
+    """The caller's extension with its dot: the longest declared one, else what stands at the end.
+
+    >>> extension_of("wing.v2.tar.gz", ())
+    '.tar.gz'
+    """
+    lower = name.lower()
+    for extension in sorted(declared, key=len, reverse=True):
+        if lower.endswith(f".{extension.lower()}"):
+            return name[-len(extension) - 1 :]
+    stem, end = os.path.splitext(name)
+    if end[1:].lower() in _COMPRESSIONS:
+        before = os.path.splitext(stem)[1]
+        if before[1:].isalnum():
+            end = before + end
+    usable = end.isprintable() and 1 < len(os.fsencode(end)) <= _EXTENSION_LIMIT
+    return end if usable else ""
 
 
 def _staged(port: str, value: Any, inputs: Ports) -> list[StagedFile] | None:
@@ -117,25 +145,6 @@ def _staged(port: str, value: Any, inputs: Ports) -> list[StagedFile] | None:
             for source, name in zip(value, names, strict=True)
         ]
     return [StagedFile(os.path.realpath(value), place_of(port, schema, value))]
-
-
-def _extension(name: str, declared: tuple[str, ...]) -> str:
-    """The caller's extension with its dot: the longest declared one, else what stands at the end.
-
-    >>> _extension("wing.v2.tar.gz", ())
-    '.tar.gz'
-    """
-    lower = name.lower()
-    for extension in sorted(declared, key=len, reverse=True):
-        if lower.endswith(f".{extension.lower()}"):
-            return name[-len(extension) - 1 :]
-    stem, end = os.path.splitext(name)
-    if end[1:].lower() in _COMPRESSIONS:
-        before = os.path.splitext(stem)[1]
-        if before[1:].isalnum():
-            end = before + end
-    usable = end.isprintable() and 1 < len(os.fsencode(end)) <= _EXTENSION_LIMIT
-    return end if usable else ""
 
 
 def _names(names: list[str]) -> list[str]:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -91,7 +91,8 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
         exec(compile(payload.source, payload.place, "exec"), names)  # noqa: S102 - it is what is asked for
-        return {name: names[name] for name in payload.kinds if name in names}
+        left = {port: port.replace("-", "_") for port in payload.kinds}
+        return {port: names[name] for port, name in left.items() if name in names}
     value = payload.function(**_placed(payload.arguments, job))
     return _awaited(value, job) if inspect.isawaitable(value) else value
 
@@ -110,20 +111,27 @@ def _awaited(value: Any, job: "Job") -> Any:
 
     async def awaited() -> Any:
         loop, waiting = asyncio.get_running_loop(), asyncio.ensure_future(value)
-        loop.add_reader(job.cancel.fileno(), waiting.cancel)
+
+        def stop(descriptor: int) -> None:
+            loop.remove_reader(descriptor)  # it stays readable: what tidies up is left in peace
+            waiting.cancel()
+
+        asked = (job.cancel.fileno(), job.cancel.forced_fileno())
+        for descriptor in asked:
+            loop.add_reader(descriptor, stop, descriptor)
+        if (control := job.cancel.control_fileno()) is not None:
+            loop.add_reader(control, job.cancel.look)
+        scope = asyncio.timeout(job.resources.timeout)
         try:
-            async with asyncio.timeout(job.resources.timeout):
+            async with scope:
                 return await waiting
-        except TimeoutError:
-            if waiting.cancelled():
-                raise _Ended("timeout") from None
-            raise
-        except asyncio.CancelledError:
-            if job.cancel.requested:
-                raise _Ended("cancelled") from None
-            raise
         finally:
-            loop.remove_reader(job.cancel.fileno())
+            for descriptor in (*asked, *(() if control is None else (control,))):
+                loop.remove_reader(descriptor)
+            if job.cancel.requested:  # whatever it made of that, as of any program
+                raise _Ended("cancelled") from None
+            if scope.expired():
+                raise _Ended("timeout") from None
 
     return asyncio.run(awaited())
 
@@ -135,9 +143,10 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
         ContractError: what came cannot be the outputs, all that is wrong.
     """
     problems: list[tuple[str, str]] = []
-    is_open = isinstance(payload, Call) and payload.is_open
     data, plain = {}, runner.Plain(problems)
-    found = runner.keyed(value, dict(payload.kinds), is_open, problems)
+    found = value
+    if isinstance(payload, Call):
+        found = runner.keyed(value, dict(payload.kinds), payload.is_open, problems)
     for port, item in found.items():
         if payload.kinds.get(port, "value") == "value":
             data[port] = plain.of(item, port)
@@ -145,8 +154,8 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
             _keep(port, item, job, problems)
     if problems:
         raise ContractError("\n".join(message for message, _ in problems), hint="see its outputs")
-    with open(os.path.join(job.workspace.folder, "out", "data.json"), "w") as file:
-        file.write(runner.write_json(data))
+    place = os.path.join(job.workspace.folder, "out", "data.json")
+    runner.write_file(place, runner.write_json(data))
 
 
 def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> None:
@@ -162,7 +171,8 @@ def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> 
         if os.path.isdir(source):
             shutil.copytree(source, os.path.join(folder, port), symlinks=True)
         else:
-            shutil.copyfile(source, os.path.join(folder, port + os.path.splitext(source)[1]))
+            extension = runner.extension_of(os.fspath(item), ())
+            shutil.copyfile(source, os.path.join(folder, f"{port}{extension}"))
     except OSError as error:
         problems.append((f"output `{port}` cannot be had: {error}", port))
 
@@ -176,8 +186,9 @@ def _tell(error: BaseException, job: "Job") -> None:
         "type": type(error).__qualname__,
         "traceback": text,
     }
-    with open(os.path.join(job.workspace.folder, "out", "_runner_error.json"), "w") as file:
-        file.write(runner.fitting(record))
+    place = os.path.join(job.workspace.folder, "out", "_runner_error.json")
+    with suppress(OSError):  # it may have removed its folder: its last lines say why, then
+        runner.write_file(place, runner.fitting(record))
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:
@@ -190,7 +201,31 @@ def _theirs(trace: TracebackType | None) -> TracebackType | None:
 
 # ---- what is printed ------------------------------------------------------------------------------------
 
-_output: ContextVar[Callable[["Stream", bytes], None] | None] = ContextVar("output", default=None)
+_STREAMS: Final = ("stdout", "stderr")
+
+
+class _Printing:
+    """Where a run's code prints, one thread at a time, as long as it goes on."""
+
+    def __init__(self, output: Callable[["Stream", bytes], None]) -> None:
+        self._output: Callable[[Stream, bytes], None] | None = output
+        self._lock = threading.RLock()
+
+    def take(self, stream: "Stream", text: str) -> bool:
+        """Take a text, unless the run has ended."""
+        with self._lock:
+            if self._output is None:
+                return False
+            self._output(stream, text.encode("utf-8", "backslashreplace"))
+            return True
+
+    def end(self) -> None:
+        """Take no more: a thread may outlive its run."""
+        with self._lock:
+            self._output = None
+
+
+_current: ContextVar[_Printing | None] = ContextVar("current", default=None)
 _lock: Final = threading.Lock()
 _going = 0
 
@@ -200,44 +235,61 @@ def _printing(output: Callable[["Stream", bytes], None]) -> Iterator[None]:
     """A block in which what this context prints goes to `output`; what others print goes where it went."""
     global _going
     with _lock:
-        if not _going:
-            for name in ("stdout", "stderr"):
+        for name in _STREAMS:  # each time: somebody may have redirected them since, or back
+            if not isinstance(getattr(sys, name), _Printed):
                 setattr(sys, name, _Printed(name, getattr(sys, name)))
         _going += 1
-    token = _output.set(output)
+    here = _Printing(output)
+    token = _current.set(here)
     try:
         yield
     finally:
-        _output.reset(token)
+        _current.reset(token)
+        here.end()
         with _lock:
             _going -= 1
-            for name in ("stdout", "stderr"):
+            for name in () if _going else _STREAMS:
                 stream = getattr(sys, name)
-                if not _going and isinstance(
-                    stream, _Printed
-                ):  # else somebody else has put one there
+                if isinstance(stream, _Printed):  # else somebody else has put one there
                     setattr(sys, name, stream.before)
 
 
 class _Printed(io.TextIOBase):
-    """A stream that goes to whoever prints."""
+    """A stream that goes to whoever prints; for all others it is what was there before."""
 
     def __init__(self, name: "Stream", before: Any) -> None:
         self.before = before
         self._name: Stream = name
 
+    @property
+    def encoding(self) -> Any:  # type: ignore[override]
+        """As before."""
+        return getattr(self.before, "encoding", None)
+
+    @property
+    def errors(self) -> Any:  # type: ignore[override]
+        """As before."""
+        return getattr(self.before, "errors", None)
+
     def write(self, text: str) -> int:
         """Write it where this context's go."""
-        output = _output.get()
-        if output is None:
-            return 0 if self.before is None else int(self.before.write(text))
-        output(self._name, text.encode("utf-8", "backslashreplace"))
-        return len(text)
+        current = _current.get()
+        if current is not None and current.take(self._name, text):
+            return len(text)
+        return 0 if self.before is None else int(self.before.write(text))
 
     def flush(self) -> None:
         """Nothing waits here."""
         if self.before is not None:
             self.before.flush()
+
+    def isatty(self) -> bool:
+        """A run's log is no terminal."""
+        return _current.get() is None and self.before is not None and bool(self.before.isatty())
+
+    def fileno(self) -> int:
+        """The process's own, for whoever starts a program."""
+        return super().fileno() if self.before is None else int(self.before.fileno())
 
     def close(self) -> None:
         """What was there before is not this one's to close."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kedge.ports.expressions import parse_type
     from kedge.ports.masking import mask
     from kedge.ports.model import Ports, overlay
-    from kedge.ports.names import check_port_name
+    from kedge.ports.names import check_port_name, name_problems
     from kedge.ports.schemas import schema_ports, signature_ports
     from kedge.ports.shapes import extensions_of, kind_of
     from kedge.ports.text import format_type
@@ -40,6 +40,7 @@ __all__ = [
     "format_type",
     "kind_of",
     "mask",
+    "name_problems",
     "overlay",
     "parse_type",
     "read_text",
@@ -57,6 +58,7 @@ _HOMES: Final = {
     "defaults": "checks",
     "check_outputs": "checks",
     "check_port_name": "names",
+    "name_problems": "names",
     "connect": "connections",
     "convert": "conversion",
     "declared_ports": "declarations",

@@ -1,7 +1,7 @@
 """The kind `command`: a program of this machine, by a text for its shell or by a list of arguments."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract import workspace
@@ -36,12 +36,28 @@ class CommandRuntime(Data, Runtime[Process]):
     env: Mapping[str, str] = field(default_factory=dict)
 
     async def _setup_runtime(self, task: "Task") -> Process:
+        if problems := [*self._problems()]:
+            raise TaskError.of(problems, "command")
         values = _values(task)
         if isinstance(self.command, str):
             argv = shell.argv(shell.prepare(self.command, values), values)
         else:
             argv = _filled(self.command, values)
         return Process(tuple(argv), env=dict(self.env))
+
+    def _problems(self) -> Iterator[Problem]:
+        """What is no text, or none that a program can be given."""
+        texts: dict[str, Any] = {"command": self.command}
+        if isinstance(self.command, list | tuple):
+            texts = {f"command[{at}]": text for at, text in enumerate(self.command)}
+        texts |= {f"env.{name}": text for name, text in self.env.items()}
+        for place, text in texts.items():
+            if not isinstance(text, str):
+                message = f"`{text!r:.80}` is a `{type(text).__name__}`, and no text"
+                yield Problem(message, Where(path=place), "write it as a text, with `str`")
+            elif HERE in text:
+                message = "it holds a NUL, with which every text of a program ends"
+                yield Problem(message, Where(path=place), "take it out")
 
 
 def _filled(command: tuple[str, ...], values: Mapping[str, str]) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from kedge.contract.workspace import extension_of
 from kedge.ports import extensions_of, kind_of
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ def place_of_output(port: "Port") -> str:
     """The path in the workspace. A file has the extension of where it is to be in the end, else one it may have."""
     if kind_of(port.schema) == "folder":
         return f"out/files/{port.id}"
-    if port.bound:
-        return f"out/files/{port.id}{os.path.splitext(str(port.bound))[1]}"
     allowed = extensions_of(port.schema)
+    if port.bound:
+        return f"out/files/{port.id}{extension_of(os.path.basename(port.bound), allowed)}"
     return f"out/files/{port.id}" + (f".{allowed[0]}" if allowed else "")

@@ -43,7 +43,8 @@ def _show_summary(summary: "Summary", *, as_json: bool) -> None:
     if as_json:
         write_json(summary.to_json())
         return
-    rows = [["function", f"{summary.package or '?'}#{summary.function}"]]
+    package = f"{summary.package}#" if summary.package else ""
+    rows = [["function", f"{package}{summary.function}"]]
     rows += [[f"runs {status}", str(count)] for status, count in summary.counts.items()]
     if (needs := summary.needs) is not None:
         rows += [
@@ -62,10 +63,7 @@ def _text(run: Any) -> str:
     rows = [
         ["run", run.id],
         ["status", run.status],
-        [
-            "function",
-            f"{run.package}#{run.function or '?'}" if run.package else run.function or "?",
-        ],
+        ["function", f"{run.package}#{run.function or '?'}" if run.package else run.function],
         ["created", run.created],
         ["source", run.source],
         ["handler", run.handler],

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 from kedge.cli import result as results
+from kedge.client import delivery
 from kedge.client.definition import load_file
-from kedge.client.task import deliver
 from kedge.executor import Cancel
 from kedge.run import core, inline
 from kedge.run.warmth import kept_warm
@@ -21,6 +21,7 @@ def work(observer: core.Observer, cancel: Cancel, *, file: str, as_json: bool) -
     with cancel.interrupting():
         core.settle()
         task = load_file(file)
+        places = delivery.places(task)
     sys.path.insert(
         0, os.path.dirname(os.path.abspath(file))
     )  # for `module:function`, as of a script
@@ -28,7 +29,7 @@ def work(observer: core.Observer, cancel: Cancel, *, file: str, as_json: bool) -
         ended = inline.run_task(task, observer, cancel, pool)
     if ended.failure is not None:
         raise ended.failure
-    deliver(task, ended)
+    delivery.put(ended.outputs, places)
     return {
         "id": ended.run.id,
         "wall_s": ended.run.measured.get("wall_s"),
