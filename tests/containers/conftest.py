@@ -38,11 +38,10 @@ def require(engine: Engine, image: str) -> None:
 @pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Docker, then Podman, which one test at a time has: its list fails while somebody removes an image."""
-    found = there(request.param)
     with open(f"/tmp/kedge-test-{request.param}-{os.geteuid()}.lock", "w") as alone:
-        if found.kind == "podman":
+        if request.param == "podman":
             fcntl.flock(alone, fcntl.LOCK_EX)
-        yield found
+        yield there(request.param)
 
 
 @pytest.fixture
