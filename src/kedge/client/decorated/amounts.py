@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, final
 
-LIBRARIES: Final = ("numpy", "pandas", "pyarrow")
+from kedge.client.decorated.listing import LIBRARIES
 
 _ROW: Final = (list, tuple, set, frozenset)
 

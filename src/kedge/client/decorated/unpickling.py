@@ -5,7 +5,6 @@ list: plain types, exceptions of what is loaded already, numpy's, pandas' and py
 caller's own. What is named comes back as it was: a pickle that changed it is refused, and the change undone.
 """
 
-import builtins
 import copyreg
 import importlib
 import io
@@ -18,73 +17,12 @@ from enum import Enum
 from functools import partial
 from typing import Any, ClassVar, Final
 
-from kedge.client.decorated import amounts, local
+from kedge.client.decorated import amounts, listing, local
 from kedge.contract import pickled
 from kedge.data import Data
 
 # What the inside program writes by name, and this side has too.
 _OURS: Final = {one.__name__: one for one in (pickled.itself, pickled.raised, pickled.restored)}
-
-_PLAIN: Final = {
-    "builtins": {
-        "complex", "set", "frozenset", "bytearray", "range", "slice", "object", "int", "float", "str",
-        "bytes", "bool", "list", "dict", "tuple", "Ellipsis", "NotImplemented",
-    },
-    "array": {"array", "_array_reconstructor"},
-    "collections": {"OrderedDict", "defaultdict", "deque", "Counter", "ChainMap", "UserDict", "UserList",
-                    "UserString"},
-    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
-    "decimal": {"Decimal"},
-    "fractions": {"Fraction"},
-    "ipaddress": {
-        "IPv4Address", "IPv6Address", "IPv4Network", "IPv6Network", "IPv4Interface", "IPv6Interface",
-    },
-    "pathlib": {"Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath"},
-    "pathlib._local": {"Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath"},
-    "types": {"SimpleNamespace", "NoneType", "EllipsisType"},
-    "uuid": {"UUID", "SafeUUID"},
-    "zoneinfo": {"ZoneInfo"},
-}  # fmt: skip
-_LIBRARIES: Final = {
-    "numpy": (
-        {"core", "_core", "random", "ma", "rec", "char", "matrixlib", "dtypes", "exceptions", "lib",
-         "linalg", "polynomial"},
-        {"_reconstruct", "scalar", "_frombuffer", "_mareconstruct", "_convert_to_stringdtype_kwargs",
-         "__generator_ctor", "__bit_generator_ctor", "__randomstate_ctor"},
-    ),
-    "pandas": (
-        {"core", "_libs", "arrays", "errors"},
-        {"_unpickle_block", "_new_Index", "_new_DatetimeIndex", "_new_IntervalIndex",
-         "_new_TimedeltaIndex", "_unpickle_timestamp", "_timedelta_unpickle", "_nat_unpickle",
-         "__nat_unpickle", "_new_period"},
-    ),
-    "pyarrow": (
-        {"lib"},
-        {"py_buffer", "scalar", "schema", "field", "chunked_array", "type_for_alias", "_reconstruct_table",
-         "_reconstruct_record_batch", "_restore_array", "list_", "large_list", "list_view",
-         "large_list_view", "map_", "struct", "union", "sparse_union", "dense_union", "dictionary",
-         "run_end_encoded", "decimal32", "decimal64", "decimal128", "decimal256", "timestamp", "time32",
-         "time64", "duration", "binary"},
-    ),
-}  # fmt: skip
-"""Where these libraries' data is defined, and the functions that put it together."""
-
-_ARROW: Final = (
-    "Array", "Buffer", "ChunkedArray", "DataType", "Field", "KeyValueMetadata", "RecordBatch", "Scalar",
-    "Schema", "Table",
-)  # fmt: skip
-
-_PANDAS_PARTS: Final = (
-    "pandas._libs.arrays", "pandas._libs.internals", "pandas._libs.interval", "pandas._libs.sparse",
-    "pandas._libs.tslibs.", "pandas.core.internals.",
-)  # fmt: skip
-
-_DOING: Final = frozenset(
-    {"__main__", "_examples", "_tkinter", "antigravity", "conftest", "curses", "idlelib", "pty", "readline",
-     "rlcompleter", "setup", "test", "tests", "this", "tkinter", "turtle", "turtledemo", "webbrowser"}
-)  # fmt: skip
-"""Parts of the names of modules that do more than define something when they are imported."""
-
 
 # Of a type: that its elements are objects, or hold some; that they are pickled as a list.
 _HOLDS_OBJECTS: Final = 0x03
@@ -271,21 +209,8 @@ class _Finding:
         return found
 
     def _found(self, module: str, name: str) -> Any:
-        if name in _PLAIN.get(module, ()):
-            return getattr(importlib.import_module(module), name)
-        if module == "builtins":
-            found = getattr(builtins, name, None)
-            if isinstance(found, type) and issubclass(found, BaseException):
-                return found
-        library, *parts = module.split(".")
-        if library in sys.stdlib_module_names and not _DOING & {library, *parts}:
-            with suppress(Exception):
-                importlib.import_module(module)
-        if library in _LIBRARIES and local.is_installed(library):
-            found = _of_library(library, parts, name)
-            if found is not None:
-                return found
-        return self._loaded(module, name)
+        found = listing.listed(module, name)
+        return self._loaded(module, name) if found is None else found
 
     def _own(self, number: str | None, module: str, name: str) -> Any:
         """A class that travelled by value, or that stands in a module of the caller's."""
@@ -311,7 +236,7 @@ class _Finding:
                     with suppress(Exception):  # it may need what is not here
                         importlib.import_module(one)
         try:
-            found = _attribute(sys.modules[module], name)
+            found = listing.attribute(sys.modules[module], name)
         except (KeyError, AttributeError):
             found = None
         # Where it was defined counts: the caller's modules import classes of others, which do things.
@@ -327,7 +252,7 @@ class _Safe(_Finding, pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What goes by that name."""
-        if module.partition(".")[0] in _LIBRARIES:
+        if module.partition(".")[0] in listing.LIBRARIES:
             raise _CareError
         return super().find_class(module, name)
 
@@ -499,52 +424,3 @@ def _is_sound(thing: Any, state: Any, dtype: type) -> bool:
         and 0 <= field[1] <= size - field[0].itemsize  # type: ignore[attr-defined]
         for field in fields.values()
     )
-
-
-def _attribute(module: Any, name: str) -> Any:
-    found = module
-    for part in name.split("."):
-        found = getattr(found, part)
-    return found
-
-
-def _of_library(library: str, parts: list[str], name: str) -> Any:
-    """Data of a library, or what puts it together; None for anything else."""
-    places, functions = _LIBRARIES[library]
-    top = importlib.import_module(library)
-    is_below = bool(parts) and parts[0] in places and not _DOING & set(parts)
-    module = ".".join((library, *parts))
-    try:
-        found = _attribute(
-            importlib.import_module(module) if is_below else sys.modules[module], name
-        )
-    except (ImportError, AttributeError, KeyError):
-        return None
-    if isinstance(found, type):
-        if library == "numpy" and issubclass(found, top.memmap):
-            # What was in a file inside is in memory here: to make one writes files.
-            return top.ndarray
-        return found if _is_data(found, library, top) else None
-    if library == "pandas" and found is top.NA:
-        return found
-    is_known = name in functions or name.startswith("__pyx_unpickle_")
-    return found if is_known and is_below else None
-
-
-def _is_data(kind: type, library: str, top: Any) -> bool:
-    """Whether a class of one of these libraries holds data, and does nothing when it is made."""
-    if issubclass(kind, Exception):
-        return True
-    if library == "numpy":
-        data = (top.ndarray, top.generic, top.dtype, top.poly1d, top.finfo, top.iinfo)
-        chance = (top.random.BitGenerator, top.random.Generator, top.random.RandomState)
-        polynomials = top.polynomial.polynomial.ABCPolyBase
-        is_row = issubclass(kind, tuple) and hasattr(kind, "_fields")  # as `eigh` gives
-        return is_row or issubclass(kind, (*data, *chance, top.random.SeedSequence, polynomials))
-    if library == "pandas":
-        values = (top.DataFrame, top.Series, top.Index, top.Timestamp, top.Timedelta, top.Period)
-        extended = top.api.extensions
-        parts = (top.Interval, top.Flags, extended.ExtensionArray, extended.ExtensionDtype, list)
-        # Where readers and writers say that they are defined is not where they are.
-        return kind.__module__.startswith(_PANDAS_PARTS) or issubclass(kind, (*values, *parts))
-    return issubclass(kind, tuple(getattr(top, name) for name in _ARROW))
