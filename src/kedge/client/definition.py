@@ -17,10 +17,11 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 
-from kedge.client.task import AUTO, Task
+from kedge.client.task import Task
 from kedge.data import Data
 from kedge.errors import PluginError, Problem, TaskError, nearest
 from kedge.executor import executors
+from kedge.executor.choice import AUTO
 from kedge.package.document import Document, Path
 from kedge.package.models import ResourcesBlock
 from kedge.package.reading import read_text, shown

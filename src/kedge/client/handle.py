@@ -9,7 +9,7 @@ from typing import Any, final
 
 from kedge.client import awaiting, hints
 from kedge.client.opened import Opened
-from kedge.client.threads import Closed
+from kedge.client.threads import Closed, wait
 from kedge.data import replace
 from kedge.errors import KedgeError, RunCancelled, UsageError
 from kedge.executor import Cancel
@@ -156,17 +156,7 @@ class Run:
 
     def wait_or_cancel(self) -> Any:
         """Its result; whatever interrupts the wait (Ctrl-C) cancels it, and a second time at once."""
-        try:
-            self._future.exception()
-        except BaseException:
-            try:
-                self.cancel()
-                self._future.exception()
-            except BaseException:
-                self.cancel(force=True)
-                self._future.exception()
-                raise
-            raise
+        wait(self._future, self.cancel)
         return self.result()
 
     def execute(self) -> None:

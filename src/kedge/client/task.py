@@ -8,27 +8,22 @@ outputs=[File("sorted", "sorted.txt")],
 task.run_sync().outputs["sorted"]
 """
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from typing import Any, Final
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
-from kedge.errors import Problem, TaskError, Where, nearest
+from kedge.client.threads import wait
+from kedge.errors import Problem, TaskError, Where
 from kedge.executor import Cancel, Executor, executors, fitting
-from kedge.package.resources import TIERS, Block
+from kedge.executor.choice import AUTO
+from kedge.package.resources import Block
 from kedge.ports import name_problems
 from kedge.run import core, inline
 from kedge.runtime import Runtime
 from kedge.target import Target, targets
 from kedge.task import Port, Resources, task
-
-AUTO = "auto"
-_FRACTIONS: Final = ("cpu", "timeout", "grace")  # of the resources: those that need not be whole
-_NONE_AT_ALL: Final = ("gpu", "grace")  # those that may be 0
-_MOST: Final = 10**9  # of any: thirty years of seconds
 
 
 class Task(task.Task):
@@ -98,7 +93,7 @@ class Task(task.Task):
             StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()
-        return _waited(session().calls.submit(self._run, cancel), cancel)
+        return wait(session().calls.submit(self._run, cancel), cancel.request)
 
     async def run(self) -> core.Result:
         """Run it, and await its end. To cancel the task of asyncio cancels it, and a second time at once.
@@ -108,7 +103,7 @@ class Task(task.Task):
         """
         cancel = Cancel()
         going = session().calls.submit(self._run, cancel)
-        return await awaiting.ended(going, lambda force: cancel.request(force=force))
+        return await awaiting.ended(going, cancel.request)
 
     def _run(self, cancel: Cancel) -> core.Result:
         with hints.shown(), session().during(cancel) as pool:
@@ -119,21 +114,6 @@ class Task(task.Task):
             else:
                 hints.add_notes(ended.failure)
             return ended
-
-
-def _waited(going: "Future[core.Result]", cancel: Cancel) -> core.Result:
-    try:
-        going.exception()
-    except BaseException:
-        try:
-            cancel.request()
-            going.exception()
-        except BaseException:
-            cancel.request(force=True)
-            going.exception()
-            raise
-        raise
-    return going.result()
 
 
 def _problems(made: Task) -> Iterator[Problem]:
@@ -181,24 +161,14 @@ def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
 
 
 def _of_the_resources(block: Any) -> Iterator[Problem]:
-    if not isinstance(block, Mapping):
-        message = f"`resources` is `{block!r:.80}`"
-        yield Problem(message, Where(path="resources"), 'such as `{"cpu": 2, "memory_mb": 4096}`')
-        return
-    for name, value in block.items():
-        where = Where(path=f"resources.{name}")
-        if name == "tier":
-            if value is not None and value not in tuple(TIERS):
-                yield Problem(f"there is no tier `{value!r}`", where, f"one of: {', '.join(TIERS)}")
-        elif name not in Resources.__fields__:
-            known = ("tier", *Resources.__fields__)
-            close = nearest(str(name), known)
-            hint = f"did you mean `{close}`?" if close else f"one of: {', '.join(known)}"
-            yield Problem(f"`{name}` is no resource", where, hint)
-        elif value is not None:
-            wanted = (int, float) if name in _FRACTIONS else int
-            least = 0 if name in _NONE_AT_ALL else sys.float_info.min
-            if type(value) is bool or not isinstance(value, wanted) or not least <= value <= _MOST:
-                what = "a number" if name in _FRACTIONS else "a whole number"
-                from_0 = "from 0" if name in _NONE_AT_ALL else "above 0"
-                yield Problem(f"`{name}` is {value!r:.80}", where, f"give {what} {from_0}")
+    from pydantic import ValidationError
+
+    from kedge.package.document import Document
+    from kedge.package.models import ResourcesBlock
+    from kedge.package.wording import problems_of
+
+    try:
+        ResourcesBlock.model_validate(block)
+    except ValidationError as error:
+        document = Document("", {"resources": block})
+        yield from problems_of(error, ResourcesBlock, document, ("resources",))

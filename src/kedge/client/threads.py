@@ -96,6 +96,25 @@ class Threads(Executor):
                     self._free += 1
 
 
+def wait[Result](future: "Future[Result]", stop: Callable[[bool], Any]) -> Result:
+    """What comes of `future`; whatever interrupts the wait (Ctrl-C) is raised once that has ended.
+
+    `stop` is called with False when the wait is interrupted, and with True when that wait is as well: at once.
+    """
+    try:
+        future.exception()
+    except BaseException:
+        try:
+            stop(False)
+            future.exception()
+        except BaseException:
+            stop(True)
+            future.exception()
+            raise
+        raise
+    return future.result()
+
+
 def closed() -> Closed:
     """The error of who wants something of a package that was closed."""
     return Closed("the package was closed", hint="load it again with kedge.load()")
