@@ -6,11 +6,8 @@ from typing import Any, override
 import click
 
 from kedge.cli.complete import package_words
-from kedge.cli.display import Display
-from kedge.cli.report import say, write_json, write_text
-from kedge.cli.supervised import supervised
+from kedge.cli.single import single
 from kedge.cli.values import memory_mb, read_inputs, split_words
-from kedge.errors import RunFailed
 
 
 class _Amount(click.FloatRange):
@@ -90,18 +87,4 @@ def command(
         "out": out,
         "as_json": as_json,
     }
-    with Display(-1 if quiet else int(verbose)) as display:
-        try:
-            answer = supervised("run", asked, display.show)
-        except RunFailed as failure:
-            printed = failure.evidence.get("source") != "_error.json"  # the runner prints it
-            if failure.traceback and (quiet or not printed) and not as_json:
-                say(failure.traceback.rstrip("\n"))
-            raise
-    if as_json:
-        write_json(answer["document"])
-        return
-    if answer["text"]:
-        write_text(answer["text"])
-    if not quiet:
-        click.echo(f"run {answer['id']}: {answer['wall_s'] or 0.0:.2f} s", err=True)
+    single("run", asked, quiet=quiet, verbose=verbose)

@@ -2,9 +2,7 @@
 
 import click
 
-from kedge.cli.display import Display
-from kedge.cli.report import write_json, write_text
-from kedge.cli.supervised import supervised
+from kedge.cli.single import single
 
 
 @click.group("task", no_args_is_help=True)
@@ -19,12 +17,4 @@ def command() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Show every step.")
 def run(file: str, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Run the task in FILE, which is YAML or JSON."""
-    with Display(-1 if quiet else int(verbose)) as display:
-        answer = supervised("task", {"file": file, "as_json": as_json}, display.show)
-    if as_json:
-        write_json(answer["document"])
-        return
-    if answer["text"]:
-        write_text(answer["text"])
-    if not quiet:
-        click.echo(f"run {answer['id']}: {answer['wall_s'] or 0.0:.2f} s", err=True)
+    single("task", {"file": file, "as_json": as_json}, quiet=quiet, verbose=verbose)
