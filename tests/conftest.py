@@ -51,6 +51,24 @@ def kedge_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
+def own_mounts() -> list[str]:
+    """The words before a command that mounts something for itself: root may and, where users may, everybody."""
+    return ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+
+
+@pytest.fixture(scope="session")
+def small_disk(own_mounts: list[str]) -> Callable[[Path, str], list[str]]:
+    """The words before a command that is to find a small disk at a place."""
+    begin = 'mount -t tmpfs -o size="$2" tmpfs "$1" && shift 2 && exec "$@"'
+
+    def words(place: Path, size: str) -> list[str]:
+        place.mkdir(exist_ok=True)
+        return [*own_mounts, "sh", "-c", begin, "sh", str(place), size]
+
+    return words
+
+
+@pytest.fixture(scope="session")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One KEDGE_HOME for all tests and workers that want it, so that each environment is made once."""
     base = tmp_path_factory.getbasetemp()

@@ -13,9 +13,6 @@ import pytest
 PACKAGES = Path(__file__).parents[1] / "packages"
 FINE = [PACKAGES / "hostile", "fine"]
 
-# A file system of its own in a mount namespace of its own: root and, where users may, everybody.
-ALONE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
-
 CLOCK = """
 import time
 _time, _time_ns = time.time, time.time_ns
@@ -25,17 +22,18 @@ time.time_ns = lambda: _time_ns() - {days} * 86400 * 10**9
 
 
 @pytest.fixture
-def on_a_disk(kedge_home: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def on_a_disk(
+    kedge_home: Path, tmp_path: Path, small_disk: Callable[[Path, str], list[str]]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs shell lines with a small disk mounted at KEDGE_HOME; `kedge` is the command line there."""
-    kedge_home.mkdir()
     word = tmp_path / "kedge"
     word.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m kedge "$@"\n')
     word.chmod(0o755)
 
     def runs(script: str, size_kb: int) -> subprocess.CompletedProcess[str]:
-        begin = f"mount -t tmpfs -o size={size_kb}k tmpfs '{kedge_home}'"
+        disk = small_disk(kedge_home, f"{size_kb}k")
         return subprocess.run(
-            [*ALONE, "sh", "-c", f"{begin}\n{script}", "sh", *map(str, FINE)],
+            [*disk, "sh", "-c", script, "sh", *map(str, FINE)],
             capture_output=True,
             text=True,
             env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
@@ -82,14 +80,25 @@ def test_a_disk_that_becomes_full_meanwhile_is_out_of_disk_on_record(on_a_disk: 
     assert '"failure_kind": "out_of_disk"' in done.stdout, done.stdout
 
 
-def test_a_home_that_is_read_only(tmp_path: Path) -> None:
+def test_a_home_that_is_read_only(tmp_path: Path, own_mounts: list[str]) -> None:
     home = tmp_path / "home"
     home.mkdir()
     env = {name: text for name, text in os.environ.items() if name != "KEDGE_HOME"}
     env = {name: text for name, text in env.items() if not name.startswith("XDG_")}
     command = f"mount --bind '{home}' '{home}' && mount -o remount,ro,bind '{home}' && exec \"$@\""
     done = subprocess.run(
-        [*ALONE, "sh", "-c", command, "sh", sys.executable, "-m", "kedge", "run", *map(str, FINE)],
+        [
+            *own_mounts,
+            "sh",
+            "-c",
+            command,
+            "sh",
+            sys.executable,
+            "-m",
+            "kedge",
+            "run",
+            *map(str, FINE),
+        ],
         env=env | {"HOME": str(home)},
         capture_output=True,
         text=True,

@@ -224,7 +224,7 @@ def test_an_agent_whose_code_has_changed_serves_nobody_and_ends(kedge: Any, tmp_
     kedge("agent", "start", **there)
     kedge("run", BOLTS, *GIVEN, **there)
     assert len(told(kedge)["kept"]) == 1
-    with (tmp_path / "src/kedge/cli/work/run.py").open("a") as file:
+    with (tmp_path / "src" / "kedge" / "cli" / "work" / "run.py").open("a") as file:
         file.write(
             "\n\nfrom kedge import errors\n\ndef work(*_, **__):\n    raise errors.UsageError('this is new')\n"
         )

@@ -22,7 +22,7 @@ SAID = [
     "OSError: [Errno 113] No route to host",
     "OSError: [Errno 100] Network is down",
     "curl: (6) Could not resolve host: example.org",
-    "Err:1 http://deb.debian.org stable InRelease  Temporary failure resolving 'deb.debian.org'",
+    "Err:1 http://packages.example.org stable InRelease  Temporary failure resolving 'packages.example.org'",
     'Get "http://example.org": dial tcp: lookup example.org on [::1]:53: read: connection refused',
     "dial tcp 192.0.2.1:80: connect: network is unreachable",
     "Error: getaddrinfo EAI_AGAIN example.org",

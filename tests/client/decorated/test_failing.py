@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -357,18 +357,6 @@ def test_too_much_memory_is_out_of_memory_and_says_which_option(decorated: Decor
     assert "kedge.function(…, memory=…)" in raised.value.__notes__[-1]
 
 
-@pytest.fixture
-def small_home(tmp_path: Path) -> Iterator[Path]:
-    """A home on a disk of 40 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(place)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("this machine does not let a small disk be mounted")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
 FULL = """
 import kedge, os
 
@@ -417,11 +405,16 @@ print([name for _, _, names in os.walk(os.environ["KEDGE_HOME"]) for name in nam
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_disk_that_a_run_fills_is_out_of_disk_and_the_next_call_is_right(
-    start: Callable[..., Any], small_home: Path
+    written: Callable[[dict[str, str]], Path],
+    small_disk: Callable[[Path, str], list[str]],
+    tmp_path: Path,
 ) -> None:
-    code, out, err = start(FULL, env=os.environ | {"KEDGE_HOME": str(small_home)}).ended()
+    place = tmp_path / "small"
+    command = [*small_disk(place, "40m"), sys.executable, written({"main.py": FULL}) / "main.py"]
+    env = os.environ | {"KEDGE_HOME": str(place)}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    code, out, err = done.returncode, done.stdout, done.stderr
     assert code == 0, err
     assert out.splitlines() == [
         "OutOfDisk out_of_disk",
