@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,12 +36,39 @@ def require(engine: Engine, image: str) -> None:
         pytest.skip(f"{engine.kind} does not have {image}: scripts/engines makes it")
 
 
+_ALONE: list[str] = []  # the engines that this process has for itself
+
+
+@contextmanager
+def alone(kind: str) -> Iterator[None]:
+    """Podman is one test's at a time: its list fails while somebody removes an image. Docker is everybody's."""
+    if kind != "podman" or kind in _ALONE:
+        yield
+        return
+    with open(f"/tmp/kedge-test-{kind}-{os.geteuid()}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _ALONE.append(kind)
+        try:
+            yield
+        finally:
+            _ALONE.remove(kind)
+
+
+def remove_images(kind: str, home: Path) -> None:
+    """Remove the images that an engine has of a Kedge home, and what stands on them."""
+    if look(kind).engine is None:
+        return
+    with alone(kind):
+        own = ("--quiet", "--filter", f"label=kedge.home={home}")
+        found = subprocess.run([kind, "images", *own], capture_output=True, text=True, check=False)
+        if ids := found.stdout.split():
+            subprocess.run([kind, "rmi", "--force", *ids], capture_output=True, check=False)
+
+
 @pytest.fixture(params=KINDS)
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """Docker, then Podman, which one test at a time has: its list fails while somebody removes an image."""
-    with open(f"/tmp/kedge-test-{request.param}-{os.geteuid()}.lock", "w") as alone:
-        if request.param == "podman":
-            fcntl.flock(alone, fcntl.LOCK_EX)
+    """Docker, then Podman."""
+    with alone(request.param):
         yield there(request.param)
 
 
@@ -66,11 +94,7 @@ def cleared(kedge_home: Path) -> Iterator[None]:
     """No image of the test's home stays, on either engine."""
     yield
     for kind in KINDS:
-        filtered = ("--filter", f"label=kedge.home={kedge_home}")
-        found = subprocess.run(
-            [kind, "images", "--quiet", *filtered], capture_output=True, text=True, check=False
-        ).stdout.split()
-        subprocess.run([kind, "rmi", "--force", *found], capture_output=True, check=False)
+        remove_images(kind, kedge_home)
 
 
 # Cleared, since what stands on a base goes first.
@@ -119,13 +143,7 @@ def home_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
         env = os.environ | {"KEDGE_HOME": str(place)}
         subprocess.run(words, env=env, capture_output=True, check=True)
         for kind in KINDS:
-            if (engine := look(kind).engine) is not None:
-                own = ("--quiet", "--filter", f"label=kedge.home={place}")
-                found = subprocess.run(
-                    [engine.path, "images", *own], capture_output=True, text=True, check=False
-                )
-                removed = [engine.path, "rmi", "--force", *found.stdout.split()]
-                subprocess.run(removed, capture_output=True, check=False)
+            remove_images(kind, place)
 
 
 @pytest.fixture(scope="session")

@@ -160,9 +160,9 @@ for word in words:
         lambda _: None, 120,
     )
     image_uses.note(engine, wanted.name, source)
-    command = [engine.path, "run", "--rm", "--network", "none", image.id, "sh", "-c", "echo $WORD"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.stdout == f"{word}\\n", (done.stdout, done.stderr)
+    command = [engine.path, "run", "--rm", "--network", "none", image.id, "sh", "-c"]
+    done = subprocess.run([*command, f"test $WORD = {word}"], capture_output=True, text=True)
+    assert done.returncode == 0, done
 """
 
 
@@ -177,13 +177,14 @@ def test_no_run_loses_its_image_to_another(
             [sys.executable, "-c", WANDERS, *told], env=environment, stderr=subprocess.PIPE
         )
 
-    def wait(process: subprocess.Popen[bytes]) -> None:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said.decode()
+    def wait(*processes: subprocess.Popen[bytes]) -> None:
+        said = [process.communicate(timeout=300)[1].decode() for process in processes]
+        assert [(one.returncode, words) for one, words in zip(processes, said, strict=True)] == [
+            (0, "")
+        ] * len(processes)
 
     ways = (("one", "abcab"), ("one", "bacbc"), ("other", "cabca"), ("other", "acbac"))
-    for process in [start(*way) for way in ways]:
-        wait(process)
+    wait(*[start(*way) for way in ways])
     # Whoever comes next leaves no more than what the two sources use.
     for source in ("one", "other"):
         packages.later()

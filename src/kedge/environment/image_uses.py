@@ -96,7 +96,7 @@ def _is_done(engine: Engine, image: str) -> bool:
             kept_images.remove(engine, made, needed)
             for made in kept_images.listed(engine, name=image)
         )
-    except Unavailable:  # the engine is slow: that is no reason for a run to fail
+    except Unavailable:  # the engine is slow or busy: that is no reason for a run to fail
         return False
 
 

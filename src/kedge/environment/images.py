@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -26,6 +27,10 @@ _MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64/v8": "arm64"}
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _SAID_LINES: Final = 20
 
+# Podman looks through all its images for one, and fails over any that somebody makes or removes meanwhile.
+AGAIN_S: Final = (0.0, 0.1, 0.2, 0.4, 0.8)  # waits before each look
+_OF_ANOTHER: Final = "image with ID"
+
 
 def find(engine: Engine, reference: str) -> Image | None:
     """The image that `reference` names in the engine, None where it has none.
@@ -34,7 +39,11 @@ def find(engine: Engine, reference: str) -> Image | None:
         EnvironmentFailed: the engine does not say, or it is no reference.
     """
     _check_reference(reference)
-    done = call(engine.path, "image", "inspect", reference)
+    for wait_s in AGAIN_S:
+        time.sleep(wait_s)
+        done = call(engine.path, "image", "inspect", reference)
+        if _OF_ANOTHER not in done.err:
+            break
     if done.code != 0:
         return None
     try:

@@ -9,7 +9,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from kedge import home
 from kedge.data import Data, field
@@ -17,7 +18,7 @@ from kedge.engine.look import Engine
 from kedge.engine.programs import call
 from kedge.environment import folders, images
 from kedge.environment.image import Image
-from kedge.errors import EnvironmentFailed
+from kedge.errors import EnvironmentFailed, Unavailable
 from kedge.package import holding
 
 FOLDER: Final = "images"
@@ -31,7 +32,6 @@ _LAYOUT: Final = 1  # of how images are made; another number makes all of them a
 _SHOWN: Final = 16  # hex digits of a digest in a tag; the label has all
 _STANDALONE: Final = "deploy-"  # before them, in the tag of an image that no clean-up removes
 _PODMANS: Final = "localhost/"  # what Podman puts before a tag without a registry
-_LISTING_S: Final = (0.0, 0.2, 0.5)  # waits before each look
 Notify = Callable[[str], None]
 
 
@@ -163,6 +163,9 @@ def listed(engine: Engine, *, source: str | None = None, name: str | None = None
     """The images that this home made, all or those of one source or name; none that stands alone.
 
     What somebody else built on one of them inherits its labels, but not its tag, and is none.
+
+    Raises:
+        Unavailable: the engine does not list them.
     """
     wanted = {LABEL_HOME: home.home(), LABEL_SOURCE: source, LABEL_DIGEST: name}
     wanted = {label: value for label, value in wanted.items() if value is not None}
@@ -170,19 +173,7 @@ def listed(engine: Engine, *, source: str | None = None, name: str | None = None
     filters = [
         word for key, value in wanted.items() for word in ("--filter", f"label={key}={value}")
     ]
-    for wait_s in _LISTING_S:  # Podman's list fails while somebody removes an image
-        time.sleep(wait_s)
-        done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
-        if done.code == 0:
-            break
-    ids = sorted(set(done.out.split()))
-    if done.code != 0 or not ids:
-        return []
-    told = call(engine.path, "image", "inspect", *ids)
-    try:
-        entries = json.loads(told.out)
-    except ValueError:
-        return []
+    entries = _told(engine, filters)
     sizes = {_id(one["Id"]): int(one.get("Size") or 0) for one in entries}
     found = []
     for one in entries:
@@ -205,10 +196,11 @@ def listed(engine: Engine, *, source: str | None = None, name: str | None = None
 
 
 def remove_superseded(engine: Engine, current: Image, source: str) -> None:
-    """Remove the images that `current` takes the place of and nobody uses."""
-    for one in listed(engine, source=source):
-        if one.id != current.id:
-            remove(engine, one)
+    """Remove the images that `current` takes the place of and nobody uses, as far as the engine can now."""
+    with suppress(Unavailable):
+        for one in listed(engine, source=source):
+            if one.id != current.id:
+                remove(engine, one)
 
 
 def remove(engine: Engine, made: Made, needed: Callable[[], bool] = lambda: False) -> bool:
@@ -227,6 +219,23 @@ def remove(engine: Engine, made: Made, needed: Callable[[], bool] = lambda: Fals
             return False
         folders.remove(folder)
     return True
+
+
+def _told(engine: Engine, filters: Iterable[str]) -> list[Any]:
+    """What an engine tells of each image that it lists."""
+    for wait_s in images.AGAIN_S:
+        time.sleep(wait_s)
+        done = call(engine.path, "images", "--quiet", "--no-trunc", *filters)
+        ids = sorted(set(done.out.split()))
+        if done.code == 0 and ids:
+            done = call(engine.path, "image", "inspect", *ids)
+        if done.code == 0:
+            with suppress(ValueError):
+                return list(json.loads(done.out)) if ids else []
+    raise Unavailable(
+        f"{engine.kind} does not list its images: {done.said}",
+        hint=f"see what `{engine.kind} images` says",
+    )
 
 
 def _tag(package: str, version: str) -> str:

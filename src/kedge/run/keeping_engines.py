@@ -75,9 +75,10 @@ def remove_image(one: Kept, needed: Callable[[], bool]) -> bool:
     engine = look(kind).engine
     if engine is None:
         return False
-    for made in kept_images.listed(engine):
-        if made.id == name:
-            return kept_images.remove(engine, made, needed)
+    with suppress(Unavailable):
+        for made in kept_images.listed(engine):
+            if made.id == name:
+                return kept_images.remove(engine, made, needed)
     return False
 
 
