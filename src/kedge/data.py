@@ -49,6 +49,7 @@ class Data:
     """
 
     __fields__: ClassVar[tuple[str, ...]] = ()
+    __names__: ClassVar[frozenset[str]] = frozenset()  # the same, to be compared with
     __defaults__: ClassVar[tuple[tuple[str, Any], ...]] = ()
 
     def __init_subclass__(cls, *, frozen: bool = True, **options: Any) -> None:
@@ -59,6 +60,7 @@ class Data:
             if getattr(kind, "__origin__", kind) is not ClassVar
         )
         cls.__fields__ = tuple(dict.fromkeys((*cls.__fields__, *own)))
+        cls.__names__ = frozenset(cls.__fields__)
         type.__setattr__(cls, "__match_args__", cls.__fields__)
         given = {name: vars(cls)[name] for name in own if name in vars(cls)}
         kept = [entry for entry in cls.__defaults__ if entry[0] not in own]
@@ -69,15 +71,17 @@ class Data:
             cls.__hash__ = None  # type: ignore[method-assign, assignment]
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        fields, into = self.__fields__, vars(self)
-        into.update(zip(fields, values, strict=False))
+        into = vars(self)
+        if values:
+            into.update(zip(self.__fields__, values, strict=False))
         into.update(named)
         if len(into) != len(values) + len(named):  # one is given twice, or there are too many
             raise TypeError(_wrong(type(self), len(values), named))
-        for name, default in self.__defaults__:
-            if name not in into:
-                into[name] = default.make() if type(default) is _Made else default
-        if into.keys() != set(fields):
+        if len(into) < len(self.__names__):
+            for name, default in self.__defaults__:
+                if name not in into:
+                    into[name] = default.make() if type(default) is _Made else default
+        if into.keys() != self.__names__:
             raise TypeError(_wrong(type(self), len(values), named))
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -17,13 +17,14 @@ from kedge.client.session import session
 from kedge.client.threads import wait
 from kedge.errors import Problem, TaskError, Where
 from kedge.executor import Cancel, Executor, executors, fitting
-from kedge.executor.choice import AUTO
+from kedge.executor.choice import AUTO, choose_for
 from kedge.package.resources import Block
 from kedge.ports import name_problems
 from kedge.run import core, inline
 from kedge.runtime import Runtime
 from kedge.target import Target, targets
 from kedge.task import Port, Resources, task
+from kedge.task.payload import Process
 
 
 class Task(task.Task):
@@ -85,6 +86,8 @@ class Task(task.Task):
     def run_sync(self) -> core.Result:
         """Run it and wait for its end. To interrupt the wait (Ctrl-C) cancels it, and a second time at once.
 
+        What runs in this process runs in this thread.
+
         Returns:
             The run; its `outputs` raise `kedge.RunFailed` if it failed.
 
@@ -93,6 +96,8 @@ class Task(task.Task):
             StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()
+        if _runs_here(self):
+            return self._run(cancel)
         return wait(session().calls.submit(self._run, cancel), cancel.request)
 
     async def run(self) -> core.Result:
@@ -114,6 +119,13 @@ class Task(task.Task):
             else:
                 hints.add_notes(ended.failure)
             return ended
+
+
+def _runs_here(made: Task) -> bool:
+    if made.executor is not None:
+        return bool(made.executor.of_this_process)
+    gives = made.runtime.gives
+    return not issubclass(gives, Process) and choose_for(gives).executor.of_this_process
 
 
 def _problems(made: Task) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge.contract.hostile import (
@@ -57,8 +57,18 @@ class Collected(Data):
     warnings: list[str] = field(default_factory=list)
 
 
+def judged(answer: Mapping[str, Any], outputs: Ports) -> Collected:
+    """What a run gave that wrote nothing: values, checked against its ports."""
+    return Collected(dict(answer), problems=_first(check_outputs(outputs, answer, {})))
+
+
 def collect(
-    workspace: "Workspace", outputs: Ports, into: str, *, answers: bool = False
+    workspace: "Workspace",
+    outputs: Ports,
+    into: str,
+    *,
+    answers: bool = False,
+    answer: Mapping[str, Any] | None = None,
 ) -> Collected:
     """Move what a run wrote under `into` and check it against its ports.
 
@@ -72,6 +82,7 @@ def collect(
         into: an absolute folder of the run's record, on the same disk; made when it is missing.
         answers: whether a program that did its work wrote a data.json whatever its ports are, as the
             managed runner does: without one, the function never returned.
+        answer: the values, where they are in no data.json.
 
     Raises:
         StoreError: `into` cannot be written.
@@ -79,7 +90,8 @@ def collect(
     try:
         os.makedirs(into, 0o700, exist_ok=True)
         with contextlib.ExitStack() as opened:
-            return _Collection(workspace.folder, outputs, into, opened, answers=answers).run()
+            collection = _Collection(workspace.folder, outputs, into, opened, answers=answers)
+            return collection.run(answer)
     except (OSError, RefusedError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise StoreError(
@@ -111,7 +123,7 @@ class _Collection:
         self._workspace = self._open(workspace, None)
         self._targets = {"": self._open(into, None)}
 
-    def run(self) -> Collected:
+    def run(self, answer: Mapping[str, Any] | None) -> Collected:
         try:
             out = self._open("out", self._workspace)
         except RefusedError as refused:
@@ -120,7 +132,10 @@ class _Collection:
             )
             return self._found
         self._takeover = Takeover(os.fstat(out).st_uid)
-        self._take_data(out)
+        if answer is None:
+            self._take_data(out)
+        else:
+            self._found.data.update(answer)
         self._take_files(out)
         self._take_artifacts(out)
         with os.scandir(out) as entries:
@@ -269,10 +284,7 @@ class _Collection:
             {name: value for name, value in self._found.data.items() if name not in told},
             {name: paths for name, paths in self._paths.items() if name not in told},
         )
-        self._found.problems.extend(problems[:_PROBLEMS])
-        if len(problems) > _PROBLEMS:
-            more = f"{len(problems) - _PROBLEMS} more outputs are wrong"
-            self._problem(more, None, "correct the ones above first")
+        self._found.problems.extend(_first(problems))
         for port, paths in self._paths.items():
             self._found.files[port] = paths if self._kind(port) == "files" else min(paths)
 
@@ -296,6 +308,14 @@ class _Collection:
 
     def _problem(self, message: str, port: str | None, hint: str) -> None:
         self._found.problems.append(Problem(message, Where(path=port) if port else None, hint))
+
+
+def _first(problems: list[Problem]) -> list[Problem]:
+    """As many of them as help, and how many more there are."""
+    if len(problems) <= _PROBLEMS:
+        return problems
+    more = f"{len(problems) - _PROBLEMS} more outputs are wrong"
+    return [*problems[:_PROBLEMS], Problem(more, None, "correct the ones above first")]
 
 
 def _names(ports: list[str]) -> str:

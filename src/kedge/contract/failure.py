@@ -9,6 +9,8 @@ from kedge.contract.workspace import Workspace
 # In this order: what the managed runner wrote, then what code in an image wrote itself.
 FILES: Final = ("_runner_error.json", "_error.json")
 
+TOLD: Final = "exception"  # the source of what is in none
+
 _FILE_LIMIT: Final = 4 << 20  # bytes: a traceback of a thousand frames has a tenth of it
 _TEXT_LIMIT: Final = 256 << 10  # characters kept of each text: it goes into the record
 _PROBLEMS_LIMIT: Final = 200
@@ -36,6 +38,11 @@ def read(workspace: Workspace) -> dict[str, Any] | None:
     finally:
         os.close(folder)
     return None
+
+
+def told(text: str) -> dict[str, Any]:
+    """As `read`, of an error that code of this process told and wrote to no file."""
+    return _error(parse_object(text.encode())) | {"source": TOLD}
 
 
 def _error(written: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-from kedge.contract.collect import Collected, collect
+from kedge.contract.collect import Collected, collect, judged
 from kedge.contract.ownership import remove
 from kedge.data import Data
 from kedge.errors import StoreError
@@ -22,6 +22,8 @@ __all__ = [
     "Workspace",
     "collect",
     "extension_of",
+    "judged",
+    "make_bare",
     "place_of",
     "prepare",
     "remove",
@@ -95,11 +97,21 @@ def prepare(
         for file in staged:
             _make_place(folder, file)
     except OSError as error:
-        raise StoreError(
-            f"the workspace `{folder}` cannot be made: {error.strerror}",
-            hint="make room, or set KEDGE_HOME to a folder that you can write to",
-        ) from error
+        raise _not_made(folder, error) from error
     return Workspace(folder, package, tuple(staged))
+
+
+def make_bare(folder: str) -> None:
+    """Make the folders that code of this process may leave files in; nothing is staged for it.
+
+    Raises:
+        StoreError: they cannot be made.
+    """
+    try:
+        for name in ("", "/out", "/out/files"):
+            _make_folder(folder + name)
+    except OSError as error:
+        raise _not_made(folder, error) from error
 
 
 def place_of(port: str, schema: Schema, value: str) -> str:
@@ -130,6 +142,13 @@ def extension_of(name: str, declared: tuple[str, ...]) -> str:
             end = before + end
     usable = end.isprintable() and 1 < len(os.fsencode(end)) <= _EXTENSION_LIMIT
     return end if usable else ""
+
+
+def _not_made(folder: str, error: OSError) -> StoreError:
+    return StoreError(
+        f"the workspace `{folder}` cannot be made: {error.strerror}",
+        hint="make room, or set KEDGE_HOME to a folder that you can write to",
+    )
 
 
 def _staged(port: str, value: Any, inputs: Ports) -> list[StagedFile] | None:

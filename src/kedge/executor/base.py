@@ -47,13 +47,16 @@ class Executor(Registered, registry=executors):
     """How a payload is executed. A subclass gives itself a `kind` and writes `_execute`.
 
     `accepts` are the payload types it can execute, `roots` what these may stand on; `kind_name` and
-    `kind_description` are for people.
+    `kind_description` are for people. One that is `of_this_process` starts no program: its runs have a
+    workspace once it asks for one (`kedge.executor.job.Job.make_workspace`), and are recorded when they end
+    or a moment after they began.
     """
 
     kind_name: ClassVar[str]
     kind_description: ClassVar[str]
     accepts: ClassVar[tuple[type, ...]]
     roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot)
+    of_this_process: ClassVar[bool] = False
 
     def __eq__(self, other: object) -> bool:
         """Two of one class are equal if all that was given to them is."""

@@ -12,6 +12,9 @@ ASK: Final = b"t"  # the letters that a listening run understands
 KILL: Final = b"k"
 
 
+_making: Final = threading.Lock()  # of pipes; no handler of signals makes one
+
+
 class Stopped(BaseException):
     """Raised inside `Cancel.interrupting` where a stop was asked for: no handler of errors takes it."""
 
@@ -38,8 +41,8 @@ class Cancel:
     )
 
     def __init__(self, parent: "Cancel | None" = None, *, by_signal: bool = False) -> None:
-        self._asked = os.pipe()
-        self._forced = os.pipe()
+        self._asked: tuple[int, int] | None = None
+        self._forced: tuple[int, int] | None = None
         self._control: tuple[str, int] | None = None
         self._by_signal = by_signal
         self._children: weakref.WeakSet[Cancel] = weakref.WeakSet()
@@ -63,21 +66,31 @@ class Cancel:
         self.abandoned |= abandoned
         if not self.requested:
             self.requested = True
-            os.write(self._asked[1], b"1")
+            _say(self._asked)
         if force and not self.forced:
             self.forced = True
-            os.write(self._forced[1], b"1")
+            _say(self._forced)
         for child in self._living_children():
             child.request(force, abandoned=abandoned)
         self._interrupt()
 
     def fileno(self) -> int:
         """A descriptor that is readable once a stop was asked for."""
-        return self._asked[0]
+        with _making:
+            if self._asked is None:
+                self._asked = os.pipe()
+                if self.requested:  # before anybody looked, or since: a second letter does no harm
+                    _say(self._asked)
+            return self._asked[0]
 
     def forced_fileno(self) -> int:
         """A descriptor that is readable once a stop with force was asked for."""
-        return self._forced[0]
+        with _making:
+            if self._forced is None:
+                self._forced = os.pipe()
+                if self.forced:
+                    _say(self._forced)
+            return self._forced[0]
 
     def listen(self, path: str) -> None:
         """Take requests from other processes too, by a named pipe at `path` (see `ask_from_outside`).
@@ -160,8 +173,14 @@ class Cancel:
     def __del__(self) -> None:
         if getattr(self, "_control", None) is not None:
             self.deafen()
-        for descriptor in (*getattr(self, "_asked", ()), *getattr(self, "_forced", ())):
-            os.close(descriptor)
+        for pipe in (getattr(self, "_asked", None), getattr(self, "_forced", None)):
+            for descriptor in pipe or ():
+                os.close(descriptor)
+
+
+def _say(pipe: tuple[int, int] | None) -> None:
+    if pipe is not None:
+        os.write(pipe[1], b"1")
 
 
 def tell_by_signal(descriptor: int) -> None:

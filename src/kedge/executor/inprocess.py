@@ -6,19 +6,20 @@ cancelled. What it prints goes to its run, as long as it prints in that thread o
 
 import inspect
 import io
+import json
 import os
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from kedge.contract import runner
+from kedge.contract import failure, runner
 from kedge.errors import ContractError
 from kedge.executor.base import Executor, Usable
 from kedge.executor.job import Ended
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from kedge.executor.job import Job, Reason, Stream
     from kedge.task.resources import Resources
 
+_MOST_IN_MEMORY: Final = (
+    1 << 20
+)  # characters of an answer; a longer one goes through a file, as those of programs do
+_LISTENS_AFTER_S: Final = 0.05  # as long as a run of this process is known to no other
 _NOT_LIMITED: Final = "code that runs in Kedge's own process is neither isolated nor limited"
 
 
@@ -38,6 +43,7 @@ class InProcessExecutor(Executor):
     kind_name: ClassVar[str] = "In process"
     kind_description: ClassVar[str] = "Runs Python in Kedge's own process, without isolation."
     accepts: ClassVar[tuple[type, ...]] = (Call, Code)
+    of_this_process: ClassVar[bool] = True
 
     def usable(self, *, fresh: bool = False) -> Usable:  # noqa: ARG002 - there is nothing to try
         """Always."""
@@ -55,16 +61,19 @@ class InProcessExecutor(Executor):
         began, used = time.monotonic(), time.thread_time()
         code = 0
         reason: Reason = "exited"
+        answer = reported = None
         with _printing(job.on_output):
             try:
                 value = _called(payload, job)
-                _answer(value, payload, job)
-            except BaseException as error:  # noqa: BLE001 - it is the code's, and told as its failure
+                answer = _answer(value, payload, job)
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and _is_main_thread():
+                    raise  # Ctrl-C, which is for the program as a whole
                 code = 1
                 if isinstance(error, _Ended):
                     reason = error.reason
                 else:
-                    _tell(error, job)
+                    reported = _told(error)
         job.on_tick()
         return Ended(
             exit_code=code,
@@ -75,7 +84,13 @@ class InProcessExecutor(Executor):
             peak_memory_mb=None,
             read_bytes=None,
             written_bytes=None,
+            answer=answer,
+            reported=reported,
         )
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 class _Ended(BaseException):
@@ -98,6 +113,9 @@ def _called(payload: Call | Code, job: "Job") -> Any:
 
 
 def _placed(arguments: Mapping[str, Any], job: "Job") -> dict[str, Any]:
+    if not any(isinstance(value, Inside) for value in arguments.values()):
+        return dict(arguments)
+    job.make_workspace()
     folder = job.workspace.folder
     return {
         name: Path(folder, value.path) if isinstance(value, Inside) else value
@@ -116,18 +134,23 @@ def _awaited(value: Any, job: "Job") -> Any:
             loop.remove_reader(descriptor)  # it stays readable: what tidies up is left in peace
             waiting.cancel()
 
+        def listen() -> None:
+            job.listen()
+            if (control := job.cancel.control_fileno()) is not None:
+                loop.add_reader(control, job.cancel.look)
+
         asked = (job.cancel.fileno(), job.cancel.forced_fileno())
         for descriptor in asked:
             loop.add_reader(descriptor, stop, descriptor)
-        if (control := job.cancel.control_fileno()) is not None:
-            loop.add_reader(control, job.cancel.look)
+        loop.call_later(_LISTENS_AFTER_S, listen)
         scope = asyncio.timeout(job.resources.timeout)
         try:
             async with scope:
                 return await waiting
         finally:
-            for descriptor in (*asked, *(() if control is None else (control,))):
-                loop.remove_reader(descriptor)
+            for descriptor in (*asked, job.cancel.control_fileno()):
+                if descriptor is not None:
+                    loop.remove_reader(descriptor)
             if job.cancel.requested:  # whatever it made of that, as of any program
                 raise _Ended("cancelled") from None
             if scope.expired():
@@ -136,8 +159,8 @@ def _awaited(value: Any, job: "Job") -> Any:
     return asyncio.run(awaited())
 
 
-def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
-    """Write the outputs.
+def _answer(value: Any, payload: Call | Code, job: "Job") -> Mapping[str, Any] | None:
+    """The outputs that are values; files are where they belong then. None: they are in a data.json.
 
     Raises:
         ContractError: what came cannot be the outputs, all that is wrong.
@@ -154,8 +177,14 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> None:
             _keep(port, item, job, problems)
     if problems:
         raise ContractError("\n".join(message for message, _ in problems), hint="see its outputs")
-    place = os.path.join(job.workspace.folder, "out", "data.json")
-    runner.write_file(place, runner.write_json(data))
+    text = runner.write_json(data)
+    declared = payload.kinds.keys() >= data.keys() or getattr(payload, "is_open", False)
+    if declared and len(text) < _MOST_IN_MEMORY:
+        answer: Mapping[str, Any] = json.loads(text)  # nothing that the code may change later
+        return answer
+    job.make_workspace()
+    runner.write_file(os.path.join(job.workspace.folder, "out", "data.json"), text)
+    return None
 
 
 def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> None:
@@ -163,6 +192,7 @@ def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> 
     if not isinstance(item, str | os.PathLike):
         problems.append((f"output `{port}` is a `{type(item).__name__}`: return its path", port))
         return
+    job.make_workspace()
     source = os.path.realpath(item)
     folder = os.path.join(job.workspace.folder, "out", "files")
     if os.path.dirname(source) == os.path.realpath(folder):
@@ -177,8 +207,8 @@ def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> 
         problems.append((f"output `{port}` cannot be had: {error}", port))
 
 
-def _tell(error: BaseException, job: "Job") -> None:
-    """Write why it failed, where whoever collects reads it; and as Python does."""
+def _told(error: BaseException) -> dict[str, Any]:
+    """Why it failed; printed as well, as Python does."""
     text = runner.traceback_of(error.with_traceback(_theirs(error.__traceback__)))
     print(text, end="", file=sys.stderr)
     record = {
@@ -186,9 +216,7 @@ def _tell(error: BaseException, job: "Job") -> None:
         "type": type(error).__qualname__,
         "traceback": text,
     }
-    place = os.path.join(job.workspace.folder, "out", "_runner_error.json")
-    with suppress(OSError):  # it may have removed its folder: its last lines say why, then
-        runner.write_file(place, runner.fitting(record))
+    return failure.told(runner.fitting(record))
 
 
 def _theirs(trace: TracebackType | None) -> TracebackType | None:

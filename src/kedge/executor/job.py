@@ -1,7 +1,7 @@
 """What an executor is given besides the payload, and what it gives back."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from kedge.data import Data, field
 from kedge.executor.cancel import Cancel
@@ -26,6 +26,7 @@ class Job(Data):
     Args:
         run_id, package, function: for the contract's variables.
         workspace: its folders and the files to be staged into it.
+        make_workspace: makes its folders, for an executor that is `of_this_process`; of others they are there.
         resources: effective limits.
         network: whether the host's network may be used.
         paths: more host paths to be readable inside, each at its own place.
@@ -39,6 +40,7 @@ class Job(Data):
             engine lists it (`A /path`); None when nobody asks.
         cancel: the request to stop.
         pool: what is kept warm, for executors that can make use of it; None: everything starts cold.
+        listen: has `cancel` hear other processes, for such an executor; of others it does.
         publish: where the program serves, None when it does not: in a container through the engine's own
             network, elsewhere through the host's.
     """
@@ -59,6 +61,8 @@ class Job(Data):
     on_changed: Callable[[list[str]], None] | None = None
     pool: "Pool | None" = None
     publish: Published | None = None
+    make_workspace: Callable[[], None] = _ignore
+    listen: Callable[[], None] = _ignore
 
     @property
     def shares_network(self) -> bool:
@@ -83,6 +87,8 @@ class Ended(Data):
             number; 0 also where nobody counts that.
         breach: what it did when Kedge killed it for memory or disk, as a sentence; else empty.
         killed: whether Kedge sent it SIGKILL, for whatever reason.
+        answer: the outputs that are values, where it gave them to Kedge and wrote no `out/data.json`.
+        reported: its error as `kedge.contract.failure.read` gives it, where it wrote no file of it.
     """
 
     exit_code: int | None
@@ -98,3 +104,5 @@ class Ended(Data):
     forks_refused: int = 0
     breach: str = ""
     killed: bool = False
+    answer: Mapping[str, Any] | None = None
+    reported: dict[str, Any] | None = None

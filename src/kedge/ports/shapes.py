@@ -120,6 +120,9 @@ def kind_of(schema: Schema) -> Kind:
     >>> kind_of({"type": "array", "items": {"type": "string", "format": "binary"}})
     'files'
     """
+    kind = schema.get("type")
+    if type(kind) is str and kind != "array" and schema.get("format") != "binary":
+        return "value"  # most are, and it is asked often
     inner, _ = present(schema)
     match form(inner):
         case "file" | "folder" | "array" | "table" as carried:

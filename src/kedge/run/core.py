@@ -23,7 +23,7 @@ from kedge.run import events, record, secrets, unrecorded
 from kedge.run.description import Function
 from kedge.run.execution import Observer, Result, stopped
 from kedge.run.ground import ImageGround
-from kedge.run.performing import Surroundings, control_path, input_files, perform
+from kedge.run.performing import Surroundings, input_files, perform
 from kedge.run.prepare import Prepared, prepare
 from kedge.runtime import Runtime
 from kedge.runtime.python import PythonRuntime
@@ -38,7 +38,6 @@ __all__ = [
     "Ready",
     "Request",
     "Result",
-    "control_path",
     "ready",
     "run",
     "settle",
@@ -157,7 +156,7 @@ class _Preparing:
             with self._cancel.held_back():  # else a record could be made that nobody knows of
                 entry = record.create(function=self._function, source=self._source.root)
                 self.entry = record.update(entry, status="preparing")
-                self._cancel.listen(control_path(self.entry))
+                self._cancel.listen(self.entry.control)
         events.append(self.entry.id, "preparing", {"what": text})
         self._observer.step(text)
 
@@ -272,7 +271,7 @@ def _clear(lost: record.Run) -> None:
     with suppress(OSError):  # another process is at it too; what cannot go now, `kedge gc` removes
         workspace.remove(place)
     with suppress(OSError):
-        os.unlink(control_path(lost))
+        os.unlink(lost.control)
 
 
 def task_of(

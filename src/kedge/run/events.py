@@ -6,7 +6,7 @@ asks for what came after.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, final
 
 from kedge.data import Data
@@ -14,6 +14,8 @@ from kedge.run.clock import now
 from kedge.store import Database, connection
 
 _json: Final = json.JSONEncoder(allow_nan=False).encode
+
+_INSERT: Final = "INSERT INTO events (run, seq, ts, type, data) VALUES (?, ?, ?, ?, ?)"
 
 PROGRESS: Final = "progress"
 READY: Final = "ready"
@@ -49,6 +51,11 @@ def events(run_id: str, after: int = 0) -> list[Event]:
     return [Event(seq, ts, type, json.loads(data)) for seq, ts, type, data in rows]
 
 
+def write_first(logs: Iterable["EventLog"]) -> None:
+    """Record the events of runs that have none yet, within a transaction."""
+    connection().write_many(_INSERT, [row for log in logs for row in log.taken(0)])
+
+
 @final
 class EventLog:
     """Events of one run, gathered by `add` and recorded together by `flush`: one commit a tick.
@@ -77,21 +84,20 @@ class EventLog:
 
     def write(self) -> None:
         """As `flush`, within a transaction of whoever asks."""
-        waiting, self._waiting = self._waiting, []
         store = connection()
-        if waiting:
+        if self._waiting:
             seq = store.rows(
                 "SELECT coalesce(max(seq), 0) FROM events WHERE run = ?", (self.run_id,)
             )
-            number: int = seq[0][0]
-            for ts, type, data in waiting:
-                number += 1
-                if type == PROGRESS:
-                    self._make_room(store, number)
-                store.write(
-                    "INSERT INTO events (run, seq, ts, type, data) VALUES (?, ?, ?, ?, ?)",
-                    (self.run_id, number, ts, type, data),
-                )
+            for row in self.taken(seq[0][0]):
+                if row[3] == PROGRESS:
+                    self._make_room(store, row[1])
+                store.write(_INSERT, row)
+
+    def taken(self, number: int) -> list[tuple[str, int, str, str, str]]:
+        """What waits as rows of the table, the first with the number after this one; nothing waits then."""
+        waiting, self._waiting = self._waiting, []
+        return [(self.run_id, at, *event) for at, event in enumerate(waiting, number + 1)]
 
     def _make_room(self, store: Database, number: int) -> None:
         self._progress += 1

@@ -126,6 +126,7 @@ class Execution:
         self.keep = keep
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
+        self._has_folder = self._has_workspace = not task.executor.of_this_process
 
     def run(
         self, snapshot: str | None, paths: tuple[str, ...], waited: Mapping[str, float]
@@ -137,8 +138,11 @@ class Execution:
             paths: more host paths that the code may read.
             waited: seconds that went by before, by their names in the record.
         """
+        here = self.task.executor.of_this_process
         try:
-            log = LogWriter(os.path.join(self.entry.folder, "log"))
+            log = LogWriter(
+                os.path.join(self.entry.folder, "log"), begin=self._make_folder if here else None
+            )
         except StoreError as error:
             record.finish(self.entry, StartFailed(error.message, hint=error.hint))
             raise
@@ -149,17 +153,20 @@ class Execution:
             self.observer.started(self.entry)
             if self.cancel.requested:
                 raise stopped(self.cancel)
-            made = workspace.prepare(
-                self.place,
-                snapshot,
-                self.task.input_ports,
-                self.outputs,
-                self.task.values,
-            )
+            if here:
+                made = workspace.Workspace(self.place, None)
+            else:
+                made = workspace.prepare(
+                    self.place,
+                    snapshot,
+                    self.task.input_ports,
+                    self.outputs,
+                    self.task.values,
+                )
             try:
                 wrong, found = self._through(made, paths, log, measured)
             finally:
-                if not self.keep:
+                if not self.keep and self._has_workspace:
                     self._remove()
         except RunFailed as error:
             wrong = error
@@ -174,6 +181,9 @@ class Execution:
                 f"this machine refuses what the run needs: {error.strerror}",
                 hint="see what bounds open files (`ulimit -n`), processes (`ulimit -u`) and disk",
             )
+        except KeyboardInterrupt:
+            record.finish(self.entry, RunCancelled("interrupted with Ctrl-C", hint="run it again"))
+            raise
         except BaseException as error:
             lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
             record.finish(self.entry, lost)
@@ -184,6 +194,23 @@ class Execution:
         if log.problem:
             found.warnings.append(log.problem)
         return self._ended(wrong, found, measured)
+
+    def _make_folder(self) -> None:
+        """Make the folder of a run of this process, which has none before it needs it."""
+        if not self._has_folder:
+            record.settle(self.entry)
+            self._has_folder = True
+
+    def _listen(self) -> None:
+        self._make_folder()
+        self.cancel.listen(self.entry.control)
+
+    def _make_workspace(self) -> None:
+        """The same of its workspace."""
+        if not self._has_workspace:
+            self._make_folder()
+            workspace.make_bare(self.place)
+            self._has_workspace = True
 
     def _remove(self) -> None:
         remove = workspace.remove if self.pool is None else self.pool.removal.remove
@@ -203,15 +230,21 @@ class Execution:
         measured["starting_s"] = max(0.0, time.monotonic() - began - ended.wall_s)
         self.observer.ended(made.folder)
         collecting = time.monotonic()
-        full = disk_is_full(made.folder)  # before anything is removed
-        reported = failure.read(made)
+        full, reported = False, ended.reported
+        if self._has_workspace:
+            full = disk_is_full(made.folder)  # before anything is removed
+            reported = reported or failure.read(made)
         warnings = self._changed_inputs()
-        found = workspace.collect(
-            made,
-            self.outputs,
-            self.entry.folder,
-            answers=self.task.runtime.answers,
-        )
+        if self._has_workspace:
+            found = workspace.collect(
+                made,
+                self.outputs,
+                self.entry.folder,
+                answers=self.task.runtime.answers,
+                answer=ended.answer,
+            )
+        else:
+            found = workspace.judged(ended.answer or {}, self.outputs)
         measured["collecting_s"] = time.monotonic() - collecting
         wrong = failure_of(
             ended,
@@ -246,11 +279,13 @@ class Execution:
             for event in found:
                 self.events.add(events.PROGRESS, event)
                 self.observer.progress(event)
-            self._record_events()
+            if found:
+                self._record_events()
 
         def on_tick() -> None:
             log.flush_partial()
-            on_progress(reader.poll())
+            if self._has_workspace:
+                on_progress(reader.poll())
             self.observer.tick()
 
         def on_ready() -> None:
@@ -274,15 +309,21 @@ class Execution:
             on_changed=self.observer.changed,
             pool=self.pool,
             publish=self.task.publish,
+            make_workspace=self._make_workspace,
+            listen=self._listen,
         )
-        with connection().transaction():
+        self.events.add("started")
+        if self.task.executor.of_this_process:
             self.entry = record.update(self.entry, status="running")
-            self.events.add("started")
-            self.events.write()
+        else:
+            with connection().transaction():
+                self.entry = record.update(self.entry, status="running")
+                self.events.write()
         try:
             ended: Ended = drive(self.task.target.place(self.task.executor, self.payload, job))
         finally:
-            on_progress(reader.finish())
+            if self._has_workspace:
+                on_progress(reader.finish())
         if reader.skipped:
             log.write("kedge", b"%d progress lines were no events\n" % reader.skipped)
         return ended
@@ -312,19 +353,16 @@ class Execution:
         found: workspace.Collected,
         measured: Mapping[str, float | None],
     ) -> Result:
-        with connection().transaction():
-            self.entry = record.finish(
-                self.entry,
-                wrong,
-                outputs=mask(self.outputs, found.data),
-                output_files={port: _sized(paths) for port, paths in found.files.items()},
-                artifacts=found.artifacts,
-                measured=measured,
-                warnings=(*self.entry.warnings, *found.warnings),
-            )
-            told = {"status": self.entry.status, "kind": self.entry.failure_kind}
-            self.events.add("ended", told)
-            self.events.write()
+        self.entry = record.finish(
+            self.entry,
+            wrong,
+            log=self.events,
+            outputs=mask(self.outputs, found.data),
+            output_files={port: _sized(paths) for port, paths in found.files.items()},
+            artifacts=found.artifacts,
+            measured=measured,
+            warnings=(*self.entry.warnings, *found.warnings),
+        )
         for warning in found.warnings:
             self.observer.notice(warning)
         if wrong is not None:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kedge.data import replace
 from kedge.errors import InputError
 from kedge.executor import Cancel, choose_for
 from kedge.package import resources
@@ -49,12 +48,16 @@ def run_task(
         chosen = choose_for(task.runtime.gives)
         executor = chosen.executor
         warnings += [chosen.notice] if chosen.notice else []
-    bound = replace(
-        task,
-        executor=executor,
-        target=task.target or LocalTarget(),
-        resources=limits,
-        inputs=given(ports, values),
+    bound = (
+        Task(  # not of the task's own class, which may have more to check than what is bound here
+            **vars(task)
+            | {
+                "executor": executor,
+                "target": task.target or LocalTarget(),
+                "resources": limits,
+                "inputs": given(ports, values),
+            }
+        )
     )
     facts = {
         "runtime": task.runtime.kind,

@@ -40,10 +40,11 @@ class LogWriter:
 
     Args:
         path: the log's file, which must not exist yet.
+        begin: called before the file is made, which is when the first line comes; None: it is made now.
         monotonic_ms: the clock that times lines.
 
     Raises:
-        StoreError: the file cannot be made.
+        StoreError: the file cannot be made; if that is when a line comes, it is no more than a `problem`.
 
     >>> log = LogWriter("log")
     >>> log.write("stderr", b"no convergence\n")
@@ -53,6 +54,7 @@ class LogWriter:
         self,
         path: str,
         *,
+        begin: Callable[[], None] | None = None,
         monotonic_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
         self.path = path
@@ -65,16 +67,20 @@ class LogWriter:
         self._taken = 0  # bytes of the code's in all segments so far
         self._number = 0
         self._size = 0
-        try:
-            self._file = self._begin(path)
-        except OSError as error:
-            raise StoreError(
-                f"the log `{path}` cannot be made: {error.strerror}",
-                hint="make room, or set KEDGE_HOME to a folder that you can write to",
-            ) from error
+        self._file = -1
+        self._first = begin
+        if begin is None:
+            self._open()
 
     def write(self, stream: Stream, data: bytes) -> None:
         """Take what the code wrote, in pieces of any size; whole lines reach the file at once."""
+        if self._first is not None:
+            begin, self._first = self._first, None
+            try:
+                begin()
+                self._open()
+            except StoreError as error:
+                self.problem = error.message
         self._remember(stream, data)
         for start in range(0, len(data), _PIECE):
             self._take(stream, data[start : start + _PIECE])
@@ -127,6 +133,15 @@ class LogWriter:
             os.close(self._file)
             self._file = -1
         self._taken += taken
+
+    def _open(self) -> None:
+        try:
+            self._file = self._begin(self.path)
+        except OSError as error:
+            raise StoreError(
+                f"the log `{self.path}` cannot be made: {error.strerror}",
+                hint="make room, or set KEDGE_HOME to a folder that you can write to",
+            ) from error
 
     def _put(self, data: bytes) -> None:
         self._size += len(data)

@@ -1,6 +1,5 @@
 """One task that is bound to all that it needs, recorded and run."""
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,7 +91,8 @@ def _performed(
         observer.lacking(text)
     if task.publish is not None:
         pool = None
-    if pool is None:  # else the fork that waits is in its group already
+    here = executor.of_this_process
+    if pool is None and not here:  # else the fork that waits is in its group already
         warm_up()
     facts: dict[str, Any] = {
         **surroundings.facts,
@@ -102,19 +102,15 @@ def _performed(
         "resources": asdict(limits),
         "warnings": tuple(warnings),
     }
-    paths = (*settings.get("sandbox.paths"), *surroundings.paths)
+    paths = () if here else (*settings.get("sandbox.paths"), *surroundings.paths)
     if surroundings.entry is not None:
         entry = record.update(surroundings.entry, **facts)
     else:
-        entry = record.create(**facts)
-        cancel.listen(control_path(entry))
+        entry = record.create(late=here, **facts)
+        if not here:
+            cancel.listen(entry.control)
     execution = Execution(entry, task, payload, observer, cancel, pool, keep=surroundings.keep)
     return execution.run(surroundings.snapshot, paths, surroundings.waited)
-
-
-def control_path(run: record.Run) -> str:
-    """Where a run that goes on takes the request to stop (`kedge.executor.ask_from_outside`)."""
-    return os.path.join(run.folder, "control")
 
 
 def _of_the_network(task: Task) -> list[str]:

@@ -7,7 +7,7 @@ changes again.
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from kedge.contract.ownership import remove
@@ -17,6 +17,7 @@ from kedge.home import folder, home
 from kedge.run import events
 from kedge.run.clock import now
 from kedge.run.lease import Lease, lease, lost_because
+from kedge.run.unwritten import Entry, Unwritten
 from kedge.store import connection
 from kedge.version import __version__
 
@@ -94,6 +95,11 @@ class Run(Data):
         return os.path.join(home(), "runs", self.id)
 
     @property
+    def control(self) -> str:
+        """Where it takes the request to stop while it goes on (`kedge.executor.ask_from_outside`)."""
+        return os.path.join(self.folder, "control")
+
+    @property
     def failure_kind(self) -> str | None:
         """The kind of failure, None unless one happened."""
         return self.failure["kind"] if self.failure else None
@@ -133,14 +139,20 @@ _FACTS: Final = frozenset(_FIELDS) - {
     "contract",
     "kedge",
 }
-_COLUMNS: Final = (*(name for name in _FIELDS if name != "holder"), *_LEASE)
+_OWN: Final = tuple(name for name in _FIELDS if name != "holder")
+_COLUMNS: Final = (*_OWN, *_LEASE)
+_INSERT: Final = (
+    f"INSERT INTO runs ({', '.join((*_COLUMNS, 'failure_kind'))}) "
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
+)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM runs "
 
 
-def create(**facts: Any) -> Run:
+def create(*, late: bool = False, **facts: Any) -> Run:
     """A new run with a folder of its own, held by this process.
 
     Args:
+        late: whether it is recorded when it ends, or a moment after now; it has a folder from `settle` on.
         facts: what is known already, by the names of `Run`'s fields.
 
     Raises:
@@ -151,24 +163,27 @@ def create(**facts: Any) -> Run:
     """
     _known(facts)
     run = Run(id=new_id(), status="created", created=now(), holder=lease(), **facts)
-    columns = {name: _stored(name, getattr(run, name)) for name in _FIELDS if name != "holder"}
-    columns |= {name: _text(value) for name, value in asdict(run.holder).items()}
-    store = connection()
-    store.write(
-        f"INSERT INTO runs ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
-        tuple(columns.values()),
-    )
+    if late:
+        _unwritten.add(run)
+        return run
+    _insert(run)
     # The record first: a folder that no record knows would never be found and removed.
     try:
-        folder("runs")
-        os.mkdir(run.folder, 0o700)
-    except OSError as error:
-        store.write("DELETE FROM runs WHERE id = ?", (run.id,))
-        raise StoreError(
-            f"the run's folder `{run.folder}` cannot be made: {error.strerror}",
-            hint="make room, or set KEDGE_HOME to a folder that you can write to",
-        ) from error
+        _make_folder(run)
+    except StoreError:
+        connection().write("DELETE FROM runs WHERE id = ?", (run.id,))
+        raise
     return run
+
+
+def settle(run: Run) -> None:
+    """Record a late run now, and make its folder.
+
+    Raises:
+        StoreError: the store or the folder cannot be written.
+    """
+    _unwritten.write(run)
+    _make_folder(run)
 
 
 def update(
@@ -196,22 +211,31 @@ def update(
     if holder is not None:
         changed |= {name: _text(value) for name, value in asdict(holder).items()}
         facts["holder"] = holder
-    return replace(run, **facts) if _write(run, changed) else get(run.id)
+    if _unwritten.change(run, **facts) or _write(run, changed):
+        return replace(run, **facts)
+    return get(run.id)
 
 
-def finish(run: Run, failure: RunFailed | None = None, **facts: Any) -> Run:
+def finish(
+    run: Run,
+    failure: RunFailed | None = None,
+    *,
+    log: "events.EventLog | None" = None,
+    **facts: Any,
+) -> Run:
     """End a run: succeeded without `failure`, else cancelled or failed by its kind.
 
     Args:
         run: the run as it was.
         failure: why it did not succeed.
+        log: its events; the one of its end is added, and those that wait are recorded with it.
         facts: what is known at the end (outputs, measured, …), by the names of `Run`'s fields.
 
     Returns:
         The ended run; as it stands in the store when it had ended before.
     """
     _known(facts)
-    return _ended(run, failure, facts) or get(run.id)
+    return _ended(run, failure, facts, log) or get(run.id)
 
 
 def discard(run: Run) -> None:
@@ -229,6 +253,7 @@ def get(name: str) -> Run:
     Raises:
         UnknownName: there is none, or more than one.
     """
+    _unwritten.write_all()
     if name == LAST:
         found = _rows("ORDER BY number DESC LIMIT 1")
         if not found:
@@ -268,6 +293,7 @@ def list_runs(
         raise UsageError(
             f"`{status[:80]}` is not a status of a run", hint=f"one of {', '.join(STATUSES)}"
         )
+    _unwritten.write_all()
     wanted = {"package": package, "function": function, "status": status}
     given = {name: value for name, value in wanted.items() if value is not None}
     condition = " AND ".join(f"{name} = ?" for name in given)
@@ -296,27 +322,71 @@ def settle_lost(clear: Callable[[Run], None] = lambda _: None) -> list[Run]:
             evidence={"noticed": now(), "pid": run.holder.pid, "boot_id": run.holder.boot_id},
             hint="run it again; what it wrote was not collected",
         )
-        ended = _ended(run, failure, {})
+        ended = _ended(run, failure, {}, events.EventLog(run.id))
         if ended is not None:  # else another process settled it at the same moment
-            events.append(run.id, "ended", {"status": ended.status, "kind": Lost.kind})
             settled.append(ended)
     return settled
 
 
-def _ended(run: Run, failure: RunFailed | None, facts: Mapping[str, Any]) -> Run | None:
+def _ended(
+    run: Run,
+    failure: RunFailed | None,
+    facts: Mapping[str, Any],
+    log: "events.EventLog | None" = None,
+) -> Run | None:
     """The run, ended by this call; None when it had been ended before."""
     facts = {"ended": now(), **facts, "status": _status(failure), "failure": None}
     if failure is not None:
         facts["failure"] = failure.to_json() | {"run": run.id}
+    ended = replace(run, **facts)
+    if log is not None:
+        log.add("ended", {"status": ended.status, "kind": ended.failure_kind})
+    if _unwritten.end(ended, log):
+        return ended
     changed = {name: _stored(name, value) for name, value in facts.items()}
     changed["failure_kind"] = failure.kind if failure else None
-    return replace(run, **facts) if _write(run, changed) else None
+    if log is None:
+        return ended if _write(run, changed) else None
+    with connection().transaction():
+        if not _write(run, changed):
+            return None
+        log.write()
+    return ended
 
 
 def _status(failure: RunFailed | None) -> str:
     if failure is None:
         return "succeeded"
     return "cancelled" if failure.kind == "cancelled" else "failed"
+
+
+def _insert(*runs: Run) -> None:
+    connection().write_many(_INSERT, [_row(run) for run in runs])
+
+
+def _row(run: Run) -> tuple[str | int | None, ...]:
+    own = [_stored(name, getattr(run, name)) for name in _OWN]
+    return (*own, *(_text(getattr(run.holder, name)) for name in _LEASE), run.failure_kind)
+
+
+def _insert_late(entries: Sequence[Entry]) -> None:
+    with connection().transaction():
+        _insert(*(run for run, _ in entries))
+        events.write_first([log for _, log in entries if log is not None])
+
+
+def _make_folder(run: Run) -> None:
+    try:
+        folder("runs")
+        os.mkdir(run.folder, 0o700)
+    except OSError as error:
+        raise StoreError(
+            f"the run's folder `{run.folder}` cannot be made: {error.strerror}",
+            hint="make room, or set KEDGE_HOME to a folder that you can write to",
+        ) from error
+
+
+_unwritten: Final = Unwritten(_insert_late)
 
 
 def _known(facts: Mapping[str, Any]) -> None:

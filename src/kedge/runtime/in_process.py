@@ -2,7 +2,8 @@
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kedge.task.port import Port
     from kedge.task.task import Task
 
+_MOST_SIGNATURES = 128
 _BY_PLACE = "it takes arguments by place only, and a task gives them by name"
 
 
@@ -96,6 +98,17 @@ def reference(function: Callable[..., Any]) -> str | None:
     return f"{module}:{name}" if found is function else None
 
 
+def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    return (_known if isinstance(function, Hashable) else _read)(function)
+
+
+def _read(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(function).parameters.values())
+
+
+_known = lru_cache(_MOST_SIGNATURES)(_read)
+
+
 def _found(reference: str) -> Callable[..., Any]:
     module, _, name = reference.partition(":")
     try:
@@ -141,7 +154,7 @@ def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str,
     """
     name = getattr(function, "__qualname__", repr(function))
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = _parameters(function)
     except (TypeError, ValueError) as error:
         raise TaskError(
             f"the parameters of `{name}` cannot be told: {error}", hint="wrap it in a function"

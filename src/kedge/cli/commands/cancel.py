@@ -42,7 +42,7 @@ def _ended(run: "Run", *, force: bool) -> "Run":
     from kedge.executor import ask_from_outside
     from kedge.run import core
 
-    path = core.control_path(run)
+    path = run.control
     deaf_until = time.monotonic() + _DEAF_S
     while not ask_from_outside(path, force=force):
         run = _known(run)
