@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # As many as Python's own ThreadPoolExecutor has: who submits a thousand runs wants them all, not all at once.
 _MORE_THAN_CPUS: Final = 4
 _MOST_IN_BACKGROUND: Final = 32
+_MEMORY_EACH_MB: Final = 64  # of Kedge's own and of the smallest program
 # Asynchronous calls: mostly stamps are looked at, or all wait for the one that prepares.
 _MOST_PREPARING: Final = 4
 
@@ -45,9 +46,21 @@ class Session:
         # Of calls and maps; as many as somebody waits for, in a thread or a loop.
         self.calls = Threads()
         self.making = Threads(_MOST_PREPARING)
-        cpus = int(this_machine().cpu)
-        self.background = Threads(min(_MOST_IN_BACKGROUND, cpus + _MORE_THAN_CPUS))
+        self.background = Threads(_at_once())
+        self._tasks: list[Threads] = []
         self._pool = _pool() if self._warm else None
+
+    def tasks(self, depth: int) -> Threads:
+        """The threads of awaited tasks, as many at once as this machine can do with.
+
+        Args:
+            depth: of how many runs the code that asks is part. Those of each depth have threads of their own:
+                were they to wait for a free one of those that wait for them, none would ever be.
+        """
+        with self._changed:
+            while len(self._tasks) <= depth:
+                self._tasks.append(Threads(_at_once()))
+            return self._tasks[depth]
 
     def check_open(self) -> None:
         """Refuse to begin anything after the end.
@@ -91,6 +104,8 @@ class Session:
             self.making.shutdown()
             self.calls.shutdown()
             self.background.shutdown()
+            for threads in self._tasks:
+                threads.shutdown()
             if self._pool is not None:
                 self._pool.close()
 
@@ -99,6 +114,13 @@ class Session:
             for cancel in self._going:
                 cancel.request(force=force)
             self._changed.wait_for(lambda: not self._going)
+
+
+def _at_once() -> int:
+    """How many runs go on at once of those that nobody's thread waits for."""
+    machine = this_machine()
+    by_memory = machine.memory_mb // _MEMORY_EACH_MB
+    return max(1, min(_MOST_IN_BACKGROUND, int(machine.cpu) + _MORE_THAN_CPUS, by_memory))
 
 
 def _pool() -> "Pool":

@@ -10,6 +10,7 @@ task.run_sync().outputs["sorted"]
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from kedge.client import awaiting, delivery, hints, notices
@@ -25,6 +26,8 @@ from kedge.runtime import Runtime
 from kedge.target import Target, targets
 from kedge.task import Port, Resources, task
 from kedge.task.payload import Process
+
+_depth: ContextVar[int] = ContextVar("depth", default=0)  # of runs that this code is part of
 
 
 class Task(task.Task):
@@ -103,22 +106,28 @@ class Task(task.Task):
     async def run(self) -> core.Result:
         """Run it, and await its end. To cancel the task of asyncio cancels it, and a second time at once.
 
+        However many are awaited, no more run at once than this machine has processors and memory for.
+
         Raises:
             ValueError, KedgeError: as `run_sync`.
         """
         cancel = Cancel()
-        going = session().calls.submit(self._run, cancel)
+        going = session().tasks(_depth.get()).submit(self._run, cancel)
         return await awaiting.ended(going, cancel.request)
 
     def _run(self, cancel: Cancel) -> core.Result:
-        with hints.shown(), session().during(cancel) as pool:
-            places = delivery.places(self)
-            ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
-            if ended.failure is None:
-                delivery.put(ended.outputs, places)
-            else:
-                hints.add_notes(ended.failure)
-            return ended
+        deeper = _depth.set(_depth.get() + 1)
+        try:
+            with hints.shown(), session().during(cancel) as pool:
+                places = delivery.places(self)
+                ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
+                if ended.failure is None:
+                    delivery.put(ended.outputs, places)
+                else:
+                    hints.add_notes(ended.failure)
+                return ended
+        finally:
+            _depth.reset(deeper)
 
 
 def _runs_here(made: Task) -> bool:

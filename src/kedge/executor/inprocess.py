@@ -148,9 +148,9 @@ def _awaited(value: Any, job: "Job") -> Any:
             async with scope:
                 return await waiting
         finally:
-            for descriptor in (*asked, job.cancel.control_fileno()):
-                if descriptor is not None:
-                    loop.remove_reader(descriptor)
+            control = job.cancel.control_fileno()
+            for descriptor in (*asked, *(() if control is None else (control,))):
+                loop.remove_reader(descriptor)
             if job.cancel.requested:  # whatever it made of that, as of any program
                 raise _Ended("cancelled") from None
             if scope.expired():

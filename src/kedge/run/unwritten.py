@@ -77,7 +77,7 @@ class Unwritten:
             self._runs[run.id] = (run, events)
             self._since[run.id] = 0.0  # is due
             if self._over:
-                self._write_now([run.id])
+                self._write_to(run.id)
             return True
 
     def write(self, run: "Run") -> None:
@@ -87,7 +87,8 @@ class Unwritten:
             StoreError: it cannot be.
         """
         with self._lock:
-            self._write_now([run.id] if run.id in self._runs else [])
+            if run.id in self._runs:
+                self._write_to(run.id)
 
     def write_all(self) -> None:
         """Record all of them, for somebody who looks.
@@ -95,15 +96,17 @@ class Unwritten:
         Raises:
             StoreError: they cannot be.
         """
-        if self._runs:
-            with self._lock:
-                self._write_now([*self._runs])
+        with self._lock:
+            if self._runs:
+                self._write_to(next(reversed(self._runs)))
 
-    def _write_now(self, ids: Sequence[str]) -> None:
-        if ids:
-            self._failed = True
-            self._write([self._runs[id] for id in ids])
-            self._failed = False
+    def _write_to(self, last: str) -> None:
+        """Record a run and all that began before it, so that their order in the store is that of their beginnings."""
+        ids = [*self._runs]
+        ids = ids[: ids.index(last) + 1]
+        self._failed = True
+        self._write([self._runs[id] for id in ids])
+        self._failed = False
         for id in ids:
             del self._runs[id], self._since[id]
 
@@ -119,7 +122,8 @@ class Unwritten:
             time.sleep(AFTER_S)
             with self._lock, suppress(StoreError):  # the next to come tries again, and is told
                 until = time.monotonic() - AFTER_S
-                self._write_now([id for id, since in self._since.items() if since <= until])
+                if due := [id for id, since in self._since.items() if since <= until]:
+                    self._write_to(due[-1])
                 if not self._runs:
                     self._some.clear()
 
