@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "kedge"
 
 FLOORS = {
     "version": 0, "errors": 0, "digest": 0, "data": 0, "home": 0, "boot": 0, "settings": 0,
-    "registry": 0, "middleware": 0, "ports": 0, "store": 0,
+    "registry": 0, "middleware": 0, "translation": 0, "ports": 0, "store": 0,
     "task": 1, "contract": 1, "package": 1, "engine": 1,
     "environment": 2,
     "runtime": 3, "executor": 3,

@@ -2,7 +2,8 @@
 
 What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`) is
 the same here as inside a run, so its code also runs alone. `function` decorates a function with what it
-needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is. Errors are here by their names
+needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is.
+`make_translator` translates the texts of a plug-in. Errors are here by their names
 (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they are first used.
 """
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kedge.runtime.in_process import PythonCodeStringRuntime, PythonFunctionRuntime
     from kedge.target import Target
     from kedge.task import Port
+    from kedge.translation import make_translator
 
 __all__ = [
     "Boolean",
@@ -71,6 +73,7 @@ __all__ = [
     "__version__",
     "function",
     "load",
+    "make_translator",
     "out_path",
     "progress",
 ]
@@ -88,6 +91,7 @@ _HOMES = {
     "Port": "kedge.task",
     "Runtime": "kedge.runtime",
     "Target": "kedge.target",
+    "make_translator": "kedge.translation",
     **dict.fromkeys(_AUTHORS, "kedge.contract.runner"),
     **dict.fromkeys(_PORTS, "kedge.contract.port_kinds"),
 }

@@ -28,10 +28,11 @@ def install(site: Path, name: str, kind: str, source: str) -> None:
     (info / "entry_points.txt").write_text(f"[kedge.target]\n{kind} = {name}:Moon\n")
 
 
-def plugins(site: Path) -> tuple[int, list[dict[str, str]], str]:
+def plugins(site: Path, language: str = "en") -> tuple[int, list[dict[str, str]], str]:
+    paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     ended = subprocess.run(
         [sys.executable, "-m", "kedge", "plugins", "--json"],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "PYTHONPATH": paths, "LANGUAGE": language},
         capture_output=True,
         text=True,
         check=False,
@@ -51,12 +52,25 @@ def test_the_built_in_kinds_are_listed(tmp_path: Path) -> None:
     } <= kinds
 
 
+def test_kinds_are_named_and_described_in_the_language_of_the_reader(tmp_path: Path) -> None:
+    found = {}
+    for language in ("en", "fr"):
+        code, kinds, said = plugins(tmp_path, language)
+        assert code == 0, said
+        assert all(one["name"] and one["description"] for one in kinds)
+        found[language] = {(one["sort"], one["kind"]): one["name"] for one in kinds}
+    assert found["en"].keys() == found["fr"].keys()
+    assert found["en"]["executor", "sandbox"] == "Sandbox"
+    assert found["fr"]["executor", "sandbox"] == "Bac à sable"
+
+
 def test_a_plug_in_is_listed_with_its_distribution(tmp_path: Path) -> None:
     install(tmp_path, "kedge_moon", "moon", MODULE)
     code, found, said = plugins(tmp_path)
     assert code == 0, said
     moon = next(one for one in found if one["kind"] == "moon")
     assert (moon["sort"], moon["state"]) == ("target", "ready")
+    assert (moon["name"], moon["description"]) == ("The Moon", "Far away.")
     assert "kedge_moon" in moon["origin"]
 
 

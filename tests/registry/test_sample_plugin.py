@@ -31,10 +31,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kedge(site: Path, tmp_path: Path) -> Callable[..., Any]:
     paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
 
-    def call(*words: object) -> Any:
+    def call(*words: object, **variables: str) -> Any:
+        ours = {"PYTHONPATH": paths, "KEDGE_HOME": str(tmp_path / "home"), "LANGUAGE": "en"}
         return subprocess.run(
             [sys.executable, "-m", "kedge", *map(str, words)],
-            env=os.environ | {"PYTHONPATH": paths, "KEDGE_HOME": str(tmp_path / "home")},
+            env=os.environ | ours | variables,
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -54,6 +55,17 @@ def test_its_kinds_are_listed(kedge: Callable[..., Any]) -> None:
     # What the plug-in imports of Kedge is Kedge's all the same.
     assert "kedge-sample" not in found["executor", "process"]["origin"]
     assert "kedge-sample" not in found["runtime", "command"]["origin"]
+
+
+def test_its_texts_are_shown_in_the_language_of_the_reader(kedge: Callable[..., Any]) -> None:
+    assert "Counts the words of a text." in kedge("plugins").stdout
+    french = kedge("plugins", LANGUAGE="fr")
+    assert french.returncode == 0, french.stderr
+    assert "Compte les mots d’un texte." in french.stdout
+    assert "Une commande de cette machine" in french.stdout
+    schema = json.loads(kedge("schema", "task", LANGUAGE="fr").stdout)["$defs"]["port_type_seed"]
+    assert schema["title"] == "Graine"
+    assert schema["description"] == "Le point de départ d’une suite de nombres aléatoires."
 
 
 def test_a_task_of_its_kinds_runs(kedge: Callable[..., Any], tmp_path: Path) -> None:

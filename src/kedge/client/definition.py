@@ -332,4 +332,5 @@ def _schema_of(registry: Registry[Any], kind: str) -> dict[str, Any] | None:
         fields["extensions"] = (tuple[str, ...], ())
     made: Any = create_model(cls.__name__, __config__=ConfigDict(extra="forbid"), **fields)
     found: dict[str, Any] = made.model_json_schema()
-    return found | {"description": str(getattr(cls, "kind_description", ""))}
+    texts = {"title": "kind_name", "description": "kind_description"}
+    return found | {key: str(getattr(cls, name, "")) for key, name in texts.items()}

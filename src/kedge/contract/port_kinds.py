@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from kedge.contract import runner
 from kedge.ports import Schema
 from kedge.task.port import Port
+from kedge.translation import _
 
 _MOST: Final = 100  # kinds of files by their extensions
 
@@ -25,8 +26,8 @@ class File(runner.File, Port):
     """
 
     kind: ClassVar[str] = "file"
-    kind_name: ClassVar[str] = "File"
-    kind_description: ClassVar[str] = "A file of any size, by its path."
+    kind_name = _("File")
+    kind_description = _("A file of any size, by its path.")
 
     path: str | os.PathLike[str] | None = None
 
@@ -66,8 +67,8 @@ class Folder(runner.Folder, File):
     """A folder: an input's on this machine, or where an output's is to be in the end."""
 
     kind: ClassVar[str] = "folder"
-    kind_name: ClassVar[str] = "Folder"
-    kind_description: ClassVar[str] = "A folder with all that is in it, by its path."
+    kind_name = _("Folder")
+    kind_description = _("A folder with all that is in it, by its path.")
 
     @property
     def schema(self) -> Schema:
@@ -96,16 +97,16 @@ class Json(Value):
     """Anything that JSON can say."""
 
     kind: ClassVar[str] = "json"
-    kind_name: ClassVar[str] = "JSON"
-    kind_description: ClassVar[str] = "Anything that JSON can say: objects, lists, texts, numbers."
+    kind_name = _("JSON")
+    kind_description = _("Anything that JSON can say: objects, lists, texts, numbers.")
 
 
 class Number(Value):
     """A number, of a unit if it has one."""
 
     kind: ClassVar[str] = "number"
-    kind_name: ClassVar[str] = "Number"
-    kind_description: ClassVar[str] = "A number, with its unit if it has one."
+    kind_name = _("Number")
+    kind_description = _("A number, with its unit if it has one.")
 
     unit: str | None = None
 
@@ -122,8 +123,8 @@ class Boolean(Value):
     """True or false."""
 
     kind: ClassVar[str] = "boolean"
-    kind_name: ClassVar[str] = "Boolean"
-    kind_description: ClassVar[str] = "Yes or no."
+    kind_name = _("Boolean")
+    kind_description = _("Yes or no.")
     _schema: ClassVar[Schema] = {"type": "boolean"}
 
 
@@ -131,6 +132,6 @@ class String(Value):
     """A text."""
 
     kind: ClassVar[str] = "string"
-    kind_name: ClassVar[str] = "Text"
-    kind_description: ClassVar[str] = "A text of any length."
+    kind_name = _("Text")
+    kind_description = _("A text of any length.")
     _schema: ClassVar[Schema] = {"type": "string"}

@@ -9,6 +9,7 @@ from kedge.executor.plan import WORKSPACE
 from kedge.middleware import ExecutorMiddleware, around
 from kedge.registry import Registered, Registry
 from kedge.task.payload import HostRoot, Process, PythonRoot, placed
+from kedge.translation import Text
 
 if TYPE_CHECKING:
     from kedge.executor.job import Ended, Job
@@ -52,8 +53,8 @@ class Executor(Registered, registry=executors):
     or a moment after they began.
     """
 
-    kind_name: ClassVar[str]
-    kind_description: ClassVar[str]
+    kind_name: ClassVar[str | Text]
+    kind_description: ClassVar[str | Text]
     accepts: ClassVar[tuple[type, ...]]
     roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot)
     of_this_process: ClassVar[bool] = False

@@ -24,6 +24,7 @@ from kedge.executor.descriptors import Descriptors
 from kedge.executor.lending import ENGINE, TMP, lend, lend_to_all, writable
 from kedge.executor.watch import watch
 from kedge.task.payload import ImageRoot, Process
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.executor.job import Ended, Job, Stream
@@ -95,16 +96,16 @@ class DockerExecutor(ContainerExecutor):
     """A container made by Docker."""
 
     kind: ClassVar[str] = "docker"
-    kind_name: ClassVar[str] = "Docker"
-    kind_description: ClassVar[str] = "Runs a program of an image in a container made by Docker."
+    kind_name = _("Docker")
+    kind_description = _("Runs a program of an image in a container made by Docker.")
 
 
 class PodmanExecutor(ContainerExecutor):
     """A container made by Podman."""
 
     kind: ClassVar[str] = "podman"
-    kind_name: ClassVar[str] = "Podman"
-    kind_description: ClassVar[str] = "Runs a program of an image in a container made by Podman."
+    kind_name = _("Podman")
+    kind_description = _("Runs a program of an image in a container made by Podman.")
 
 
 class _Heard:

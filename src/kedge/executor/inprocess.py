@@ -24,6 +24,7 @@ from kedge.errors import ContractError
 from kedge.executor.base import Executor, Usable
 from kedge.executor.job import Ended
 from kedge.task.payload import Call, Code, Inside
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.executor.job import Job, Reason, Stream
@@ -40,8 +41,8 @@ class InProcessExecutor(Executor):
     """Python functions and source, in the thread that asks."""
 
     kind: ClassVar[str] = "inprocess"
-    kind_name: ClassVar[str] = "In process"
-    kind_description: ClassVar[str] = "Runs Python in Kedge's own process, without isolation."
+    kind_name = _("In process")
+    kind_description = _("Runs Python in Kedge's own process, without isolation.")
     accepts: ClassVar[tuple[type, ...]] = (Call, Code)
     of_this_process: ClassVar[bool] = True
 

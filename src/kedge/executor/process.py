@@ -35,6 +35,7 @@ from kedge.executor.reach import reach
 from kedge.executor.variables import program_variables
 from kedge.executor.watch import watch
 from kedge.task.payload import Process, PythonRoot
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -50,8 +51,8 @@ class ProcessExecutor(Executor):
     """A program as a plain process tree of this machine."""
 
     kind: ClassVar[str] = "process"
-    kind_name: ClassVar[str] = "Process"
-    kind_description: ClassVar[str] = (
+    kind_name = _("Process")
+    kind_description = _(
         "Runs a program as a process of this machine, confined by Landlock where the kernel has it."
     )
     accepts: ClassVar[tuple[type, ...]] = (Process,)

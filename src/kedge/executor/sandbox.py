@@ -19,6 +19,7 @@ from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.watch import watch
 from kedge.task.payload import Process
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.executor.job import Ended, Job
@@ -34,10 +35,8 @@ class SandboxExecutor(Executor):
     """A program in namespaces, as an unprivileged account, behind a system-call filter."""
 
     kind: ClassVar[str] = "sandbox"
-    kind_name: ClassVar[str] = "Sandbox"
-    kind_description: ClassVar[str] = (
-        "Runs a program in Linux namespaces, cut off from this machine."
-    )
+    kind_name = _("Sandbox")
+    kind_description = _("Runs a program in Linux namespaces, cut off from this machine.")
     accepts: ClassVar[tuple[type, ...]] = (Process,)
 
     def usable(self, *, fresh: bool = False) -> Usable:

@@ -7,6 +7,7 @@ from kedge.data import Data
 from kedge.middleware import RuntimeMiddleware, around
 from kedge.registry import Registered, Registry
 from kedge.task.payload import Process
+from kedge.translation import Text
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -41,8 +42,8 @@ class Runtime[Payload](Registered, registry=runtimes):
     A runtime prepares; it never executes.
     """
 
-    kind_name: ClassVar[str]
-    kind_description: ClassVar[str]
+    kind_name: ClassVar[str | Text]
+    kind_description: ClassVar[str | Text]
     gives: ClassVar[type] = Process
     answers: ClassVar[bool] = False
     of_packages: ClassVar[bool] = False

@@ -12,6 +12,7 @@ from kedge.runtime import placeholders, shell
 from kedge.runtime.base import Runtime
 from kedge.runtime.outputs import place_of_output
 from kedge.task.payload import HERE, Process
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.task.port import Port
@@ -29,8 +30,8 @@ class CommandRuntime(Data, Runtime[Process]):
     """
 
     kind: ClassVar[str] = "command"
-    kind_name: ClassVar[str] = "Command"
-    kind_description: ClassVar[str] = "A command of this machine, in a shell or without one."
+    kind_name = _("Command")
+    kind_description = _("A command of this machine, in a shell or without one.")
 
     command: str | tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)

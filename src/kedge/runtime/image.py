@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from kedge.data import Data, field
 from kedge.runtime.base import Runtime
 from kedge.task.payload import ImageRoot, Process
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -21,8 +22,8 @@ class ImageRuntime(Data, Runtime[Process]):
     """
 
     kind: ClassVar[str] = "image"
-    kind_name: ClassVar[str] = "Image"
-    kind_description: ClassVar[str] = "A program of an image that is ready in a registry."
+    kind_name = _("Image")
+    kind_description = _("A program of an image that is ready in a registry.")
     of_packages: ClassVar[bool] = True
 
     entrypoint: tuple[str, ...]
@@ -37,5 +38,5 @@ class DockerfileRuntime(ImageRuntime):
     """One function of a `dockerfile` package: the same, of an image that Kedge built."""
 
     kind: ClassVar[str] = "dockerfile"
-    kind_name: ClassVar[str] = "Dockerfile"
-    kind_description: ClassVar[str] = "A program of an image built from the package's Dockerfile."
+    kind_name = _("Dockerfile")
+    kind_description = _("A program of an image built from the package's Dockerfile.")

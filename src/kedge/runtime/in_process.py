@@ -14,6 +14,7 @@ from kedge.ports import kind_of
 from kedge.runtime.base import Runtime
 from kedge.runtime.outputs import place_of_output
 from kedge.task.payload import Call, Code, Inside
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.task.port import Port
@@ -40,8 +41,8 @@ class PythonFunctionRuntime(Data, Runtime[Call]):
     """
 
     kind: ClassVar[str] = "python_function"
-    kind_name: ClassVar[str] = "Python function"
-    kind_description: ClassVar[str] = "A Python function, called in Kedge's own process."
+    kind_name = _("Python function")
+    kind_description = _("A Python function, called in Kedge's own process.")
     gives: ClassVar[type] = Call
     answers: ClassVar[bool] = True
 
@@ -70,8 +71,8 @@ class PythonCodeStringRuntime(Data, Runtime[Code]):
     """
 
     kind: ClassVar[str] = "python_code"
-    kind_name: ClassVar[str] = "Python code"
-    kind_description: ClassVar[str] = "Python source, executed in Kedge's own process."
+    kind_name = _("Python code")
+    kind_description = _("Python source, executed in Kedge's own process.")
     gives: ClassVar[type] = Code
     answers: ClassVar[bool] = True
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kedge.data import Data, field, replace
 from kedge.runtime.base import Runtime
 from kedge.task.payload import Forkable, ImageRoot, Process, PythonRoot
+from kedge.translation import _
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -31,10 +32,8 @@ class PythonRuntime(Data, Runtime[Process]):
     """
 
     kind: ClassVar[str] = "python"
-    kind_name: ClassVar[str] = "Python"
-    kind_description: ClassVar[str] = (
-        "A Python function in an environment built from its requirements."
-    )
+    kind_name = _("Python")
+    kind_description = _("A Python function in an environment built from its requirements.")
     answers: ClassVar[bool] = True
     of_packages: ClassVar[bool] = True
 

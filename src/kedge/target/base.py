@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, final
 from kedge.data import Data
 from kedge.middleware import TargetMiddleware, around
 from kedge.registry import Registered, Registry
+from kedge.translation import Text
 
 if TYPE_CHECKING:
     from kedge.executor.base import Executor
@@ -26,8 +27,8 @@ class TargetContext(Data):
 class Target(Registered, registry=targets):
     """Where a payload is executed. A subclass gives itself a `kind` and writes `_place`."""
 
-    kind_name: ClassVar[str]
-    kind_description: ClassVar[str]
+    kind_name: ClassVar[str | Text]
+    kind_description: ClassVar[str | Text]
 
     def __eq__(self, other: object) -> bool:
         """Two of one class are equal if all that was given to them is."""

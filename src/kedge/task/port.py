@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from kedge.data import Data
 from kedge.ports import Ports, Schema
 from kedge.registry import Registered, Registry
+from kedge.translation import Text
 
 port_types: Registry["Port"] = Registry(
     "port type",
@@ -31,8 +32,8 @@ class Port(Data, Registered, registry=port_types):
     `kind_name` and `kind_description` are for people.
     """
 
-    kind_name: ClassVar[str]
-    kind_description: ClassVar[str]
+    kind_name: ClassVar[str | Text]
+    kind_description: ClassVar[str | Text]
 
     id: str
 

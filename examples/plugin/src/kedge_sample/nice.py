@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.data import Data, replace
 from kedge.executor.process import ProcessExecutor
+from kedge_sample import _
 
 if TYPE_CHECKING:
     from kedge.executor import Ended, Job
@@ -13,10 +14,8 @@ class NiceExecutor(Data, ProcessExecutor):
     """As the executor `process`, with a lower priority; `level` is from 0 to 19, which is the lowest."""
 
     kind: ClassVar[str] = "nice"
-    kind_name: ClassVar[str] = "Nice process"
-    kind_description: ClassVar[str] = (
-        "Runs a program as a process that leaves the processor to others."
-    )
+    kind_name = _("Nice process")
+    kind_description = _("Runs a program as a process that leaves the processor to others.")
 
     level: int = 10
 

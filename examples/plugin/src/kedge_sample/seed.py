@@ -3,14 +3,15 @@
 from typing import Any, ClassVar
 
 from kedge import Port
+from kedge_sample import _
 
 
 class Seed(Port):
     """A whole number from 0 on."""
 
     kind: ClassVar[str] = "seed"
-    kind_name: ClassVar[str] = "Seed"
-    kind_description: ClassVar[str] = "Where a sequence of random numbers begins."
+    kind_name = _("Seed")
+    kind_description = _("Where a sequence of random numbers begins.")
 
     value: int | None = None
 

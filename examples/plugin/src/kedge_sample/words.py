@@ -6,6 +6,7 @@ from kedge import CommandRuntime, Runtime
 from kedge.data import Data
 from kedge.errors import TaskError
 from kedge.task import Process
+from kedge_sample import _
 
 if TYPE_CHECKING:
     from kedge.task import Task
@@ -15,8 +16,8 @@ class WordsRuntime(Data, Runtime[Process]):
     """Counts the words of the input `source`, and writes their number to the output `count`."""
 
     kind: ClassVar[str] = "words"
-    kind_name: ClassVar[str] = "Words"
-    kind_description: ClassVar[str] = "Counts the words of a text."
+    kind_name = _("Words")
+    kind_description = _("Counts the words of a text.")
 
     source: str
 

@@ -17,8 +17,9 @@ def command(as_json: bool) -> int:
     if as_json:
         write_json(found)
         return 1 if broken else 0
-    rows = [[one["sort"], one["kind"], one["state"], one["origin"]] for one in found]
-    write_text(table(rows, ["sort", "kind", "state", "from"]))
+    columns = ("sort", "kind", "state", "name", "description", "origin")
+    rows = [[one[column] for column in columns] for one in found]
+    write_text(table(rows, [*columns[:-1], "from"]))
     for traceback in broken:
         say(f"\n{traceback}")
     return 1 if broken else 0
@@ -44,10 +45,14 @@ def _kinds() -> tuple[list[dict[str, str]], list[str]]:
         for kind in sorted({*registry.kinds(), *plugins}):
             plugin = plugins.get(kind)
             problem: KedgeError | None = plugin.problem if plugin else None
-            state = "ready"
-            if problem is not None:
-                state = "broken"
+            one = {"sort": sort, "kind": kind, "state": "ready", "name": "", "description": ""}
+            if problem is None:
+                cls = registry.get(kind)
+                for text in ("name", "description"):
+                    one[text] = str(getattr(cls, f"kind_{text}", ""))
+            else:
+                one["state"] = "broken"
                 broken.append(getattr(problem, "traceback", None) or str(problem))
-            origin = plugin.origin if plugin else registry.origin(kind)
-            found.append({"sort": sort, "kind": kind, "state": state, "origin": origin})
+            one["origin"] = plugin.origin if plugin else registry.origin(kind)
+            found.append(one)
     return found, broken
