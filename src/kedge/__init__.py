@@ -2,8 +2,10 @@
 
 What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`) is
 the same here as inside a run, so its code also runs alone. `function` decorates a function with what it
-needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is. Errors are here by their names
-(`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they are first used.
+needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is.
+`TaskMiddleware` and its siblings are put around what is run by `kedge.middleware`, with contexts that say what that
+is. Errors are here by their names (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they
+are first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -31,11 +33,18 @@ if TYPE_CHECKING:
         StartFailed,
         Unavailable,
     )
-    from kedge.executor import Executor
-    from kedge.runtime import Runtime
+    from kedge.executor import Executor, ExecutorContext
+    from kedge.middleware import (
+        ExecutorMiddleware,
+        RuntimeMiddleware,
+        TargetMiddleware,
+        TaskMiddleware,
+    )
+    from kedge.run.performing import TaskContext
+    from kedge.runtime import Runtime, RuntimeContext
     from kedge.runtime.command import CommandRuntime
     from kedge.runtime.in_process import PythonCodeStringRuntime, PythonFunctionRuntime
-    from kedge.target import Target
+    from kedge.target import Target, TargetContext
     from kedge.task import Port
 
 __all__ = [
@@ -45,6 +54,8 @@ __all__ = [
     "ContractError",
     "EnvironmentFailed",
     "Executor",
+    "ExecutorContext",
+    "ExecutorMiddleware",
     "File",
     "Folder",
     "FunctionError",
@@ -62,10 +73,16 @@ __all__ = [
     "RunFailed",
     "RunTimeout",
     "Runtime",
+    "RuntimeContext",
+    "RuntimeMiddleware",
     "StartFailed",
     "String",
     "Target",
+    "TargetContext",
+    "TargetMiddleware",
     "Task",
+    "TaskContext",
+    "TaskMiddleware",
     "Unavailable",
     "Unit",
     "__version__",
@@ -76,6 +93,7 @@ __all__ = [
 ]
 
 _AUTHORS = ("Cancelled", "Unit", "out_path", "progress")
+_MIDDLEWARE = ("ExecutorMiddleware", "RuntimeMiddleware", "TargetMiddleware", "TaskMiddleware")
 _PORTS = ("Boolean", "File", "Folder", "Json", "Number", "String")
 _HOMES = {
     "load": "kedge.client",
@@ -85,10 +103,15 @@ _HOMES = {
     "PythonCodeStringRuntime": "kedge.runtime.in_process",
     "PythonFunctionRuntime": "kedge.runtime.in_process",
     "Executor": "kedge.executor",
+    "ExecutorContext": "kedge.executor",
     "Port": "kedge.task",
     "Runtime": "kedge.runtime",
+    "RuntimeContext": "kedge.runtime",
     "Target": "kedge.target",
+    "TargetContext": "kedge.target",
+    "TaskContext": "kedge.run.performing",
     **dict.fromkeys(_AUTHORS, "kedge.contract.runner"),
+    **dict.fromkeys(_MIDDLEWARE, "kedge.middleware"),
     **dict.fromkeys(_PORTS, "kedge.contract.port_kinds"),
 }
 
