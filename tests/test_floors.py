@@ -22,6 +22,7 @@ FLOORS = {
     "runtime": 3, "executor": 3,
     "target": 4,
     "run": 5,
+    "telemetry": 6,
     "client": 7,
     "cli": 8,
     "__init__": 9, "__main__": 9,

@@ -3,8 +3,9 @@
 What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`, `Cancelled`) is
 the same here as inside a run, so its code also runs alone. `function` decorates a function with what it
 needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is.
-`make_translator` translates the texts of a plug-in. Errors are here by their names
-(`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they are first used.
+`TaskMiddleware` and its siblings are put around what is run by `kedge.middleware`, with contexts that say what that
+is. `make_translator` translates the texts of a plug-in. Errors are here by their names (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they
+are first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -32,11 +33,18 @@ if TYPE_CHECKING:
         StartFailed,
         Unavailable,
     )
-    from kedge.executor import Executor
-    from kedge.runtime import Runtime
+    from kedge.executor import Executor, ExecutorContext
+    from kedge.middleware import (
+        ExecutorMiddleware,
+        RuntimeMiddleware,
+        TargetMiddleware,
+        TaskMiddleware,
+    )
+    from kedge.run.performing import TaskContext
+    from kedge.runtime import Runtime, RuntimeContext
     from kedge.runtime.command import CommandRuntime
     from kedge.runtime.in_process import PythonCodeStringRuntime, PythonFunctionRuntime
-    from kedge.target import Target
+    from kedge.target import Target, TargetContext
     from kedge.task import Port
     from kedge.translation import make_translator
 
@@ -47,6 +55,8 @@ __all__ = [
     "ContractError",
     "EnvironmentFailed",
     "Executor",
+    "ExecutorContext",
+    "ExecutorMiddleware",
     "File",
     "Folder",
     "FunctionError",
@@ -64,10 +74,16 @@ __all__ = [
     "RunFailed",
     "RunTimeout",
     "Runtime",
+    "RuntimeContext",
+    "RuntimeMiddleware",
     "StartFailed",
     "String",
     "Target",
+    "TargetContext",
+    "TargetMiddleware",
     "Task",
+    "TaskContext",
+    "TaskMiddleware",
     "Unavailable",
     "Unit",
     "__version__",
@@ -79,6 +95,7 @@ __all__ = [
 ]
 
 _AUTHORS = ("Cancelled", "Unit", "out_path", "progress")
+_MIDDLEWARE = ("ExecutorMiddleware", "RuntimeMiddleware", "TargetMiddleware", "TaskMiddleware")
 _PORTS = ("Boolean", "File", "Folder", "Json", "Number", "String")
 _HOMES = {
     "load": "kedge.client",
@@ -88,11 +105,16 @@ _HOMES = {
     "PythonCodeStringRuntime": "kedge.runtime.in_process",
     "PythonFunctionRuntime": "kedge.runtime.in_process",
     "Executor": "kedge.executor",
+    "ExecutorContext": "kedge.executor",
     "Port": "kedge.task",
     "Runtime": "kedge.runtime",
+    "RuntimeContext": "kedge.runtime",
     "Target": "kedge.target",
     "make_translator": "kedge.translation",
+    "TargetContext": "kedge.target",
+    "TaskContext": "kedge.run.performing",
     **dict.fromkeys(_AUTHORS, "kedge.contract.runner"),
+    **dict.fromkeys(_MIDDLEWARE, "kedge.middleware"),
     **dict.fromkeys(_PORTS, "kedge.contract.port_kinds"),
 }
 

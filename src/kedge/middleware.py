@@ -12,21 +12,27 @@
     with using(Timing()): ...      # for the length of the block, in this context alone
 
 What was registered first is outermost, whichever way. An exception in one propagates like any other.
-`call_next` takes the context, so that a middleware may hand on a changed copy of it.
+`call_next` takes the context, so that a middleware may hand on a changed copy of it. It is called once, or not
+at all by a middleware that has a result of its own. It is all that can be awaited: runs go on in plain threads,
+without an event loop, in which a middleware may block as it likes.
 """
 
 import itertools
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from types import FrameType
+from typing import Any, Final
 
 from kedge.errors import UsageError
 
 
 class Middleware:
-    """Base of the families below; an instance is called once for each thing it is around."""
+    """Base of the families below; an instance is called once for each thing it is around, in any thread.
+
+    One class may be of several families: the context says what it is around.
+    """
 
     async def __call__(self, context: Any, call_next: Callable[[Any], Awaitable[Any]], /) -> Any:
         """Do what is to be done before, `return await call_next(context)`, and what comes after."""
@@ -34,20 +40,24 @@ class Middleware:
 
 
 class RuntimeMiddleware(Middleware):
-    """Around a runtime making a payload from a task."""
+    """Around a runtime making a payload: from a `kedge.RuntimeContext` to that payload."""
 
 
 class ExecutorMiddleware(Middleware):
-    """Around an executor running a payload."""
+    """Around an executor running a payload: from a `kedge.ExecutorContext` to a `kedge.executor.Ended`."""
 
 
 class TargetMiddleware(Middleware):
-    """Around a target placing a payload."""
+    """Around a target placing a payload: from a `kedge.TargetContext` to a `kedge.executor.Ended`."""
 
 
 class TaskMiddleware(Middleware):
-    """Around a task as a whole, from its inputs to its result."""
+    """Around a task as a whole: from a `kedge.TaskContext` to the run, with its record and its failure."""
 
+
+# What asyncio says when code that belongs in its loop is called outside of one.
+_NO_LOOP: Final = ("no running event loop", "no current event loop")
+_COROUTINE: Final = 0x80  # of a code's flags, as `inspect.CO_COROUTINE`: importing that takes 10 ms
 
 _Entry = tuple[int, Middleware]
 _order = itertools.count()
@@ -79,7 +89,11 @@ def unregister(middleware: Middleware) -> None:
 def using(*middlewares: Middleware) -> Iterator[None]:
     """Put `middlewares` around everything of their families for the length of the `with` block.
 
-    Only this context sees them: not another thread, not a task that runs at the same time.
+    Only what is begun in it sees them, in whichever thread it goes on and for as long: not another thread's,
+    not those of a task of asyncio that runs at the same time.
+
+    Raises:
+        UsageError: one is not an instance of one of the families.
     """
     for middleware in middlewares:
         _check(middleware)
@@ -116,33 +130,72 @@ def drive[Result](coroutine: Coroutine[Any, Any, Result]) -> Result:
     Raises:
         UsageError: it awaited something that only an event loop can complete.
     """
-    name = getattr(coroutine, "__qualname__", "the coroutine")
     try:
         coroutine.send(None)
     except StopIteration as stop:
         result: Result = stop.value
         return result
     except RuntimeError as error:
-        # What asyncio says when code that belongs in its loop is called outside of one.
-        if "no running event loop" not in str(error):
+        if not any(said in str(error) for said in _NO_LOOP):
             raise
-        raise _suspends(name) from error
+        raise _suspends(_raised(error)) from error
+    refusal = _suspends(_awaited(coroutine))
     coroutine.close()
-    raise _suspends(name)
+    raise refusal
 
 
-def _suspends(name: str) -> UsageError:
+def _awaited(coroutine: Any) -> Iterator[FrameType]:
+    """The frames of a coroutine that is suspended, and of those that it waits for."""
+    while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+        yield frame
+        coroutine = coroutine.cr_await
+
+
+def _raised(error: BaseException) -> Iterator[FrameType]:
+    """The frames that an error came through."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
+
+
+def _suspends(frames: Iterable[FrameType]) -> UsageError:
+    name = "the coroutine"
+    for frame in frames:
+        module = str(frame.f_globals.get("__name__"))
+        theirs = module != __name__ and module.partition(".")[0] != "asyncio"
+        if theirs and frame.f_code.co_flags & _COROUTINE:
+            name = f"{frame.f_code.co_qualname}()"
     return UsageError(
-        f"{name}() waits for an event loop, but was called where none runs",
-        hint="call it from async code (`await task.run()`), or make it not await anything slow",
+        f"{name} waits for an event loop, and none runs where tasks are run",
+        hint="do it without `await`: it blocks no loop, since `await task.run()` leaves that to a thread",
     )
 
 
 def _wrap[Context, Result](
     middleware: Middleware, call_next: Callable[[Context], Awaitable[Result]]
 ) -> Callable[[Context], Awaitable[Result]]:
+    name = type(middleware).__qualname__
+
     async def call(context: Context) -> Result:
-        result: Result = await middleware(context, call_next)
+        called = False
+
+        async def once(context: Context) -> Result:
+            nonlocal called
+            if called:
+                raise UsageError(
+                    f"the middleware `{name}` calls `call_next` twice",
+                    hint="call it once: what it runs cannot be run again in the same place",
+                )
+            called = True
+            return await call_next(context)
+
+        result: Result | None = await middleware(context, once)
+        if result is None:
+            raise UsageError(
+                f"the middleware `{name}` gives no result",
+                hint="end it with `return await call_next(context)`, or with a result of its own",
+            )
         return result
 
     return call

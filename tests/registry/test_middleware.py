@@ -108,6 +108,68 @@ def test_what_is_no_middleware_is_refused() -> None:
             register(thing)  # type: ignore[arg-type]
 
 
+def test_what_is_next_is_called_once() -> None:
+    class Again(ExecutorMiddleware):
+        async def __call__(self, context, call_next):
+            await call_next(context)
+            return await call_next(context)
+
+    notes: list[str] = []
+    with (
+        using(Again(), Noting("1", notes)),
+        pytest.raises(UsageError, match="Again` calls `call_n"),
+    ):
+        call()
+    assert notes == ["1 before", "1 after"]
+    assert call() == ">!"
+
+
+def test_a_middleware_may_give_a_result_of_its_own_but_not_none() -> None:
+    class Instead(ExecutorMiddleware):
+        async def __call__(self, context, call_next):
+            return "instead"
+
+    class Forgets(ExecutorMiddleware):
+        async def __call__(self, context, call_next):
+            await call_next(context)
+
+    with using(Instead()):
+        assert call() == "instead"
+    with using(Forgets()), pytest.raises(UsageError, match="Forgets` gives no result"):
+        call()
+
+
+def test_a_middleware_that_waits_for_an_event_loop_is_named() -> None:
+    class Sleeping(ExecutorMiddleware):
+        def __init__(self, seconds: float) -> None:
+            self.seconds = seconds
+
+        async def __call__(self, context, call_next):
+            await asyncio.sleep(self.seconds)
+            return await call_next(context)
+
+    class Elsewhere(ExecutorMiddleware):
+        async def __call__(self, context, call_next):
+            return await asyncio.get_event_loop().run_in_executor(None, call_next, context)
+
+    notes: list[str] = []
+    for slow in (Sleeping(0), Sleeping(1)):
+        with using(Noting("1", notes), slow), pytest.raises(UsageError) as raised:
+            call()
+        assert "Sleeping.__call__() waits for an event loop" in str(raised.value)
+    assert notes == ["1 before", "1 after"] * 2
+
+    def elsewhere() -> None:  # in a thread of its own: other tests may have left a loop in this one
+        with using(Elsewhere()), pytest.raises(UsageError, match=r"Elsewhere\.__call__"):
+            call()
+        notes.append("refused")
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert notes[-1] == "refused"
+
+
 def test_drive_gives_the_result_or_the_exception() -> None:
     async def good() -> int:
         return 42

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from kedge.client import awaiting, hints, notices, sweep
+from kedge.client.carrying import carried
 from kedge.client.handle import Run
 from kedge.client.opened import Opened
 from kedge.client.values import attribute, given, returned, staged
@@ -106,7 +107,7 @@ class Function:
             KedgeError: as a call does.
         """
         _check_jobs(jobs)
-        return self._results(cases, jobs, Cancel(), progress, return_exceptions)
+        return carried(self._results(cases, jobs, Cancel(), progress, return_exceptions))
 
     async def acall(self, /, *args: Any, **inputs: Any) -> Any:
         """Run it, and await its result. To cancel the task cancels the run, and a second time at once.
@@ -131,7 +132,7 @@ class Function:
         """`map` for `async for`. To cancel the task cancels all that runs, and a second time at once."""
         _check_jobs(jobs)
         cancel = Cancel()
-        results = self._results(cases, jobs, cancel, progress, return_exceptions)
+        results = carried(self._results(cases, jobs, cancel, progress, return_exceptions))
         return awaiting.each(results, cancel.request, self._opened.session.calls)
 
     def options(

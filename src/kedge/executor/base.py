@@ -37,7 +37,14 @@ class Usable(Data):
 
 
 class ExecutorContext(Data):
-    """What an ExecutorMiddleware is called with."""
+    """What an ExecutorMiddleware is called with.
+
+    Args:
+        executor: what executes it.
+        payload: what the runtime gave.
+        job: which run it is of (`run_id`, `function`), its workspace and limits. A package's signatures are
+            read in the same way: then `function` is empty, and there is no run.
+    """
 
     executor: "Executor"
     payload: Any

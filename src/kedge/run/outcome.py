@@ -61,8 +61,9 @@ def failure_of(
             **_user(reported),
         )
     if ended.reason == "timeout":
-        return RunTimeout(
-            f"the run outlived its timeout of {resources.timeout:g} s{_last_word(reported)}",
+        limit = "" if resources.timeout is None else f" of {resources.timeout:g} s"
+        return RunTimeout(  # without a limit of its task, an executor or middleware has its own
+            f"the run outlived its timeout{limit}{_last_word(reported)}",
             hint="raise `timeout` in resources, or give --timeout",
             evidence=evidence,
             **_user(reported),

@@ -42,7 +42,7 @@ class Surroundings(Data):
 
 
 class TaskContext(Data):
-    """What a TaskMiddleware is called with."""
+    """What a TaskMiddleware is called with: a task that is bound to its runtime, executor, target and inputs."""
 
     task: Task
 

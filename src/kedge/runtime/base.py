@@ -27,7 +27,10 @@ runtimes: Registry["Runtime[Any]"] = Registry(
 
 
 class RuntimeContext(Data):
-    """What a RuntimeMiddleware is called with."""
+    """What a RuntimeMiddleware is called with: which runtime makes a payload, and of which task.
+
+    A task is set up before its run is recorded; its `values` are those of the inputs.
+    """
 
     runtime: "Runtime[Any]"
     task: "Task"

@@ -16,7 +16,15 @@ targets: Registry["Target"] = Registry("target", "kedge.target", {"local": "kedg
 
 
 class TargetContext(Data):
-    """What a TargetMiddleware is called with."""
+    """What a TargetMiddleware is called with.
+
+    Args:
+        target: where it is placed.
+        executor: what executes it there.
+        payload: what the runtime gave.
+        job: which run it is of (`run_id`, `function`), its workspace and limits. A package's signatures are
+            read in the same way: then `function` is empty, and there is no run.
+    """
 
     target: "Target"
     executor: "Executor"

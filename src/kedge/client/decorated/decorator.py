@@ -256,7 +256,9 @@ class Decorated:
             ):
                 raise UsageError(f"`jobs` is {jobs!r}", hint="give a whole number above 0")
         self._refuse_items("mapped", "have it return a list, or call `.run` for each")
-        return self._calls().map(cases, length=length, **wanted)
+        from kedge.client.carrying import carried
+
+        return carried(self._calls().map(cases, length=length, **wanted))
 
     def build(self, /, *args: Any, **named: Any) -> str:
         """Build an image that makes this one call wherever a container engine runs it, without Kedge.
