@@ -44,6 +44,11 @@ class Task(task.Task):
     Raises:
         TaskError: ports, runtime, executor and target that do not fit each other, all that is wrong.
         PluginError: there is no such executor or target.
+
+    >>> from kedge import CommandRuntime, Number, Task
+    >>> task = Task(runtime=CommandRuntime("seq {last}"), inputs=[Number("last", 3)])
+    >>> task.run_sync().run.status
+    'succeeded'
     """
 
     def __init__(
@@ -97,6 +102,9 @@ class Task(task.Task):
 
     async def run(self) -> core.Result:
         """Run it, and await its end. To cancel the task of asyncio cancels it, and a second time at once.
+
+        Returns:
+            The run, as `run_sync`.
 
         Raises:
             ValueError, KedgeError: as `run_sync`.
