@@ -38,6 +38,7 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "run": starts.run_of_nothing,
     "agent": starts.through_an_agent,
     "primer": starts.primer,
+    "import": starts.imported,
     "environment": environments.built,
     "compile": environments.compiled,
     "found": environments.found,

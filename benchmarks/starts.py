@@ -1,4 +1,4 @@
-"""What it costs to start: `kedge --help`, a run of nothing, and the primer by itself."""
+"""What it costs to start: `kedge --help`, a run of nothing, the primer by itself, and `import kedge`."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from rounds import alternate
 from surroundings import Surroundings, program
 
 _PASS = ("-I", "-c", "pass")  # -I as `./kedge` has it
+_IMPORT = ("-I", "-c", "import kedge")
 _VERSION = ("-I", "-c", "from kedge.cli import main; main(['--version'])")
 _WHOLE = "python -I -c pass"
 
@@ -22,6 +23,21 @@ def help_shown(place: Surroundings) -> Iterator[Figure]:
         lambda: place.timed(place.python, *_PASS),
     )
     yield Figure("help", Side("./kedge --help", ours), (Side(_WHOLE, bare),), Goal("times", 6))
+
+
+def imported(place: Surroundings) -> Iterator[Figure]:
+    """`import kedge`, as a program of one's own begins, beside the bare start of its interpreter."""
+    ours, bare = alternate(
+        place.rounds(50),
+        lambda: place.timed(place.python, *_IMPORT),
+        lambda: place.timed(place.python, *_PASS),
+    )
+    yield Figure(
+        "import",
+        Side("python -I -c 'import kedge'", ours),
+        (Side(_WHOLE, bare),),
+        Goal("times", 1.5),
+    )
 
 
 def run_of_nothing(place: Surroundings) -> Iterator[Figure]:

@@ -6,7 +6,8 @@ Of README.md and every document below docs/, in order and in one folder:
 - a `console` block whose first line starts with `$ ` is run, each of its commands in bash, and what is
   shown is compared with standard output, for a command that fails with standard error after it;
 - not if `engine` follows `console`: those are run on each container engine, in tests/containers/;
-- a `python` block with `run` after its language is run by Kedge's own interpreter.
+- a `python` block with `run` after its language is run by Kedge's own interpreter;
+- so is each `pycon` block with `run`, and what is shown in it is compared, where `...` matches anything.
 
 `…` in what is shown matches anything, also nothing and several lines. A document under docs/ finds
 `kedge` on PATH and the examples beside it; README.md is read in a fresh checkout of its own. HOME is
@@ -157,6 +158,11 @@ def follow(document: Path, folder: Path, variables: dict[str, str]) -> None:
                 )
         elif block.language == "python" and block.words == "run":
             ended = run(["kedge", "python", "-c", block.text], folder, variables)
+            assert ended.returncode == 0, f"{place}:\n{ended.stdout}{ended.stderr}"
+        elif block.language == "pycon" and block.words == "run":
+            (folder / "session.txt").write_text(block.text)
+            words = ["kedge", "python", "-m", "doctest", "-o", "ELLIPSIS", "session.txt"]
+            ended = run(words, folder, variables)
             assert ended.returncode == 0, f"{place}:\n{ended.stdout}{ended.stderr}"
 
 

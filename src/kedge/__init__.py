@@ -4,8 +4,8 @@ What a function writes against (`Unit`, `File`, `Folder`, `progress`, `out_path`
 the same here as inside a run, so its code also runs alone. `function` decorates a function with what it
 needs. `load` gives a package whose functions can be called. A `Task` is any runtime with ports, run as it is.
 `TaskMiddleware` and its siblings are put around what is run by `kedge.middleware`, with contexts that say what that
-is. `make_translator` translates the texts of a plug-in. Errors are here by their names (`kedge.RunFailed` and one subclass a kind of failure). Names are loaded when they
-are first used.
+is. `make_translator` translates the texts of a plug-in. Errors are here by their names (`kedge.RunFailed` and one
+subclass a kind of failure). Names are loaded when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -103,8 +103,21 @@ class Problem:
 class KedgeError(Exception):
     """Base of every error that Kedge raises on purpose.
 
-    `problems` holds everything that is wrong, one entry for each; an error made from a message alone
-    has one problem, itself.
+    Of a class are `code`, by which programs tell it, and `exit_code`, with which a command ends.
+
+    Args:
+        message: a sentence about the value in question.
+        where: where it was found.
+        hint: what to do about it.
+        problems: everything that is wrong, one entry for each; an error made from a message alone has one
+            problem, itself.
+
+    >>> from kedge import CommandRuntime, KedgeError, Task
+    >>> try:
+    ...     Task(runtime=CommandRuntime("true"), executor="sandbx")
+    ... except KedgeError as error:
+    ...     print(error.code, error.hint.partition("?")[0])
+    plugin-unknown did you mean 'sandbox'
     """
 
     code: ClassVar[str] = "kedge"
@@ -126,7 +139,12 @@ class KedgeError(Exception):
 
     @classmethod
     def of(cls, problems: list[Problem], what: str) -> "KedgeError":
-        """One error for all `problems`; `what` names what they were found in (`kedge.yml`)."""
+        """One error for all `problems`.
+
+        Args:
+            problems: everything that is wrong.
+            what: what they were found in, such as `kedge.yml`.
+        """
         if len(problems) == 1:
             only = problems[0]
             return cls(only.message, where=only.where, hint=only.hint, problems=problems)
@@ -156,7 +174,8 @@ class KedgeError(Exception):
     def from_json(data: dict[str, Any]) -> "KedgeError":
         """The error that `to_json` described, in the class of its kind or code.
 
-        Of a code that nothing imported here has, `data` may say the `exit_code`.
+        Args:
+            data: what `to_json` gave; of a code that nothing imported here has, it may say the `exit_code`.
         """
         given: dict[str, Any] = {
             "where": _where(data["where"]),
@@ -281,9 +300,24 @@ class StoreError(KedgeError):
 class RunFailed(KedgeError):
     """A run that did not succeed.
 
-    `kind` is what code branches on (the table of failure kinds). `type` and `traceback` are the user's
-    exception as text, `run_id` the run it belongs to, None when none was recorded yet. `evidence` says
-    what the kind was concluded from.
+    `kind` is what code branches on: one of the kinds of failed runs, each a subclass.
+
+    Args:
+        message: a sentence about what happened.
+        type: of the user's exception, its name.
+        traceback: of the user's exception, as text.
+        run_id: the run it belongs to, None when none was recorded yet.
+        evidence: what the kind was concluded from.
+        where: where it was found.
+        hint: what to do about it.
+        problems: everything that is wrong, one entry for each.
+
+    >>> from kedge import CommandRuntime, RunFailed, Task
+    >>> try:
+    ...     Task(runtime=CommandRuntime("exit 3")).run_sync().outputs
+    ... except RunFailed as failure:
+    ...     print(failure.kind)
+    function_error
     """
 
     code = "run"

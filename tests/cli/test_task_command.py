@@ -1,6 +1,7 @@
 """`kedge task run`: one task of a file."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +44,26 @@ def test_what_is_wrong_is_told_and_a_failure_is_one(kedge: Any, tmp_path: Path) 
     (tmp_path / "task.yml").write_text("runtime: {kind: command, command: exit 4}\n")
     ended = kedge("task", "run", tmp_path / "task.yml", "--json", code=1)
     assert json.loads(ended.out)["error"]["code"] == "function_error"
+
+
+def test_nothing_of_the_authors_is_imported_before_a_task_is_set_up(
+    kedge: Any, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "marking.py").write_text(f"open({str(mark)!r}, 'w').close()\ndef f(): return 7\n")
+    function = 'runtime: {kind: python_function, func: "marking:f"}\n'
+    (tmp_path / "task.yml").write_text(function)
+    (tmp_path / "wrong.yml").write_text(function + "inputs: [{id: a, kind: marking}]\n")
+    env = os.environ | {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    for words in (
+        ("schema", "task"),
+        ("task", "--help"),
+        ("task", "run", "--help"),
+        ("task", "run", "task.yml", "--help"),
+        ("plugins",),
+    ):
+        kedge(*words, cwd=tmp_path, env=env)
+    kedge("task", "run", "wrong.yml", cwd=tmp_path, env=env, code=2)
+    assert not mark.exists()
+    kedge("task", "run", "task.yml", cwd=tmp_path, env=env)
+    assert mark.exists()

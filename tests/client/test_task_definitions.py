@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -153,18 +154,61 @@ def test_a_file_that_is_no_yaml_or_not_there_is_refused(tmp_path: Path) -> None:
         load_file(tmp_path / "task.yml")
 
 
-def test_to_load_imports_nothing_of_the_authors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+FUNCTION = 'runtime: {kind: python_function, func: "marking:f"}\n'
+
+
+@pytest.fixture
+def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What there is once `marking` is imported, which can be, beside a task's file as everywhere."""
     mark = tmp_path / "mark"
     (tmp_path / "marking.py").write_text(f"open({str(mark)!r}, 'w').close()\ndef f(): return 7\n")
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "task.yml").write_text('runtime: {kind: python_function, func: "marking:f"}')
-    task = load_file(tmp_path / "task.yml")
-    assert load(dump(task)) == task
-    assert not mark.exists()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "marking", raising=False)
+    return mark
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("task.yml", FUNCTION),
+        ("task.json", '{"runtime": {"kind": "python_function", "func": "marking:f"}}'),
+    ],
+)
+def test_to_load_imports_nothing_of_the_authors(
+    tmp_path: Path, mark: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    task = load_file(tmp_path / name)
+    assert load(dump(task)) == task == load_file(tmp_path / name)
+    schema()
+    assert "marking:f" in repr(task) and hash(task.runtime)
+    assert not mark.exists() and "marking" not in sys.modules
     monkeypatch.setenv("KEDGE_HOME", str(tmp_path / "home"))
     assert task.run_sync().outputs == {"result": 7} and mark.exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FUNCTION + "inputs: 3\n",
+        'runtime: {kind: python_function, func: "marking:f", args: []}',
+        'runtime: {kind: "marking:f", func: "marking:f"}',
+        "runtime: {kind: marking, func: f}",
+        FUNCTION + "executor: marking\ntarget: {kind: 'marking:f'}\n",
+        FUNCTION + "inputs: [{id: a, kind: marking, value: 1}, {id: b, kind: 'marking:f'}]\n",
+        "runtime: !!python/object/apply:marking.f []",
+        "runtime: {kind: python_function, func: !!python/name:marking.f }",
+        "!!python/module:marking ",
+    ],
+)
+def test_what_cannot_be_loaded_imports_nothing_of_the_authors(
+    tmp_path: Path, mark: Path, text: str
+) -> None:
+    (tmp_path / "task.yml").write_text(text)
+    with pytest.raises(KedgeError):
+        load_file(tmp_path / "task.yml")
+    assert not mark.exists() and "marking" not in sys.modules
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

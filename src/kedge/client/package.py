@@ -22,12 +22,16 @@ def load(path: "str | os.PathLike[str]") -> "Package":
     What it needs is made if it is not there. Its functions run in processes that have imported their
     modules already, as far as these can be kept (the setting `warm`).
 
+    Args:
+        path: of the package; relative to the working directory.
+
     Raises:
         UnknownName: nothing is there.
         ManifestError, PackageError: it is not right; all that is wrong.
         EnvironmentFailed: its environment cannot be made.
         Unavailable: its kind of runtime cannot run here.
 
+    >>> import kedge
     >>> bolts = kedge.load("examples/bolt-sizing")
     >>> bolts.sizing(diameter_mm=12, load_n=15000)
     {'stress_mpa': 132.6963906581741}

@@ -48,6 +48,11 @@ class Task(task.Task):
     Raises:
         TaskError: ports, runtime, executor and target that do not fit each other, all that is wrong.
         PluginError: there is no such executor or target.
+
+    >>> from kedge import CommandRuntime, Number, Task
+    >>> task = Task(runtime=CommandRuntime("seq {last}"), inputs=[Number("last", 3)])
+    >>> task.run_sync().run.status
+    'succeeded'
     """
 
     def __init__(
@@ -107,6 +112,9 @@ class Task(task.Task):
         """Run it, and await its end. To cancel the task of asyncio cancels it, and a second time at once.
 
         However many are awaited, no more run at once than this machine has processors and memory for.
+
+        Returns:
+            The run, as `run_sync`.
 
         Raises:
             ValueError, KedgeError: as `run_sync`.

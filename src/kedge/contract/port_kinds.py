@@ -22,7 +22,20 @@ _MOST: Final = 100  # kinds of files by their extensions
 class File(runner.File, Port):
     """A file: an input's on this machine, or where an output's is to be in the end.
 
-    An output without a path stays with its run.
+    `File["step", "iges"]` is a file with one of these extensions. Both are annotations as well, of the
+    parameters and results of a function, which gets a `pathlib.Path`.
+
+    Args:
+        id: what it is called.
+        path: where it is, or is to be; an output without one stays with its run.
+
+    Raises:
+        InputError: when its task is run: there is no such file, or it has another extension.
+
+    >>> from kedge import CommandRuntime, File, Task
+    >>> task = Task(runtime=CommandRuntime("echo 1 > {log}"), outputs=[File["txt"]("log", "log.txt")])
+    >>> open(task.run_sync().outputs["log"]).read().strip()
+    '1'
     """
 
     kind: ClassVar[str] = "file"
@@ -64,7 +77,23 @@ def _again(kind: Any, extensions: tuple[str, ...], fields: dict[str, Any]) -> Fi
 
 
 class Folder(runner.Folder, File):
-    """A folder: an input's on this machine, or where an output's is to be in the end."""
+    """A folder: an input's on this machine, or where an output's is to be in the end.
+
+    It is an annotation as well, as `File` is.
+
+    Args:
+        id: what it is called.
+        path: where it is, or is to be; an output without one stays with its run.
+
+    Raises:
+        InputError: when its task is run: there is no such folder.
+
+    >>> import os
+    >>> from kedge import CommandRuntime, Folder, Task
+    >>> made = CommandRuntime("mkdir -p {case} && touch {case}/mesh {case}/load")
+    >>> sorted(os.listdir(Task(runtime=made, outputs=[Folder("case")]).run_sync().outputs["case"]))
+    ['load', 'mesh']
+    """
 
     kind: ClassVar[str] = "folder"
     kind_name = _("Folder")
@@ -94,7 +123,20 @@ class Value(Port):
 
 
 class Json(Value):
-    """Anything that JSON can say."""
+    """Anything that JSON can say.
+
+    Args:
+        id: what it is called.
+        value: what an input is bound to; an output has none.
+
+    Raises:
+        InputError: when its task is run: the value is none of these.
+
+    >>> from kedge import Json, PythonFunctionRuntime, Task
+    >>> total = PythonFunctionRuntime(lambda loads: sum(loads.values()))
+    >>> Task(runtime=total, inputs=[Json("loads", {"dead": 2, "live": 3})]).run_sync().outputs
+    {'result': 5}
+    """
 
     kind: ClassVar[str] = "json"
     kind_name = _("JSON")
@@ -102,7 +144,21 @@ class Json(Value):
 
 
 class Number(Value):
-    """A number, of a unit if it has one."""
+    """A number, of a unit if it has one.
+
+    Args:
+        id: what it is called.
+        value: what an input is bound to; an output has none.
+        unit: of the number; text such as `"12 mm"` is converted to it.
+
+    Raises:
+        InputError: when its task is run: the value is none of these.
+
+    >>> from kedge import Number, PythonFunctionRuntime, Task
+    >>> twice = PythonFunctionRuntime(lambda width: width * 2)
+    >>> Task(runtime=twice, inputs=[Number("width", "2 cm", unit="mm")]).run_sync().outputs
+    {'result': 40.0}
+    """
 
     kind: ClassVar[str] = "number"
     kind_name = _("Number")
@@ -120,7 +176,20 @@ class Number(Value):
 
 
 class Boolean(Value):
-    """True or false."""
+    """True or false.
+
+    Args:
+        id: what it is called.
+        value: what an input is bound to; an output has none.
+
+    Raises:
+        InputError: when its task is run: the value is none of these.
+
+    >>> from kedge import Boolean, PythonFunctionRuntime, Task
+    >>> opposite = PythonFunctionRuntime(lambda wet: not wet)
+    >>> Task(runtime=opposite, inputs=[Boolean("wet", True)]).run_sync().outputs
+    {'result': False}
+    """
 
     kind: ClassVar[str] = "boolean"
     kind_name = _("Boolean")
@@ -129,7 +198,21 @@ class Boolean(Value):
 
 
 class String(Value):
-    """A text."""
+    """A text.
+
+    Args:
+        id: what it is called.
+        value: what an input is bound to; an output has none.
+
+    Raises:
+        InputError: when its task is run: the value is none of these.
+
+    >>> from kedge import CommandRuntime, File, String, Task
+    >>> said = CommandRuntime("printf %s {text} > {out}")
+    >>> task = Task(runtime=said, inputs=[String("text", "a b; $(id)")], outputs=[File("out")])
+    >>> open(task.run_sync().outputs["out"]).read()
+    'a b; $(id)'
+    """
 
     kind: ClassVar[str] = "string"
     kind_name = _("Text")

@@ -193,7 +193,18 @@ def say(text: str) -> None:
 
 
 class Cancelled(BaseException):
-    """The run was asked to stop. A BaseException, so that `except Exception` does not swallow it."""
+    """The run was asked to stop. A BaseException, so that `except Exception` does not swallow it.
+
+    What tidies up catches it and raises it again.
+
+    >>> from kedge import Cancelled
+    >>> def solve(step):
+    ...     try:
+    ...         step()
+    ...     except Cancelled:
+    ...         print("what there is so far is kept")
+    ...         raise
+    """
 
 
 class PlainError(Exception):
@@ -1126,7 +1137,17 @@ def missing_name(name: str) -> Any:
 
 
 def progress(step: Any = None, total: Any = None, message: Any = None, **more: Any) -> None:
-    """Tells how far the run is: `progress(3, 10, "meshing", residual=1e-3)`. Never fails a run."""
+    """Tells how far the run is. Never fails a run; outside of one it does nothing.
+
+    Args:
+        step: the step that is done, a number.
+        total: how many there are.
+        message: what is done, a text.
+        more: anything else to be kept with it, by name.
+
+    >>> from kedge import progress
+    >>> progress(3, 10, "meshing", residual=1e-3)
+    """
     named = {"step": step, "total": total, "message": message}
     event: dict[str, Any] = {}
     for key, value in {**named, **more}.items():
@@ -1165,7 +1186,16 @@ def progress_line(event: dict[str, Any]) -> bytes:
 
 
 class Unit:
-    """The unit of a number, in an annotation: `Annotated[float, Unit("mm")]`."""
+    """The unit of a number, in an annotation.
+
+    Args:
+        unit: such as `mm`, `N/mm**2`.
+
+    >>> from typing import Annotated
+    >>> from kedge import Unit
+    >>> def area(width: Annotated[float, Unit("mm")]) -> Annotated[float, Unit("mm**2")]:
+    ...     return width * width
+    """
 
     def __init__(self, unit: str) -> None:
         self.unit = unit
@@ -1199,7 +1229,19 @@ class Folder(File):
 
 
 def out_path(port: str, extension: str = "") -> Any:
-    """Where the file of an output belongs: `out_path("mesh", ".med")`. Big results go straight there."""
+    """The `pathlib.Path` where the file of an output belongs. Big results go straight there.
+
+    Args:
+        port: the name of the output.
+        extension: of the file, with its dot or without.
+
+    Raises:
+        ValueError: that is not the name of a port.
+
+    >>> from kedge import out_path
+    >>> out_path("mesh", ".med").name
+    'mesh.med'
+    """
     if not port or "/" in port or "." in port:
         raise ValueError("`{}` is not the name of an output port".format(port))
     from pathlib import Path

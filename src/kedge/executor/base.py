@@ -57,7 +57,18 @@ class Executor(Registered, registry=executors):
     `accepts` are the payload types it can execute, `roots` what these may stand on; `kind_name` and
     `kind_description` are for people. One that is `of_this_process` starts no program: its runs have a
     workspace once it asks for one (`kedge.executor.job.Job.make_workspace`), and are recorded when they end
-    or a moment after they began.
+    or a moment after they began. It is easiest to build on one that there is.
+
+    >>> from kedge import CommandRuntime, Task
+    >>> from kedge.data import replace
+    >>> from kedge.executor.process import ProcessExecutor
+    >>> class Gentle(ProcessExecutor):
+    ...     kind = "gentle"
+    ...
+    ...     async def _execute(self, payload, job):
+    ...         return await super()._execute(replace(payload, argv=("nice", *payload.argv)), job)
+    >>> Task(runtime=CommandRuntime("nice"), executor="gentle").run_sync().run.executor
+    'gentle'
     """
 
     kind_name: ClassVar[str | Text]
@@ -75,26 +86,47 @@ class Executor(Registered, registry=executors):
 
     @abstractmethod
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
-        """Start `payload`, watch it to its end, leave no process behind."""
+        """Start `payload`, watch it to its end, leave no process behind: what a subclass writes.
+
+        Args:
+            payload: of a type in `accepts`.
+            job: its workspace, its limits, whom to tell, and what asks it to stop.
+
+        Raises:
+            StartFailed: the program could not be started.
+        """
 
     @abstractmethod
     def usable(self, *, fresh: bool = False) -> Usable:
         """Whether this executor works on this machine. Cheap: what was tried is remembered.
 
-        `fresh` tries again, for somebody who has just changed the machine.
+        Args:
+            fresh: whether to try again, for somebody who has just changed the machine.
         """
 
     @abstractmethod
     def missing(self, resources: "Resources") -> list[str]:
-        """What of `resources` and of isolation is *not* enforced here, a plain sentence each."""
+        """What of `resources` and of isolation is *not* enforced here, a plain sentence each.
+
+        Args:
+            resources: the limits of a run.
+        """
 
     def workspace(self, job: "Job") -> str:  # noqa: ARG002 - some make it a place of its own
-        """The workspace's path as the code sees it."""
+        """The workspace's path as the code sees it.
+
+        Args:
+            job: what is executed there.
+        """
         return WORKSPACE
 
     @final
     async def execute(self, payload: Any, job: "Job") -> "Ended":
-        """Execute `payload`, inside the registered ExecutorMiddleware.
+        """Execute `payload`, inside the registered ExecutorMiddleware. It cannot be overridden.
+
+        Args:
+            payload: what a runtime prepared.
+            job: its workspace, its limits, whom to tell, and what asks it to stop.
 
         Raises:
             TaskError: this executor does not take that payload.

@@ -43,6 +43,16 @@ class Runtime[Payload](Registered, registry=runtimes):
     whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are;
     `of_packages` that it stands on what only a package has, and is in no definition of a task.
     A runtime prepares; it never executes.
+
+    >>> from kedge import Runtime, Task
+    >>> from kedge.task import Process
+    >>> class Greeting(Runtime[Process]):
+    ...     kind = "greeting"
+    ...
+    ...     async def _setup_runtime(self, task):
+    ...         return Process(("echo", "hello", task.name))
+    >>> Task(runtime=Greeting()).run_sync().run.runtime
+    'greeting'
     """
 
     kind_name: ClassVar[str | Text]
@@ -53,11 +63,25 @@ class Runtime[Payload](Registered, registry=runtimes):
 
     @abstractmethod
     async def _setup_runtime(self, task: "Task") -> Payload:
-        """The payload for `task`. Raises a ValueError or a KedgeError if it cannot be made."""
+        """The payload for `task`: what a subclass writes.
+
+        Args:
+            task: the task that is set up: its `name`, its ports, and the `values` of its inputs by id.
+
+        Raises:
+            ValueError, KedgeError: it cannot be made; nothing was recorded or started.
+        """
 
     @final
     async def setup_runtime(self, task: "Task") -> Payload:
-        """The payload for `task`, made inside the registered RuntimeMiddleware."""
+        """The payload for `task`, made inside the registered RuntimeMiddleware. It cannot be overridden.
+
+        Args:
+            task: the task that is set up.
+
+        Raises:
+            ValueError, KedgeError: as `_setup_runtime`.
+        """
 
         async def setup(context: RuntimeContext) -> Payload:
             payload: Payload = await context.runtime._setup_runtime(context.task)

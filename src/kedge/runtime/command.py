@@ -26,7 +26,18 @@ class CommandRuntime(Data, Runtime[Process]):
         command: a text, which `/bin/sh` reads, or the program and its arguments, which no shell reads.
         env: variables that it gets.
 
-    >>> CommandRuntime("gmsh -3 {mesh} -o {result}")
+    Raises:
+        TaskError: when its task is set up: a placeholder that nothing is declared for, or in a place where a
+            value would become code; a command that is no text. All that is wrong.
+        InputError: when its task is set up: a value with a NUL, or of more than 64 KiB.
+
+    >>> from pathlib import Path
+    >>> from kedge import CommandRuntime, File, Task
+    >>> command = CommandRuntime("tr a-z A-Z < {text} > {loud}")
+    >>> _ = Path("text.txt").write_text("quiet")
+    >>> ports = {"inputs": [File("text", "text.txt")], "outputs": [File("loud", "loud.txt")]}
+    >>> Path(Task(runtime=command, **ports).run_sync().outputs["loud"]).read_text()
+    'QUIET'
     """
 
     kind: ClassVar[str] = "command"

@@ -37,7 +37,14 @@ class PythonFunctionRuntime(Data, Runtime[Call]):
     Args:
         func: the function, or where it is: `module:name`, which is imported when the task is set up.
 
-    >>> PythonFunctionRuntime(lambda width, height: width * height)
+    Raises:
+        ValueError: when its task is set up: parameters without a default that nothing is for, in their order.
+        TaskError: when its task is set up: there is no such function.
+
+    >>> from kedge import Number, PythonFunctionRuntime, Task
+    >>> area = PythonFunctionRuntime(lambda width, height=2: width * height)
+    >>> Task(runtime=area, inputs=[Number("width", 3)]).run_sync().outputs
+    {'result': 6}
     """
 
     kind: ClassVar[str] = "python_function"
@@ -67,7 +74,15 @@ class PythonFunctionRuntime(Data, Runtime[Call]):
 class PythonCodeStringRuntime(Data, Runtime[Code]):
     """Source that is executed in this process, with the inputs as names; the outputs are names that it leaves.
 
-    >>> PythonCodeStringRuntime("result = width * height")
+    No value is ever put into its text; `task` is a name as well, and files are `pathlib.Path`s.
+
+    Args:
+        code: the source.
+
+    >>> from kedge import Number, PythonCodeStringRuntime, Task
+    >>> side = PythonCodeStringRuntime("side = area ** 0.5")
+    >>> Task(runtime=side, inputs=[Number("area", 9)], outputs=[Number("side")]).run_sync().outputs
+    {'side': 3.0}
     """
 
     kind: ClassVar[str] = "python_code"

@@ -33,7 +33,19 @@ class TargetContext(Data):
 
 
 class Target(Registered, registry=targets):
-    """Where a payload is executed. A subclass gives itself a `kind` and writes `_place`."""
+    """Where a payload is executed. A subclass gives itself a `kind` and writes `_place`.
+
+    `kind_name` and `kind_description` are for people.
+
+    >>> from kedge import CommandRuntime, Target, Task
+    >>> class Beside(Target):
+    ...     kind = "beside"
+    ...
+    ...     async def _place(self, executor, payload, job):
+    ...         return await executor.execute(payload, job)
+    >>> Task(runtime=CommandRuntime("true"), target="beside").run_sync().run.target
+    'beside'
+    """
 
     kind_name: ClassVar[str | Text]
     kind_description: ClassVar[str | Text]
@@ -47,11 +59,29 @@ class Target(Registered, registry=targets):
 
     @abstractmethod
     async def _place(self, executor: "Executor", payload: Any, job: "Job") -> "Ended":
-        """Have `executor` execute `payload` at this place, and wait for its end."""
+        """Have `executor` execute `payload` at this place, and wait for its end: what a subclass writes.
+
+        Args:
+            executor: how.
+            payload: what a runtime prepared.
+            job: its workspace, its limits, whom to tell, and what asks it to stop.
+
+        Raises:
+            KedgeError: it cannot be executed there.
+        """
 
     @final
     async def place(self, executor: "Executor", payload: Any, job: "Job") -> "Ended":
-        """Execute `payload` at this place, inside the registered TargetMiddleware."""
+        """Execute `payload` at this place, inside the registered TargetMiddleware. It cannot be overridden.
+
+        Args:
+            executor: how.
+            payload: what a runtime prepared.
+            job: its workspace, its limits, whom to tell, and what asks it to stop.
+
+        Raises:
+            KedgeError: as `_place` and the executor.
+        """
 
         async def place(context: TargetContext) -> "Ended":
             return await context.target._place(context.executor, context.payload, context.job)

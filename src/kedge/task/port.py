@@ -29,7 +29,24 @@ port_types: Registry["Port"] = Registry(
 class Port(Data, Registered, registry=port_types):
     """A port: what it is called, and as an input what it is bound to.
 
+    A subclass gives itself a `kind`, a `schema` and what it is `bound` to; its annotations are its fields.
     `kind_name` and `kind_description` are for people.
+
+    Args:
+        id: what it is called; a `-` in it is a `_` in Python code.
+
+    >>> from kedge import Port, PythonFunctionRuntime, Task
+    >>> class Percent(Port):
+    ...     kind = "percent"
+    ...     value: float | None = None
+    ...     schema = {"type": "number", "minimum": 0, "maximum": 100}
+    ...
+    ...     @property
+    ...     def bound(self):
+    ...         return self.value
+    >>> half = PythonFunctionRuntime(lambda filled: filled / 2)
+    >>> Task(runtime=half, inputs=[Percent("filled", 50)]).run_sync().outputs
+    {'result': 25.0}
     """
 
     kind_name: ClassVar[str | Text]

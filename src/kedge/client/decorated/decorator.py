@@ -56,6 +56,7 @@ def function(
     Also with the function as the first argument, for one that is not decorated where it stands.
 
     Args:
+        function: what is decorated, if it is given here.
         pip: requirement strings, or the path of a requirements or lock file.
         apt: Debian packages; these, `run_commands` and `base_image` need a container.
         run_commands: shell commands that are run when the image is built.
@@ -80,9 +81,11 @@ def function(
     Raises:
         UsageError: options that mean nothing, all of them.
 
+    >>> import kedge
     >>> @kedge.function(pip=["numpy"])
     ... def mean(values):
     ...     import numpy as np
+    ...
     ...     return float(np.mean(values))
     >>> mean.run([1, 2, 3, 4, 5])
     3.0
