@@ -8,11 +8,12 @@ is. `make_translator` translates the texts of a plug-in. Errors are here by thei
 subclass a kind of failure). Names are loaded when they are first used.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from kedge.version import __version__
 
+TYPE_CHECKING = False  # without `typing`, which takes half as long to import as Python to start
 if TYPE_CHECKING:
+    from typing import Any
+
     from kedge.client import load
     from kedge.client.decorated import function
     from kedge.client.task import Task
@@ -119,7 +120,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in __all__:
         raise AttributeError(f"module 'kedge' has no attribute {name!r}")
     from importlib import import_module
