@@ -72,21 +72,17 @@ def test_a_command_copies_its_input_to_the_output_that_is_declared(
     assert log_of(ended) == "my report.bak\n"
 
 
-def test_what_is_written_among_the_artifacts_is_found_without_being_declared(report: Path) -> None:
-    ended = Task(
+@pytest.mark.parametrize("executor", ["sandbox", "process"])
+def test_the_copy_is_found_where_the_command_wrote_it(report: Path, executor: str) -> None:
+    task = Task(
         name="my report",
-        runtime=CommandRuntime(command=f"cd out/artifacts && {EXAMPLE.command}"),
+        runtime=EXAMPLE,
         inputs=[File("input_file", report)],
-    ).run_sync()
+        executor=executor,
+    )
+    ended = task.run_sync()
     assert ended.outputs == {} and list(ended.run.artifacts) == ["my report.bak"]
-
-
-@pytest.mark.xfail(
-    strict=True, reason="the working directory is the workspace, which is read-only for the code"
-)
-def test_the_copy_is_found_where_the_command_wrote_it(report: Path) -> None:
-    ended = Task(name="my report", runtime=EXAMPLE, inputs=[File("input_file", report)]).run_sync()
-    assert ended.failure is None and "my report.bak" in ended.run.artifacts
+    assert (Path(ended.run.folder) / "artifacts" / "my report.bak").read_text() == "x"
 
 
 def test_a_function_that_prints_is_called() -> None:

@@ -114,10 +114,11 @@ def specification(
         paths=job.paths,
         own_account=account is not None,
     )
+    starts_in = os.path.join(folder, payload.folder) if payload.folder else folder
     check_program(
         payload.argv,
         variables,
-        folder,
+        starts_in,
         reached.locate if version else str,
         by_others=owner is not None,
     )
@@ -134,7 +135,7 @@ def specification(
     return guarded.Specification(
         argv=payload.argv,
         variables=variables,
-        folder=folder,
+        folder=starts_in,
         limits=limits.process_limits(
             job.resources,
             bounds.held_by_kernel,

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
+from kedge.data import replace
 from kedge.errors import Unavailable
 from kedge.executor import identity, launch, limits, marks, plan, probe
 from kedge.executor.base import Executor, Usable
@@ -98,6 +99,8 @@ def start(
         network=job.shares_network,
         paths=job.paths,
     )
+    if payload.folder:
+        mounts = replace(mounts, folder=f"{plan.WORKSPACE}/{payload.folder}")
     variables = program_variables(payload, job, plan.WORKSPACE)
     check_program(
         payload.argv, variables, mounts.folder, mounts.locate, by_others=account is not None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class CommandRuntime(Data, Runtime[Process]):
     """A command in which placeholders stand for inputs, outputs and what the task says of itself.
 
+    It starts in a folder of its run. What it leaves there and no output stands for is kept: the run's `artifacts`.
+
     Args:
         command: a text, which `/bin/sh` reads, or the program and its arguments, which no shell reads.
         env: variables that it gets.
@@ -55,7 +57,7 @@ class CommandRuntime(Data, Runtime[Process]):
             argv = shell.argv(shell.prepare(self.command, values), values)
         else:
             argv = _filled(self.command, values)
-        return Process(tuple(argv), env=dict(self.env))
+        return Process(tuple(argv), env=dict(self.env), folder="out/artifacts")
 
     def _problems(self) -> Iterator[Problem]:
         """What is no text, or none that a program can be given."""

@@ -101,14 +101,15 @@ class Process(Data):
     """A program to start: an argument list (never shell text), its variables, what it stands on.
 
     `HERE` in an argument is the workspace's path. `env` are the package's own variables, added to the executor's and the contract's; the values of
-    secrets are `Secret`. The working directory is the workspace, in an image the image's own. `forkable`
-    says how an executor may do the same warm, None when it may not.
+    secrets are `Secret`. The working directory is the workspace, or `folder` in it, in an image the image's own.
+    `forkable` says how an executor may do the same warm, None when it may not.
     """
 
     argv: tuple[str, ...]
     root: Root = field(default_factory=HostRoot)
     env: Mapping[str, str] = field(default_factory=dict)
     forkable: Forkable | None = None
+    folder: str = ""
 
 
 def placed(payload: Process, workspace: str) -> Process:
