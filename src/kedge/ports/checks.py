@@ -1,7 +1,7 @@
 """Values against ports: inputs before anything starts, outputs after it ended."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from kedge.errors import Problem, Where, nearest
 from kedge.ports.catalogue import Schema
@@ -10,6 +10,15 @@ from kedge.ports.names import check_port_name
 from kedge.ports.shapes import kind_of, present
 from kedge.ports.values import Coercion
 from kedge.ports.wording import MOST_PROBLEMS, expected, first_problems, shown
+
+
+_TYPES: Final[dict[object, type]] = {
+    "boolean": bool,
+    "integer": int,
+    "number": float,
+    "string": str,
+}
+_LARGEST: Final = 1 << 53  # up to which integers and numbers are the same everywhere
 
 
 def check_inputs(ports: Ports, values: object) -> tuple[dict[str, Any], list[Problem]]:
@@ -97,6 +106,8 @@ def _input(schema: Schema, value: Any, name: str) -> tuple[Any, list[Problem]]:
 def _checked(
     schema: Schema, value: Any, name: str, *, from_people: bool
 ) -> tuple[Any, list[Problem]]:
+    if _is_plain(schema, value):
+        return value, []
     coercion = Coercion(schema, from_people=from_people)
     read = coercion.read(schema, value, (name,))
     problems = coercion.problems
@@ -108,6 +119,19 @@ def _checked(
             hint = "give every row the same number of columns"
             problems.append(Problem(f"`{name}` {reason}", Where(path=name), hint))
     return read, problems
+
+
+def _is_plain(schema: Schema, value: Any) -> bool:
+    """Whether a schema says no more than a type, or nothing, and the value is of just that type.
+
+    Most are: this is for them not to wait for what the others need.
+    """
+    kind = type(value)
+    if schema and (len(schema) > 1 or _TYPES.get(schema.get("type")) is not kind):
+        return False
+    if kind is str:
+        return bool(value.isascii())
+    return kind is bool or (kind in (int, float) and -_LARGEST < value < _LARGEST)
 
 
 def _ragged(schema: Schema, value: Any) -> str | None:

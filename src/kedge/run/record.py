@@ -30,6 +30,7 @@ STATUSES: Final = (*ALIVE, "succeeded", "failed", "cancelled")
 
 # Crockford's: no i l o u, so none looks like another.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_LETTERS: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 _ID_LENGTH: Final = 12  # 60 random bits
 _NEAREST_OF: Final = 1000  # a mistyped id is looked for among this many newest runs
 _NAMED: Final = 8  # ids that a message lists before it says how many more there are
@@ -207,13 +208,15 @@ def update(
         facts["status"] = status
     if status == "running":
         facts.setdefault("started", now())
-    changed = {name: _stored(name, value) for name, value in facts.items()}
+    if holder is not None:
+        facts["holder"] = holder
+    now_known = replace(run, **facts)
+    if _unwritten.change(now_known):
+        return now_known
+    changed = {name: _stored(name, value) for name, value in facts.items() if name != "holder"}
     if holder is not None:
         changed |= {name: _text(value) for name, value in asdict(holder).items()}
-        facts["holder"] = holder
-    if _unwritten.change(run, **facts) or _write(run, changed):
-        return replace(run, **facts)
-    return get(run.id)
+    return now_known if _write(run, changed) else get(run.id)
 
 
 def finish(
@@ -423,7 +426,11 @@ def _loaded(row: tuple[Any, ...]) -> Run:
 
 
 def _stored(name: str, value: Any) -> str | int | None:
-    return _json(value) if name in _JSON else _text(value)
+    if name not in _JSON:
+        return _text(value)
+    if value == {} or value == ():  # most are empty
+        return "[]" if name in _LISTS else "{}"
+    return _json(value)
 
 
 def _text(value: Any) -> Any:
@@ -439,7 +446,7 @@ def _plain(value: Any) -> Any:
 
 def new_id() -> str:
     """A name that no other run has."""
-    return "".join(_ALPHABET[byte & 31] for byte in os.urandom(_ID_LENGTH))
+    return os.urandom(_ID_LENGTH).translate(_LETTERS).decode()
 
 
 def _ambiguous(name: str, ids: list[str]) -> UnknownName:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
-from kedge.data import replace
 from kedge.errors import StoreError
 
 if TYPE_CHECKING:
@@ -57,12 +56,12 @@ class Unwritten:
         if not self._some.is_set():
             self._some.set()
 
-    def change(self, run: "Run", **facts: object) -> bool:
-        """Change what is to be recorded of a run; False where it is recorded already."""
+    def change(self, run: "Run") -> bool:
+        """Take what became of a run that goes on; False where it is recorded already."""
         with self._lock:
-            if (held := self._runs.get(run.id)) is None:
+            if run.id not in self._runs:
                 return False
-            self._runs[run.id] = (replace(held[0], **facts), None)
+            self._runs[run.id] = (run, None)
             return True
 
     def end(self, run: "Run", events: "EventLog | None") -> bool:
