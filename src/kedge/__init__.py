@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kedge.runtime import Runtime
     from kedge.runtime.command import CommandRuntime
     from kedge.runtime.in_process import PythonCodeStringRuntime, PythonFunctionRuntime
+    from kedge.runtime.script import PythonScriptRuntime
     from kedge.target import Target
     from kedge.task import Port
 
@@ -57,6 +58,7 @@ __all__ = [
     "Port",
     "PythonCodeStringRuntime",
     "PythonFunctionRuntime",
+    "PythonScriptRuntime",
     "RequestError",
     "RunCancelled",
     "RunFailed",
@@ -84,6 +86,7 @@ _HOMES = {
     "CommandRuntime": "kedge.runtime.command",
     "PythonCodeStringRuntime": "kedge.runtime.in_process",
     "PythonFunctionRuntime": "kedge.runtime.in_process",
+    "PythonScriptRuntime": "kedge.runtime.script",
     "Executor": "kedge.executor",
     "Port": "kedge.task",
     "Runtime": "kedge.runtime",

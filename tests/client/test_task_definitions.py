@@ -20,6 +20,7 @@ from kedge import (
     Number,
     PythonCodeStringRuntime,
     PythonFunctionRuntime,
+    PythonScriptRuntime,
     String,
     Task,
 )
@@ -51,6 +52,8 @@ TASKS = [
     Task(runtime=PythonFunctionRuntime("module.inner:function"), executor="inprocess"),
     Task(runtime=PythonFunctionRuntime(os.path.join)),
     Task(runtime=PythonCodeStringRuntime("x = 1"), outputs=[Number("x")]),
+    Task(runtime=PythonScriptRuntime("/a.py"), inputs=[File("a", "x")]),
+    Task(runtime=PythonScriptRuntime("/b c.py", ("{{x}}", "-v"), "3.11"), executor="sandbox"),
 ]
 
 

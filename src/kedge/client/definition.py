@@ -28,10 +28,10 @@ from kedge.package.reading import read_text, shown
 from kedge.package.wording import EXPECTED, problems_of, refusal
 from kedge.package.yaml_source import read_yaml
 from kedge.registry import Registry
-from kedge.runtime import runtimes
+from kedge.runtime import Runtime, runtimes
 from kedge.runtime.in_process import reference
 from kedge.target import targets
-from kedge.task import port_types
+from kedge.task import Port, port_types
 
 _PARTS: Final[dict[str, Registry[Any]]] = {
     "runtime": runtimes,
@@ -215,9 +215,11 @@ class _Reading:
         for field in fields:
             if field not in made and field not in optional:
                 self._wrong(path, f"`{field}` is missing", f"give `{field}`")
-        if self._folder is not None and isinstance(made.get("path"), str):
-            made["path"] = os.path.join(self._folder, made["path"])
-        return cls(**made) if len(self.problems) == before else None
+        if len(self.problems) > before:
+            return None
+        part = cls(**made)
+        has_paths = self._folder is not None and isinstance(part, Port | Runtime)
+        return part.within(self._folder) if has_paths else part
 
     def _with_extensions(self, path: Path, cls: Any, value: Any) -> Any:
         names = self._checked(path, tuple[str, ...], value)

@@ -1,7 +1,7 @@
 """The base of every runtime: from a task to a payload."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from kedge.data import Data
 from kedge.middleware import RuntimeMiddleware, around
@@ -18,6 +18,7 @@ runtimes: Registry["Runtime[Any]"] = Registry(
         "command": "kedge.runtime.command",
         "python_code": "kedge.runtime.in_process",
         "python_function": "kedge.runtime.in_process",
+        "python_script": "kedge.runtime.script",
         "python": "kedge.runtime.python",
         "image": "kedge.runtime.image",
         "dockerfile": "kedge.runtime.image",
@@ -46,6 +47,10 @@ class Runtime[Payload](Registered, registry=runtimes):
     gives: ClassVar[type] = Process
     answers: ClassVar[bool] = False
     of_packages: ClassVar[bool] = False
+
+    def within(self, folder: str) -> Self:  # noqa: ARG002 - most have no paths
+        """The same, where its relative paths are of `folder`: that of the file which it was written in."""
+        return self
 
     @abstractmethod
     async def _setup_runtime(self, task: "Task") -> Payload:

@@ -8,11 +8,12 @@
 One port is one JSON Schema, as everywhere; the kinds are short ways to write one.
 """
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from kedge.data import Data
+from kedge.data import Data, replace
 from kedge.ports import Ports, Schema
 from kedge.registry import Registered, Registry
 
@@ -50,6 +51,11 @@ class Port(Data, Registered, registry=port_types):
     def required(self) -> bool:
         """Whether something has to be there."""
         return True
+
+    def within(self, folder: str) -> Self:
+        """The same, where its relative path, if it has one, is of `folder`."""
+        path = getattr(self, "path", None)
+        return replace(self, path=os.path.join(folder, path)) if path else self
 
 
 class Typed(Port):
