@@ -170,6 +170,13 @@ def test_what_a_command_names_and_nobody_declared_is_refused_before_anything_sta
         listed.run_sync()
 
 
+def test_what_cannot_be_set_up_is_a_value_error() -> None:
+    for command, value in (("cp {word}", 1), ("true", "many")):
+        with pytest.raises(ValueError, match=r"word|many") as raised:
+            Task(runtime=CommandRuntime(command), inputs=[Number("n", value)]).run_sync()
+        assert isinstance(raised.value, kedge.RequestError)
+
+
 def test_a_place_where_a_value_would_be_code_is_refused() -> None:
     task = Task(runtime=CommandRuntime("sh -c {text}"), inputs=[String("text", "id")])
     with pytest.raises(TaskError) as raised:

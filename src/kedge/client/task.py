@@ -89,7 +89,8 @@ class Task(task.Task):
             The run; its `outputs` raise `kedge.RunFailed` if it failed.
 
         Raises:
-            ValueError, KedgeError: it cannot be set up; nothing was started.
+            TaskError, InputError: it cannot be set up, and nothing was started; both are ValueErrors.
+            KedgeError: this machine lacks what it needs.
             StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 _BY_PLACE = "it takes arguments by place only, and a task gives them by name"
 
 
-class ParametersError(TaskError, ValueError):
-    """A function has parameters that nothing of its task is for."""
-
-
 class PythonFunctionRuntime(Data, Runtime[Call]):
     """A function of this process. Its parameters are inputs, outputs and `task`, by their ids.
 
@@ -137,7 +133,7 @@ def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str,
     """Those that the function takes.
 
     Raises:
-        ParametersError: nothing is for some of its parameters: all of them, in their order.
+        TaskError: nothing is for some of its parameters: all of them, in their order.
     """
     name = getattr(function, "__qualname__", repr(function))
     try:
@@ -158,7 +154,7 @@ def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str,
         hint = f"declare inputs or outputs of these names; there is: {', '.join(given)}"
         problems.append(Problem(f"`{name}` lacks the parameters {listed}", hint=hint))
     if problems:
-        raise ParametersError.of(problems, f"the parameters of `{name}`")
+        raise TaskError.of(problems, f"the parameters of `{name}`")
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return given
     return {one.name: given[one.name] for one in named if one.name in given}
