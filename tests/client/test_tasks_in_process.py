@@ -22,6 +22,7 @@ from kedge import (
     Number,
     PythonCodeStringRuntime,
     PythonFunctionRuntime,
+    PythonScriptRuntime,
     String,
     Task,
 )
@@ -417,10 +418,20 @@ def test_a_runtime_and_an_executor_that_do_not_fit_are_refused_when_the_task_is_
     for runtime, executor, other in (
         (PythonFunctionRuntime(area), "sandbox", "inprocess"),
         (CommandRuntime("true"), "inprocess", "sandbox"),
+        (CommandRuntime("true"), "docker", "process, sandbox"),
+        (PythonScriptRuntime("a.py"), "podman", "process, sandbox"),
     ):
         with pytest.raises(TaskError, match=f"{runtime.kind!r}.*{executor!r}") as raised:
             Task(runtime=runtime, executor=executor)
         assert other in raised.value.__notes__[0]
+
+
+def test_an_executor_that_is_configured_and_does_not_take_a_task_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for configured, executor in (("docker", "sandbox"), ("process", "process")):
+        monkeypatch.setenv("KEDGE_EXECUTOR", configured)
+        assert Task(runtime=CommandRuntime("true")).run_sync().run.executor == executor
 
 
 def test_a_function_that_is_nowhere_is_an_error_of_its_task() -> None:

@@ -16,7 +16,7 @@ from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
 from kedge.client.threads import wait
 from kedge.errors import Problem, TaskError, Where
-from kedge.executor import Cancel, Executor, executors, fitting
+from kedge.executor import Cancel, Executor, executors, fitting, takes
 from kedge.executor.choice import AUTO
 from kedge.package.resources import Block
 from kedge.ports import name_problems
@@ -152,12 +152,16 @@ def _problems(made: Task) -> Iterator[Problem]:
 
 
 def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
-    if not issubclass(runtime.gives, executor.accepts):
+    gives, roots = runtime.gives, runtime.roots
+    if not takes(type(executor), gives, roots):
+        what = gives.__name__
+        if issubclass(gives, executor.accepts):
+            what += f" on a {' or '.join(one.__name__ for one in roots)}"
         message = (
-            f"the runtime {runtime.kind!r} gives a {runtime.gives.__name__}, which the executor"
-            f" {executor.kind!r} does not take"
+            f"the runtime {runtime.kind!r} gives a {what}, which the executor {executor.kind!r}"
+            " does not take"
         )
-        others = ", ".join(fitting(runtime.gives))
+        others = ", ".join(fitting(gives, roots))
         yield Problem(message, Where(path="executor"), f"use one of: {others}; or `auto`")
 
 

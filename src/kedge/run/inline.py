@@ -46,7 +46,7 @@ def run_task(
     limits, _, notices = resources.effective(None, task.resources, None, this_machine())
     executor, warnings = task.executor, [*notices]
     if executor is None:
-        chosen = choose_for(task.runtime.gives)
+        chosen = choose_for(task.runtime.gives, task.runtime.roots)
         executor = chosen.executor
         warnings += [chosen.notice] if chosen.notice else []
     bound = replace(

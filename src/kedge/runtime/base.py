@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 from kedge.data import Data
 from kedge.middleware import RuntimeMiddleware, around
 from kedge.registry import Registered, Registry
-from kedge.task.payload import Process
+from kedge.task.payload import HostRoot, ImageRoot, Process, PythonRoot
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -36,7 +36,8 @@ class RuntimeContext(Data):
 class Runtime[Payload](Registered, registry=runtimes):
     """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
 
-    `kind_name` and `kind_description` are for people. `gives` is the type of its payloads; `answers` says
+    `kind_name` and `kind_description` are for people. `gives` is the type of its payloads, `roots` what they may
+    stand on if they are programs, as far as that is known before they are made; `answers` says
     whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are;
     `of_packages` that it stands on what only a package has, and is in no definition of a task.
     A runtime prepares; it never executes.
@@ -45,6 +46,7 @@ class Runtime[Payload](Registered, registry=runtimes):
     kind_name: ClassVar[str]
     kind_description: ClassVar[str]
     gives: ClassVar[type] = Process
+    roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot, ImageRoot)
     answers: ClassVar[bool] = False
     of_packages: ClassVar[bool] = False
 

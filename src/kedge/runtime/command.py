@@ -8,7 +8,7 @@ from kedge.errors import TaskError
 from kedge.runtime import shell
 from kedge.runtime.arguments import filled, values_of, wrong_texts
 from kedge.runtime.base import Runtime
-from kedge.task.payload import Process
+from kedge.task.payload import HostRoot, Process
 
 if TYPE_CHECKING:
     from kedge.task.task import Task
@@ -27,6 +27,7 @@ class CommandRuntime(Data, Runtime[Process]):
     kind: ClassVar[str] = "command"
     kind_name: ClassVar[str] = "Command"
     kind_description: ClassVar[str] = "A command of this machine, in a shell or without one."
+    roots: ClassVar[tuple[type, ...]] = (HostRoot,)
 
     command: str | tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)

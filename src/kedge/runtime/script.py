@@ -41,6 +41,7 @@ class PythonScriptRuntime(Data, Runtime[Process]):
     kind: ClassVar[str] = "python_script"
     kind_name: ClassVar[str] = "Python script"
     kind_description: ClassVar[str] = "A Python file, run as a program of its own."
+    roots: ClassVar[tuple[type, ...]] = (PythonRoot,)
 
     script: str | os.PathLike[str]
     args: tuple[str, ...] = ()
