@@ -38,6 +38,7 @@ TASKS = [
             File["txt", "csv"]("words", Path("w.txt")),
             Number("load", 1.5, unit="N"),
             Json("cases", {"a": [1, None]}),
+            Json("nothing", None),
             Boolean("wet", False),
             String("text", "1"),
             Folder("case", "case"),

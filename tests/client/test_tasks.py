@@ -221,6 +221,23 @@ def test_a_task_that_does_not_fit_together_is_refused_when_it_is_made() -> None:
         Task(runtime=CommandRuntime("true"), executor="sandbocks")
 
 
+def test_what_is_no_text_no_path_and_no_list_is_refused_when_the_task_is_made() -> None:
+    inputs: list[Any] = [
+        *(File("a", ["x", "y"]), File(3, "x"), File([], "x"), Number("b", 1, unit=5)),  # type: ignore[arg-type]
+        File("c", b"x"),  # type: ignore[arg-type]
+    ]
+    given: dict[str, Any] = {"id": 7, "name": 5, "description": [], "network": "yes"}
+    with pytest.raises(TaskError) as raised:
+        Task(runtime=CommandRuntime("true"), inputs=inputs, outputs=5, **given)  # type: ignore[arg-type]
+    places = {str(one.where) for one in raised.value.problems}
+    assert places >= {"id", "name", "description", "network", "outputs", "3"}
+    assert places >= {"inputs[0].path", "inputs[3].unit", "inputs[4].path"}
+    assert all(problem.hint for problem in raised.value.problems)
+    for ports in (File("a", "x"), "ab", {"a": 1}):
+        with pytest.raises(TaskError, match="is no"):
+            Task(runtime=CommandRuntime("true"), inputs=ports)  # type: ignore[arg-type]
+
+
 def test_limits_an_executor_and_a_target_that_are_none_are_refused_when_the_task_is_made() -> None:
     given: list[Any] = [{"cpus": 1}, {"cpu": "many"}, {"timeout": 0}, {"memory_mb": 1.5}, 5]
     given += [{"tier": "huge"}, {"pids": True}, {"timeout": float("nan")}]

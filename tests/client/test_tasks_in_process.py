@@ -112,6 +112,19 @@ def test_parameters_that_nothing_is_for_are_named_in_their_order() -> None:
         Task(runtime=PythonFunctionRuntime(lambda x, /: x), inputs=[Number("x", 1)]).run_sync()
 
 
+def test_null_is_a_value_that_json_can_be_given() -> None:
+    for runtime in (
+        PythonFunctionRuntime(lambda rest: [rest]),
+        PythonCodeStringRuntime("x = [rest]"),
+    ):
+        task = Task(runtime=runtime, inputs=[Json("rest", None)], outputs=[Json("x")])
+        assert task.run_sync().outputs == {"x": [None]}
+    printed = Task(runtime=CommandRuntime("echo {rest}"), inputs=[Json("rest", None)]).run_sync()
+    assert log_of(printed) == "null\n"
+    with pytest.raises(TaskError, match="bound to nothing"):
+        Task(runtime=CommandRuntime("true"), inputs=[Json("rest")])
+
+
 def test_a_function_with_any_parameters_gets_everything() -> None:
     task = Task(
         runtime=PythonFunctionRuntime(lambda **given: sorted(given)),
@@ -175,7 +188,7 @@ def test_what_comes_out_is_read_back_whatever_the_locale_is(tmp_path: Path) -> N
 
 
 def test_an_input_that_need_not_be_there_may_be_bound_to_nothing() -> None:
-    wide = Typed("width", {"type": "number"}, None, needed=False)
+    wide = Typed("width", {"type": "number"}, needed=False)
     task = Task(runtime=PythonFunctionRuntime(lambda width=7: width), inputs=[wide])
     assert task.run_sync().outputs == {"result": 7}
 

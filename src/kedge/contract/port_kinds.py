@@ -93,11 +93,23 @@ class Value(Port):
 
 
 class Json(Value):
-    """Anything that JSON can say."""
+    """Anything that JSON can say, `null` too: `Json("rest", None)` is bound to that, `Json("rest")` to nothing."""
 
     kind: ClassVar[str] = "json"
     kind_name: ClassVar[str] = "JSON"
     kind_description: ClassVar[str] = "Anything that JSON can say: objects, lists, texts, numbers."
+
+    value: Any = ...  # which JSON cannot say
+
+    @property
+    def bound(self) -> Any:
+        """The value; None is one."""
+        return None if self.value is ... else self.value
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a value was given."""
+        return self.value is not ...
 
 
 class Number(Value):

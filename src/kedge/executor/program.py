@@ -61,8 +61,7 @@ def check_open(paths: Iterable[str]) -> None:
     """
     for path in paths:
         mode = os.stat(path).st_mode
-        wanted = 0o005 if stat.S_ISDIR(mode) else 0o004
-        if mode & wanted != wanted:
+        if not mode & (0o001 if stat.S_ISDIR(mode) else 0o004):
             raise StartFailed(
                 f"{path!r} is closed to others than its owner, as whom the code does not run",
                 hint=f"chmod a+{'rx' if stat.S_ISDIR(mode) else 'r'} it",

@@ -67,4 +67,4 @@ def run_task(
 
 
 def _bound(ports: tuple[Port, ...]) -> Mapping[str, Any]:
-    return {port.id: port.bound for port in ports if port.bound is not None}
+    return {port.id: port.bound for port in ports if port.is_bound}

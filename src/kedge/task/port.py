@@ -48,6 +48,11 @@ class Port(Data, Registered, registry=port_types):
         """What it is bound to: a value, of files their path on this machine; None if to nothing."""
 
     @property
+    def is_bound(self) -> bool:
+        """Whether it is bound to anything."""
+        return self.bound is not None
+
+    @property
     def required(self) -> bool:
         """Whether something has to be there."""
         return True
@@ -59,10 +64,10 @@ class Port(Data, Registered, registry=port_types):
 
 
 class Typed(Port):
-    """A port by its schema alone, as a package's functions have them."""
+    """A port by its schema alone, as a package's functions have them; None is a value, `...` stands for none."""
 
     type: Schema
-    value: Any = None
+    value: Any = ...
     needed: bool = True
 
     @property
@@ -73,7 +78,12 @@ class Typed(Port):
     @property
     def bound(self) -> Any:
         """The value itself."""
-        return self.value
+        return None if self.value is ... else self.value
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is a value."""
+        return self.value is not ...
 
     @property
     def required(self) -> bool:
@@ -93,7 +103,7 @@ def ports_of(ports: Iterable[Port], rest: Schema | None = None) -> Ports:
 def declared(ports: Ports) -> tuple[Port, ...]:
     """Ports by their schemas."""
     return tuple(
-        Typed(name, schema, None, name in ports.required)
+        Typed(name, schema, needed=name in ports.required)
         for name, schema in ports.properties.items()
     )
 
