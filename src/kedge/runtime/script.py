@@ -152,7 +152,7 @@ def _python(asked: str | os.PathLike[str] | None) -> tuple[str, Interpreter, tup
             text, paths=settings.get("python.paths"), download=settings.get("python.download")
         )
         return found.path, found, found.visible
-    path = os.path.abspath(os.path.expanduser(text))
+    path = os.path.abspath(text)
     behind = interpreters.behind(path)
     if behind is None:
         raise TaskError(
