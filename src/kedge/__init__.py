@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kedge.client import load
     from kedge.client.decorated import function
     from kedge.client.task import Task
-    from kedge.contract.port_kinds import Boolean, File, Folder, Json, Number, String
+    from kedge.contract.port_kinds import Boolean, File, Folder, Json, Number, Pickle, String
     from kedge.contract.runner import Cancelled, Unit, out_path, progress
     from kedge.errors import (
         ContractError,
@@ -55,6 +55,7 @@ __all__ = [
     "Number",
     "OutOfDisk",
     "OutOfMemory",
+    "Pickle",
     "Port",
     "PythonCodeStringRuntime",
     "PythonFunctionRuntime",
@@ -78,7 +79,7 @@ __all__ = [
 ]
 
 _AUTHORS = ("Cancelled", "Unit", "out_path", "progress")
-_PORTS = ("Boolean", "File", "Folder", "Json", "Number", "String")
+_PORTS = ("Boolean", "File", "Folder", "Json", "Number", "Pickle", "String")
 _HOMES = {
     "load": "kedge.client",
     "function": "kedge.client.decorated",

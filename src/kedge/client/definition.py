@@ -253,8 +253,14 @@ class _Reading:
 def _dumped(part: Any, path: str, problems: list[Problem]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": part.kind}
     defaults = dict(getattr(part, "__defaults__", ()))
+    sayable = _fields(type(part))
     for name in getattr(part, "__fields__", ()):
         value = getattr(part, name)
+        if name not in sayable:
+            if value is not defaults[name]:
+                message = f"`{path}.{name}` is an object, which is only in this process"
+                problems.append(Problem(message, hint="give the path of a file that holds it"))
+            continue
         if name in defaults and value == _default(defaults[name]):
             continue
         found[name] = _plain(value, f"{path}.{name}", problems)
@@ -294,7 +300,8 @@ def _plain(value: Any, path: str, problems: list[Problem]) -> Any:
 def _fields(cls: type) -> dict[str, Any]:
     """The fields of a kind and their types, without what only Python can say."""
     hints = get_type_hints(cls) if issubclass(cls, Data) else {}
-    return {name: _sayable(hints[name]) for name in getattr(cls, "__fields__", ())}
+    fields = getattr(cls, "__fields__", ())
+    return {name: _sayable(hints[name]) for name in fields if hints[name] is not object}
 
 
 def _sayable(hint: Any) -> Any:

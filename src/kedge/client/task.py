@@ -16,6 +16,7 @@ from typing import Any
 from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
 from kedge.client.threads import wait
+from kedge.contract.port_kinds import Pickle
 from kedge.errors import Problem, TaskError, Where
 from kedge.executor import Cancel, Executor, executors, fitting, takes
 from kedge.executor.choice import AUTO
@@ -179,6 +180,12 @@ def _of_a_port(port: Port, place: str) -> Iterator[Problem]:
         yield _no(path, "path", f"{place}.path", hint)
     if unit is not None and not isinstance(unit, str):
         yield _no(unit, "text", f"{place}.unit", 'such as `"mm"`')
+    if isinstance(port, Pickle) and port.value is not ...:
+        if path is not None:
+            yield Problem("it has a path and a value", Where(path=place), "give one of the two")
+        if place.startswith("outputs"):
+            message = f"the output `{port.id}` has a value, which only an input can be given"
+            yield Problem(message, Where(path=place), "take the value away")
 
 
 def _no(value: Any, what: str, place: str, hint: str) -> Problem:

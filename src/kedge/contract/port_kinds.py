@@ -3,6 +3,7 @@
     File("mesh", "wing.med")     # an input: the file; an output: where it is to be in the end
     File["med"]("mesh")          # one that has an extension
     Number("load", 1200.0, unit="N")
+    Pickle("model", value=model)
 
 `File` and `Folder` are annotations as well, of a function's parameters.
 """
@@ -15,6 +16,7 @@ from kedge.contract import runner
 from kedge.ports import Schema
 from kedge.task.port import Port
 
+_PICKLE: Final = "Pickle"
 _MOST: Final = 100  # kinds of files by their extensions
 
 
@@ -73,6 +75,45 @@ class Folder(runner.Folder, File):
     def schema(self) -> Schema:
         """A string of format `binary` and type `Folder`."""
         return {"type": "string", "format": "binary", "x-type": "Folder"}
+
+
+class Pickle(Port):
+    """A Python object, in a file as pickle has it.
+
+    Code of this process is given the object, unpickled for each run, and returns one; a program has the file.
+
+    Args:
+        id: what it is called.
+        path: a file that holds it; of an output, where that is to be in the end.
+        value: the object itself, of an input.
+    """
+
+    kind: ClassVar[str] = "pickle"
+    kind_name: ClassVar[str] = "Pickle"
+    kind_description: ClassVar[str] = "A Python object, in a file as pickle has it."
+
+    path: str | os.PathLike[str] | None = None
+    value: object = ...
+
+    @property
+    def schema(self) -> Schema:
+        """A string of format `binary` and type `Pickle`."""
+        return {"type": "string", "format": "binary", "x-type": _PICKLE}
+
+    @property
+    def bound(self) -> str | None:
+        """The path."""
+        return None if self.path is None else os.fspath(self.path)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is a path or an object."""
+        return self.path is not None or self.value is not ...
+
+
+def is_pickle(port: Port) -> bool:
+    """Whether a port is of objects in files."""
+    return port.schema.get("x-type") == _PICKLE
 
 
 class Value(Port):

@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kedge.contract.port_kinds import is_pickle
 from kedge.data import Data
-from kedge.errors import Problem, TaskError
+from kedge.errors import Problem, TaskError, Where
 from kedge.ports import kind_of
 from kedge.runtime.base import Runtime
 from kedge.runtime.outputs import place_of_output
@@ -113,12 +114,29 @@ def _values(task: "Task") -> dict[str, Any]:
     """What a function or source can have, by name."""
     found: dict[str, Any] = {}
     for port in task.inputs:
-        is_value = kind_of(port.schema) == "value"
-        found[_name(port)] = port.bound if is_value else Path(port.bound)
+        if is_pickle(port):
+            found[_name(port)] = _unpickled(port)
+        else:
+            is_value = kind_of(port.schema) == "value"
+            found[_name(port)] = port.bound if is_value else Path(port.bound)
     for port in task.outputs:
-        if kind_of(port.schema) != "value":
+        if kind_of(port.schema) != "value" and not is_pickle(port):
             found[_name(port)] = Inside(place_of_output(port))
     return found
+
+
+def _unpickled(port: "Port") -> Any:
+    import pickle
+
+    try:
+        with open(port.bound, "rb") as file:
+            return pickle.load(file)
+    except Exception as error:  # whatever its class raises
+        raise TaskError(
+            f"the object of `{port.id}` cannot be unpickled: {type(error).__name__}: {error}",
+            where=Where(path=port.id),
+            hint="give a file that `pickle` has written, of classes that can be imported here",
+        ) from error
 
 
 def _name(port: "Port") -> str:
@@ -126,7 +144,7 @@ def _name(port: "Port") -> str:
 
 
 def _kinds(ports: "tuple[Port, ...]") -> dict[str, str]:
-    return {port.id: kind_of(port.schema) for port in ports}
+    return {port.id: "pickle" if is_pickle(port) else kind_of(port.schema) for port in ports}
 
 
 def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:

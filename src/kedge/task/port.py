@@ -21,7 +21,8 @@ port_types: Registry["Port"] = Registry(
     "port type",
     "kedge.port_type",
     dict.fromkeys(
-        ("file", "folder", "json", "number", "boolean", "string"), "kedge.contract.port_kinds"
+        ("file", "folder", "json", "number", "boolean", "string", "pickle"),
+        "kedge.contract.port_kinds",
     ),
 )
 
