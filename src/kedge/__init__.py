@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kedge.client import load
     from kedge.client.decorated import function
     from kedge.client.task import Task
-    from kedge.contract.port_kinds import Boolean, File, Folder, Json, Number, String
+    from kedge.contract.port_kinds import Boolean, File, Folder, Json, Number, Pickle, String
     from kedge.contract.runner import Cancelled, Unit, out_path, progress
     from kedge.errors import (
         ContractError,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kedge.runtime import Runtime, RuntimeContext
     from kedge.runtime.command import CommandRuntime
     from kedge.runtime.in_process import PythonCodeStringRuntime, PythonFunctionRuntime
+    from kedge.runtime.script import PythonScriptRuntime
     from kedge.target import Target, TargetContext
     from kedge.task import Port
     from kedge.translation import make_translator
@@ -67,9 +68,11 @@ __all__ = [
     "Number",
     "OutOfDisk",
     "OutOfMemory",
+    "Pickle",
     "Port",
     "PythonCodeStringRuntime",
     "PythonFunctionRuntime",
+    "PythonScriptRuntime",
     "RequestError",
     "RunCancelled",
     "RunFailed",
@@ -97,7 +100,7 @@ __all__ = [
 
 _AUTHORS = ("Cancelled", "Unit", "out_path", "progress")
 _MIDDLEWARE = ("ExecutorMiddleware", "RuntimeMiddleware", "TargetMiddleware", "TaskMiddleware")
-_PORTS = ("Boolean", "File", "Folder", "Json", "Number", "String")
+_PORTS = ("Boolean", "File", "Folder", "Json", "Number", "Pickle", "String")
 _HOMES = {
     "load": "kedge.client",
     "function": "kedge.client.decorated",
@@ -105,6 +108,7 @@ _HOMES = {
     "CommandRuntime": "kedge.runtime.command",
     "PythonCodeStringRuntime": "kedge.runtime.in_process",
     "PythonFunctionRuntime": "kedge.runtime.in_process",
+    "PythonScriptRuntime": "kedge.runtime.script",
     "Executor": "kedge.executor",
     "ExecutorContext": "kedge.executor",
     "Port": "kedge.task",

@@ -9,9 +9,9 @@
     │   │   └── ManifestError     manifest        its manifest or signatures
     │   ├── TypeExpressionError   type            a type expression
     │   ├── UnitError             unit            a unit, or a conversion between dimensions
-    │   ├── InputError            input           values given to a function
+    │   ├── InputError            input           values given to a function; a ValueError too
     │   ├── LockError             lock            a lock that is missing or out of date with --locked
-    │   ├── TaskError             task            parts that do not fit each other
+    │   ├── TaskError             task            parts that do not fit each other; a ValueError too
     │   └── PluginError           plugin          a kind that is unknown, doubled or broken: kedge.registry
     ├── Unavailable               3, unavailable: this machine lacks an engine, a tool or a permission
     ├── StoreError                3, store: Kedge's own folder cannot be read or written
@@ -259,7 +259,7 @@ class UnitError(RequestError):
     code = "unit"
 
 
-class InputError(RequestError):
+class InputError(RequestError, ValueError):
     """Inputs that the function's ports do not admit."""
 
     code = "input"
@@ -271,7 +271,7 @@ class LockError(RequestError):
     code = "lock"
 
 
-class TaskError(RequestError):
+class TaskError(RequestError, ValueError):
     """A runtime, an executor and a target that do not fit each other."""
 
     code = "task"

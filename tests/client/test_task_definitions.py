@@ -21,6 +21,7 @@ from kedge import (
     Number,
     PythonCodeStringRuntime,
     PythonFunctionRuntime,
+    PythonScriptRuntime,
     String,
     Task,
 )
@@ -38,6 +39,7 @@ TASKS = [
             File["txt", "csv"]("words", Path("w.txt")),
             Number("load", 1.5, unit="N"),
             Json("cases", {"a": [1, None]}),
+            Json("nothing", None),
             Boolean("wet", False),
             String("text", "1"),
             Folder("case", "case"),
@@ -52,6 +54,8 @@ TASKS = [
     Task(runtime=PythonFunctionRuntime("module.inner:function"), executor="inprocess"),
     Task(runtime=PythonFunctionRuntime(os.path.join)),
     Task(runtime=PythonCodeStringRuntime("x = 1"), outputs=[Number("x")]),
+    Task(runtime=PythonScriptRuntime("/a.py"), inputs=[File("a", "x")]),
+    Task(runtime=PythonScriptRuntime("/b c.py", ("{{x}}", "-v"), "3.11"), executor="sandbox"),
 ]
 
 

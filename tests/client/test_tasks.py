@@ -170,6 +170,13 @@ def test_what_a_command_names_and_nobody_declared_is_refused_before_anything_sta
         listed.run_sync()
 
 
+def test_what_cannot_be_set_up_is_a_value_error() -> None:
+    for command, value in (("cp {word}", 1), ("true", "many")):
+        with pytest.raises(ValueError, match=r"word|many") as raised:
+            Task(runtime=CommandRuntime(command), inputs=[Number("n", value)]).run_sync()
+        assert isinstance(raised.value, kedge.RequestError)
+
+
 def test_a_place_where_a_value_would_be_code_is_refused() -> None:
     task = Task(runtime=CommandRuntime("sh -c {text}"), inputs=[String("text", "id")])
     with pytest.raises(TaskError) as raised:
@@ -212,6 +219,23 @@ def test_a_task_that_does_not_fit_together_is_refused_when_it_is_made() -> None:
         assert problem in said
     with pytest.raises(kedge.KedgeError, match="there is no executor of kind 'sandbocks'"):
         Task(runtime=CommandRuntime("true"), executor="sandbocks")
+
+
+def test_what_is_no_text_no_path_and_no_list_is_refused_when_the_task_is_made() -> None:
+    inputs: list[Any] = [
+        *(File("a", ["x", "y"]), File(3, "x"), File([], "x"), Number("b", 1, unit=5)),  # type: ignore[arg-type]
+        File("c", b"x"),  # type: ignore[arg-type]
+    ]
+    given: dict[str, Any] = {"id": 7, "name": 5, "description": [], "network": "yes"}
+    with pytest.raises(TaskError) as raised:
+        Task(runtime=CommandRuntime("true"), inputs=inputs, outputs=5, **given)  # type: ignore[arg-type]
+    places = {str(one.where) for one in raised.value.problems}
+    assert places >= {"id", "name", "description", "network", "outputs", "3"}
+    assert places >= {"inputs[0].path", "inputs[3].unit", "inputs[4].path"}
+    assert all(problem.hint for problem in raised.value.problems)
+    for ports in (File("a", "x"), "ab", {"a": 1}):
+        with pytest.raises(TaskError, match="is no"):
+            Task(runtime=CommandRuntime("true"), inputs=ports)  # type: ignore[arg-type]
 
 
 def test_limits_an_executor_and_a_target_that_are_none_are_refused_when_the_task_is_made() -> None:

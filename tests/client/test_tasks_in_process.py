@@ -22,6 +22,7 @@ from kedge import (
     Number,
     PythonCodeStringRuntime,
     PythonFunctionRuntime,
+    PythonScriptRuntime,
     String,
     Task,
 )
@@ -113,6 +114,19 @@ def test_parameters_that_nothing_is_for_are_named_in_their_order() -> None:
         Task(runtime=PythonFunctionRuntime(lambda x, /: x), inputs=[Number("x", 1)]).run_sync()
 
 
+def test_null_is_a_value_that_json_can_be_given() -> None:
+    for runtime in (
+        PythonFunctionRuntime(lambda rest: [rest]),
+        PythonCodeStringRuntime("x = [rest]"),
+    ):
+        task = Task(runtime=runtime, inputs=[Json("rest", None)], outputs=[Json("x")])
+        assert task.run_sync().outputs == {"x": [None]}
+    printed = Task(runtime=CommandRuntime("echo {rest}"), inputs=[Json("rest", None)]).run_sync()
+    assert log_of(printed) == "null\n"
+    with pytest.raises(TaskError, match="bound to nothing"):
+        Task(runtime=CommandRuntime("true"), inputs=[Json("rest")])
+
+
 def test_a_function_with_any_parameters_gets_everything() -> None:
     task = Task(
         runtime=PythonFunctionRuntime(lambda **given: sorted(given)),
@@ -176,7 +190,7 @@ def test_what_comes_out_is_read_back_whatever_the_locale_is(tmp_path: Path) -> N
 
 
 def test_an_input_that_need_not_be_there_may_be_bound_to_nothing() -> None:
-    wide = Typed("width", {"type": "number"}, None, needed=False)
+    wide = Typed("width", {"type": "number"}, needed=False)
     task = Task(runtime=PythonFunctionRuntime(lambda width=7: width), inputs=[wide])
     assert task.run_sync().outputs == {"result": 7}
 
@@ -419,10 +433,20 @@ def test_a_runtime_and_an_executor_that_do_not_fit_are_refused_when_the_task_is_
     for runtime, executor, other in (
         (PythonFunctionRuntime(area), "sandbox", "inprocess"),
         (CommandRuntime("true"), "inprocess", "sandbox"),
+        (CommandRuntime("true"), "docker", "process, sandbox"),
+        (PythonScriptRuntime("a.py"), "podman", "process, sandbox"),
     ):
         with pytest.raises(TaskError, match=f"{runtime.kind!r}.*{executor!r}") as raised:
             Task(runtime=runtime, executor=executor)
         assert other in raised.value.__notes__[0]
+
+
+def test_an_executor_that_is_configured_and_does_not_take_a_task_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for configured, executor in (("docker", "sandbox"), ("process", "process")):
+        monkeypatch.setenv("KEDGE_EXECUTOR", configured)
+        assert Task(runtime=CommandRuntime("true")).run_sync().run.executor == executor
 
 
 def test_a_function_that_is_nowhere_is_an_error_of_its_task() -> None:

@@ -28,10 +28,10 @@ from kedge.package.reading import read_text, shown
 from kedge.package.wording import EXPECTED, problems_of, refusal
 from kedge.package.yaml_source import read_yaml
 from kedge.registry import Registry
-from kedge.runtime import runtimes
+from kedge.runtime import Runtime, runtimes
 from kedge.runtime.in_process import reference
 from kedge.target import targets
-from kedge.task import port_types
+from kedge.task import Port, port_types
 
 _PARTS: Final[dict[str, Registry[Any]]] = {
     "runtime": runtimes,
@@ -215,9 +215,11 @@ class _Reading:
         for field in fields:
             if field not in made and field not in optional:
                 self._wrong(path, f"`{field}` is missing", f"give `{field}`")
-        if self._folder is not None and isinstance(made.get("path"), str):
-            made["path"] = os.path.join(self._folder, made["path"])
-        return cls(**made) if len(self.problems) == before else None
+        if len(self.problems) > before:
+            return None
+        part = cls(**made)
+        has_paths = self._folder is not None and isinstance(part, Port | Runtime)
+        return part.within(self._folder) if has_paths else part
 
     def _with_extensions(self, path: Path, cls: Any, value: Any) -> Any:
         names = self._checked(path, tuple[str, ...], value)
@@ -251,8 +253,14 @@ class _Reading:
 def _dumped(part: Any, path: str, problems: list[Problem]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": part.kind}
     defaults = dict(getattr(part, "__defaults__", ()))
+    sayable = _fields(type(part))
     for name in getattr(part, "__fields__", ()):
         value = getattr(part, name)
+        if name not in sayable:
+            if value is not defaults[name]:
+                message = f"`{path}.{name}` is an object, which is only in this process"
+                problems.append(Problem(message, hint="give the path of a file that holds it"))
+            continue
         if name in defaults and value == _default(defaults[name]):
             continue
         found[name] = _plain(value, f"{path}.{name}", problems)
@@ -292,7 +300,8 @@ def _plain(value: Any, path: str, problems: list[Problem]) -> Any:
 def _fields(cls: type) -> dict[str, Any]:
     """The fields of a kind and their types, without what only Python can say."""
     hints = get_type_hints(cls) if issubclass(cls, Data) else {}
-    return {name: _sayable(hints[name]) for name in getattr(cls, "__fields__", ())}
+    fields = getattr(cls, "__fields__", ())
+    return {name: _sayable(hints[name]) for name in fields if hints[name] is not object}
 
 
 def _sayable(hint: Any) -> Any:

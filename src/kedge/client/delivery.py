@@ -81,7 +81,8 @@ def _wrong(
 
 
 def _files(inputs: Iterable[Port]) -> list[str]:
-    return [port.bound for port in inputs if kind_of(port.schema) != "value"]
+    files = (port for port in inputs if kind_of(port.schema) != "value")
+    return [port.bound for port in files if port.bound is not None]
 
 
 def _holds(folder: str, path: str) -> bool:

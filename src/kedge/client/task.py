@@ -8,6 +8,7 @@ outputs=[File("sorted", "sorted.txt")],
 task.run_sync().outputs["sorted"]
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -16,8 +17,9 @@ from typing import Any
 from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
 from kedge.client.threads import wait
+from kedge.contract.port_kinds import Pickle
 from kedge.errors import Problem, TaskError, Where
-from kedge.executor import Cancel, Executor, executors, fitting
+from kedge.executor import Cancel, Executor, executors, fitting, takes
 from kedge.executor.choice import AUTO, choose_for
 from kedge.package.resources import Block
 from kedge.ports import name_problems
@@ -73,14 +75,14 @@ class Task(task.Task):
             executor = None if executor == AUTO else executors.get(executor)()
         if isinstance(target, str):
             target = targets.get(target)()
-        outputs = tuple(outputs)
+        inputs, outputs = _listed(inputs), _listed(outputs)
         is_open = not outputs and getattr(runtime, "answers", False)
         super().__init__(
             id=id,
             name=name or id,
             description=description,
             runtime=runtime,
-            inputs=tuple(inputs),
+            inputs=inputs,
             outputs=outputs,
             executor=executor,
             target=target,
@@ -100,7 +102,8 @@ class Task(task.Task):
             The run; its `outputs` raise `kedge.RunFailed` if it failed.
 
         Raises:
-            ValueError, KedgeError: it cannot be set up; nothing was started.
+            TaskError, InputError: it cannot be set up, and nothing was started; both are ValueErrors.
+            KedgeError: this machine lacks what it needs.
             StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()
@@ -142,24 +145,24 @@ def _runs_here(made: Task) -> bool:
     if made.executor is not None:
         return bool(made.executor.of_this_process)
     gives = made.runtime.gives
-    return not issubclass(gives, Process) and choose_for(gives).executor.of_this_process
+    return not issubclass(gives, Process) and choose_for(gives, made.runtime.roots).executor.of_this_process
+
+
+def _listed(ports: Iterable[Port]) -> tuple[Port, ...]:
+    """The ports of one side; what is no list of them stays, and is told with all else that is wrong."""
+    return tuple(ports) if isinstance(ports, Iterable) and not isinstance(ports, str) else ports
 
 
 def _problems(made: Task) -> Iterator[Problem]:
+    for place in ("id", "name", "description"):
+        if not isinstance(text := getattr(made, place), str):
+            yield _no(text, "text", place, "write it as a text, with `str`")
+    if not isinstance(made.network, bool):
+        yield _no(made.network, "truth value", "network", "write `True` or `False`")
     if not isinstance(made.runtime, Runtime):
         message = f"`runtime` is a `{type(made.runtime).__name__}`, which is no runtime"
         yield Problem(message, Where(path="runtime"), 'such as `kedge.CommandRuntime("…")`')
-    sides = (("inputs", made.inputs), ("outputs", made.outputs))
-    for side, ports in sides:
-        for at, port in enumerate(ports):
-            where = Where(path=f"{side}[{at}]")
-            if not isinstance(port, Port):
-                message = f"`{port!r:.80}` is no port"
-                yield Problem(message, where, 'such as `kedge.File("mesh", "wing.med")`')
-    ids = Counter(port.id for _, ports in sides for port in ports if isinstance(port, Port))
-    yield from name_problems(ids)
-    for name in (name for name, count in ids.items() if count > 1):
-        yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
+    yield from _of_the_ports(made)
     for place, value, kind in (
         ("executor", made.executor, Executor),
         ("target", made.target, Target),
@@ -173,19 +176,62 @@ def _problems(made: Task) -> Iterator[Problem]:
         yield from _misfit(made.runtime, made.executor)
     if made.resources is not None and not isinstance(made.resources, Resources):
         yield from _of_the_resources(made.resources)
-    for port in made.inputs:
-        if isinstance(port, Port) and port.required and port.bound is None:
-            message = f"the input `{port.id}` is bound to nothing"
-            yield Problem(message, Where(path=port.id), "give it a value, or a path")
+
+
+def _of_the_ports(made: Task) -> Iterator[Problem]:
+    ids: list[Any] = []
+    for side in ("inputs", "outputs"):
+        ports = getattr(made, side)
+        if not isinstance(ports, tuple):
+            yield _no(ports, "list of ports", side, 'write `[kedge.File("mesh", "wing.med")]`')
+            continue
+        for at, port in enumerate(ports):
+            place = f"{side}[{at}]"
+            if not isinstance(port, Port):
+                yield _no(port, "port", place, 'such as `kedge.File("mesh", "wing.med")`')
+                continue
+            ids.append(port.id)
+            if wrong := [*_of_a_port(port, place)]:
+                yield from wrong
+            elif side == "inputs" and port.required and not port.is_bound:
+                message = f"the input `{port.id}` is bound to nothing"
+                yield Problem(message, Where(path=port.id), "give it a value, or a path")
+    counted = Counter(one for one in ids if isinstance(one, str))
+    yield from name_problems([*counted, *(one for one in ids if not isinstance(one, str))])
+    for name in (name for name, count in counted.items() if count > 1):
+        yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
+
+
+def _of_a_port(port: Port, place: str) -> Iterator[Problem]:
+    path, unit = getattr(port, "path", None), getattr(port, "unit", None)
+    if path is not None and not isinstance(path, str | os.PathLike):
+        hint = "give one path; several files are a `kedge.Folder`, or ports of their own"
+        yield _no(path, "path", f"{place}.path", hint)
+    if unit is not None and not isinstance(unit, str):
+        yield _no(unit, "text", f"{place}.unit", 'such as `"mm"`')
+    if isinstance(port, Pickle) and port.value is not ...:
+        if path is not None:
+            yield Problem("it has a path and a value", Where(path=place), "give one of the two")
+        if place.startswith("outputs"):
+            message = f"the output `{port.id}` has a value, which only an input can be given"
+            yield Problem(message, Where(path=place), "take the value away")
+
+
+def _no(value: Any, what: str, place: str, hint: str) -> Problem:
+    return Problem(f"`{value!r:.80}` is no {what}", Where(path=place), hint)
 
 
 def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
-    if not issubclass(runtime.gives, executor.accepts):
+    gives, roots = runtime.gives, runtime.roots
+    if not takes(type(executor), gives, roots):
+        what = gives.__name__
+        if issubclass(gives, executor.accepts):
+            what += f" on a {' or '.join(one.__name__ for one in roots)}"
         message = (
-            f"the runtime {runtime.kind!r} gives a {runtime.gives.__name__}, which the executor"
-            f" {executor.kind!r} does not take"
+            f"the runtime {runtime.kind!r} gives a {what}, which the executor {executor.kind!r}"
+            " does not take"
         )
-        others = ", ".join(fitting(runtime.gives))
+        others = ", ".join(fitting(gives, roots))
         yield Problem(message, Where(path="executor"), f"use one of: {others}; or `auto`")
 
 

@@ -3,6 +3,7 @@
     File("mesh", "wing.med")     # an input: the file; an output: where it is to be in the end
     File["med"]("mesh")          # one that has an extension
     Number("load", 1200.0, unit="N")
+    Pickle("model", value=model)
 
 `File` and `Folder` are annotations as well, of a function's parameters.
 """
@@ -16,6 +17,7 @@ from kedge.ports import Schema
 from kedge.task.port import Port
 from kedge.translation import _
 
+_PICKLE: Final = "Pickle"
 _MOST: Final = 100  # kinds of files by their extensions
 
 
@@ -105,6 +107,45 @@ class Folder(runner.Folder, File):
         return {"type": "string", "format": "binary", "x-type": "Folder"}
 
 
+class Pickle(Port):
+    """A Python object, in a file as pickle has it.
+
+    Code of this process is given the object, unpickled for each run, and returns one; a program has the file.
+
+    Args:
+        id: what it is called.
+        path: a file that holds it; of an output, where that is to be in the end.
+        value: the object itself, of an input.
+    """
+
+    kind: ClassVar[str] = "pickle"
+    kind_name = _("Pickle")
+    kind_description = _("A Python object, in a file as pickle has it.")
+
+    path: str | os.PathLike[str] | None = None
+    value: object = ...
+
+    @property
+    def schema(self) -> Schema:
+        """A string of format `binary` and type `Pickle`."""
+        return {"type": "string", "format": "binary", "x-type": _PICKLE}
+
+    @property
+    def bound(self) -> str | None:
+        """The path."""
+        return None if self.path is None else os.fspath(self.path)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is a path or an object."""
+        return self.path is not None or self.value is not ...
+
+
+def is_pickle(port: Port) -> bool:
+    """Whether a port is of objects in files."""
+    return port.schema.get("x-type") == _PICKLE
+
+
 class Value(Port):
     """The base of ports that carry a value as JSON has them."""
 
@@ -123,7 +164,7 @@ class Value(Port):
 
 
 class Json(Value):
-    """Anything that JSON can say.
+    """Anything that JSON can say, `null` too: `Json("rest", None)` is bound to that, `Json("rest")` to nothing.
 
     Args:
         id: what it is called.
@@ -141,6 +182,18 @@ class Json(Value):
     kind: ClassVar[str] = "json"
     kind_name = _("JSON")
     kind_description = _("Anything that JSON can say: objects, lists, texts, numbers.")
+
+    value: Any = ...  # which JSON cannot say
+
+    @property
+    def bound(self) -> Any:
+        """The value; None is one."""
+        return None if self.value is ... else self.value
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether a value was given."""
+        return self.value is not ...
 
 
 class Number(Value):

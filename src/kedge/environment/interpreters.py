@@ -116,6 +116,19 @@ def known(path: str) -> Interpreter | None:
     return _known(_load(), path)
 
 
+def behind(path: str) -> Interpreter | None:
+    """The interpreter that the executable `path` runs, of a virtual environment its base; None if it is no CPython."""
+    kept = _load()
+    if found := _known(kept, os.path.realpath(path)):
+        return found
+    from kedge.environment import candidates
+
+    found = candidates.probe(path)
+    if found is not None:
+        _keep(found)
+    return found
+
+
 def _best(found: list[Interpreter], accepts: "versions.Accepts") -> Interpreter | None:
     from kedge.environment import versions
 
@@ -220,13 +233,14 @@ def _load() -> dict[str, Any]:
     return {"layout": LAYOUT, "found": {}, "chosen": {}}
 
 
-def _keep(interpreter: Interpreter, key: str) -> None:
-    """Remember a choice, added to what other processes have kept meanwhile."""
+def _keep(interpreter: Interpreter, key: str | None = None) -> None:
+    """Remember one, and for what it was chosen, added to what other processes have kept meanwhile."""
     from kedge.environment import folders
 
     kept = _load()
     kept["found"][interpreter.path] = asdict(interpreter)
-    kept["chosen"][key] = interpreter.path
+    if key is not None:
+        kept["chosen"][key] = interpreter.path
     with folders.writing("the list of interpreters"):
         home.folder()
         folders.write_file(_file(), json.dumps(kept, indent=1) + "\n")

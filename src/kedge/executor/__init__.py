@@ -6,7 +6,7 @@ What runs is started here and nowhere else. The core is synchronous: asyncio may
 from kedge.executor.base import Executor, ExecutorContext, Usable, executors
 from kedge.executor.cancel import Cancel, Stopped, ask_from_outside, tell_by_signal
 from kedge.executor.cgroups import warm_up
-from kedge.executor.choice import Choice, choose, choose_for, fitting
+from kedge.executor.choice import Choice, choose, choose_for, fitting, takes
 from kedge.executor.disk import is_full as disk_is_full
 from kedge.executor.job import Ended, Job
 from kedge.executor.leftovers import clear
@@ -27,6 +27,7 @@ __all__ = [
     "disk_is_full",
     "executors",
     "fitting",
+    "takes",
     "tell_by_signal",
     "warm_up",
 ]

@@ -9,7 +9,7 @@ from kedge.data import Data
 from kedge.engine import KINDS
 from kedge.errors import PluginError, TaskError, Unavailable
 from kedge.executor.base import Executor, executors
-from kedge.task.payload import Process
+from kedge.task.payload import ImageRoot, Process
 
 AUTO: Final = "auto"
 _IN_PROCESS: Final = "inprocess"
@@ -42,30 +42,44 @@ def choose(kind: str = AUTO, *, image: bool = False) -> Choice:
     return Choice(_engine()) if image else _local()
 
 
-def choose_for(payload: type) -> Choice:
+def choose_for(payload: type, roots: tuple[type, ...]) -> Choice:
     """The executor for payloads of a type, where the task names none: as configured, if that takes them.
+
+    Args:
+        payload: their type.
+        roots: what they stand on, one of these, if they are programs.
 
     Raises:
         KedgeError: as `choose`.
     """
     if issubclass(payload, Process):
-        return choose(settings.get("executor"))
+        kind = settings.get("executor")
+        if kind != AUTO and not takes(executors.get(kind), payload, roots):
+            kind = AUTO
+        return choose(kind, image=roots == (ImageRoot,))
     here = executors.get(_IN_PROCESS)
     if issubclass(payload, here.accepts):
         return Choice(here())
-    for kind in fitting(payload):
+    for kind in fitting(payload, roots):
         return Choice(executors.get(kind)())
     raise TaskError(
         f"no executor takes a {payload.__name__} payload", hint="name one, or install its plug-in"
     )
 
 
-def fitting(payload: type) -> Iterator[str]:
+def fitting(payload: type, roots: tuple[type, ...]) -> Iterator[str]:
     """The kinds of executors that take payloads of a type, of those that can be loaded."""
     for kind in executors.kinds():
         with suppress(PluginError):
-            if issubclass(payload, executors.get(kind).accepts):
+            if takes(executors.get(kind), payload, roots):
                 yield kind
+
+
+def takes(executor: type[Executor], payload: type, roots: tuple[type, ...]) -> bool:
+    """Whether an executor takes payloads of a type, and programs that stand on one of `roots`."""
+    if not issubclass(payload, executor.accepts):
+        return False
+    return not issubclass(payload, Process) or any(issubclass(one, executor.roots) for one in roots)
 
 
 def _named(kind: str, *, image: bool) -> Executor:

@@ -174,6 +174,8 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> Mapping[str, Any] |
     for port, item in found.items():
         if payload.kinds.get(port, "value") == "value":
             data[port] = plain.of(item, port)
+        elif payload.kinds[port] == "pickle":
+            _pickle(port, item, job, problems)
         elif item is not None:
             _keep(port, item, job, problems)
     if problems:
@@ -206,6 +208,19 @@ def _keep(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> 
             shutil.copyfile(source, os.path.join(folder, f"{port}{extension}"))
     except OSError as error:
         problems.append((f"output `{port}` cannot be had: {error}", port))
+
+
+def _pickle(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -> None:
+    """Have an object that was returned in a file, where the output belongs."""
+    import pickle
+
+    job.make_workspace()
+    place = os.path.join(job.workspace.folder, "out", "files", f"{port}.pkl")
+    try:
+        with open(place, "wb") as file:
+            pickle.dump(item, file)
+    except Exception as error:  # noqa: BLE001 - whatever its class raises
+        problems.append((f"output `{port}` cannot be pickled: {error}", port))
 
 
 def _told(error: BaseException) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import posixpath
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kedge.errors import StartFailed
 
@@ -51,6 +51,21 @@ def check_program(
     _check_text(argv, variables)
     host = _find(argv[0], variables.get("PATH", ""), folder, locate)
     _check_file(argv[0], host, folder, locate, by_others=by_others)
+
+
+def check_open(paths: Iterable[str]) -> None:
+    """Raise unless everybody may read these files and enter these folders; not said of what is in them.
+
+    Raises:
+        StartFailed: one is closed to others than its owner.
+    """
+    for path in paths:
+        mode = os.stat(path).st_mode
+        if not mode & (0o001 if stat.S_ISDIR(mode) else 0o004):
+            raise StartFailed(
+                f"{path!r} is closed to others than its owner, as whom the code does not run",
+                hint=f"chmod a+{'rx' if stat.S_ISDIR(mode) else 'r'} it",
+            )
 
 
 def _check_text(argv: tuple[str, ...], variables: Mapping[str, str]) -> None:

@@ -16,10 +16,10 @@ from kedge.executor.base import Executor, Usable
 from kedge.executor.bounds import Bounds, bounded
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.lending import TMP, lend, readable, writable
-from kedge.executor.program import check_program
+from kedge.executor.program import check_open, check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.watch import watch
-from kedge.task.payload import Process
+from kedge.task.payload import Process, PythonRoot
 from kedge.translation import _
 
 if TYPE_CHECKING:
@@ -106,6 +106,8 @@ def start(
         payload.argv, variables, mounts.folder, mounts.locate, by_others=account is not None
     )
     if account is not None:
+        if isinstance(payload.root, PythonRoot):
+            check_open(payload.root.visible)
         lend(job, account, after)
     return launch.start(
         bubblewrap,

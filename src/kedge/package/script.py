@@ -93,6 +93,16 @@ def read_script(path: str, author: str | None = None) -> Script:
     return Script(manifest, requires, tuple(found))
 
 
+def inline_metadata(path: str) -> Mapping[str, Any]:
+    """What the script at `path` says of itself, `dependencies` and others; nothing where it has no such block.
+
+    Raises:
+        ManifestError: it cannot be read, or what it says is no TOML; with line and column.
+    """
+    file = shown(path)
+    return _metadata(_source(path, file), file).data
+
+
 def module_name(path: str) -> str:
     """The module that a script is imported as: its file's name without `.py`."""
     return os.path.basename(path).removesuffix(".py")

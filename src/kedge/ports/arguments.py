@@ -104,6 +104,8 @@ def _json(text: str) -> Any:
         raise InputError(
             message, hint="write flatter data, or give it with --inputs FILE"
         ) from None
+    except InputError:  # a ValueError too: two values of one key
+        raise
     except ValueError:
         return _NOT_JSON
 

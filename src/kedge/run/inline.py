@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from kedge.errors import InputError
@@ -34,9 +35,18 @@ def run_task(
 
     Raises:
         InputError: values that its ports do not admit, all of them.
-        TaskError, Unavailable: limits or an executor that this machine does not have.
+        TaskError, Unavailable: an object that cannot be pickled, limits or an executor that this machine does not have.
         ValueError, KedgeError: its runtime cannot set it up.
     """
+    with ExitStack() as after:
+        if any(getattr(port, "kind", None) == "pickle" for port in task.inputs):
+            from kedge.run import pickles
+
+            task = replace(task, inputs=pickles.written(task, after))
+        return _run(task, observer or Observer(), cancel or Cancel(), pool)
+
+
+def _run(task: Task, observer: Observer, cancel: Cancel, pool: "Pool | None") -> Result:
     began = time.monotonic()
     ports = task.input_ports
     values, problems = check_inputs(ports, _bound(task.inputs))
@@ -45,7 +55,7 @@ def run_task(
     limits, _, notices = resources.effective(None, task.resources, None, this_machine())
     executor, warnings = task.executor, [*notices]
     if executor is None:
-        chosen = choose_for(task.runtime.gives)
+        chosen = choose_for(task.runtime.gives, task.runtime.roots)
         executor = chosen.executor
         warnings += [chosen.notice] if chosen.notice else []
     bound = (
@@ -66,8 +76,8 @@ def run_task(
     }
     waited = {"preparing_s": time.monotonic() - began}
     surroundings = Surroundings(facts, tuple(warnings), waited=waited)
-    return perform(bound, surroundings, observer or Observer(), cancel or Cancel(), pool)
+    return perform(bound, surroundings, observer, cancel, pool)
 
 
 def _bound(ports: tuple[Port, ...]) -> Mapping[str, Any]:
-    return {port.id: port.bound for port in ports if port.bound is not None}
+    return {port.id: port.bound for port in ports if port.is_bound}

@@ -1,12 +1,12 @@
 """The base of every runtime: from a task to a payload."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Self, final
 
 from kedge.data import Data
 from kedge.middleware import RuntimeMiddleware, around
 from kedge.registry import Registered, Registry
-from kedge.task.payload import Process
+from kedge.task.payload import HostRoot, ImageRoot, Process, PythonRoot
 from kedge.translation import Text
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ runtimes: Registry["Runtime[Any]"] = Registry(
         "command": "kedge.runtime.command",
         "python_code": "kedge.runtime.in_process",
         "python_function": "kedge.runtime.in_process",
+        "python_script": "kedge.runtime.script",
         "python": "kedge.runtime.python",
         "image": "kedge.runtime.image",
         "dockerfile": "kedge.runtime.image",
@@ -39,7 +40,8 @@ class RuntimeContext(Data):
 class Runtime[Payload](Registered, registry=runtimes):
     """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
 
-    `kind_name` and `kind_description` are for people. `gives` is the type of its payloads; `answers` says
+    `kind_name` and `kind_description` are for people. `gives` is the type of its payloads, `roots` what they may
+    stand on if they are programs, as far as that is known before they are made; `answers` says
     whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are;
     `of_packages` that it stands on what only a package has, and is in no definition of a task.
     A runtime prepares; it never executes.
@@ -58,8 +60,13 @@ class Runtime[Payload](Registered, registry=runtimes):
     kind_name: ClassVar[str | Text]
     kind_description: ClassVar[str | Text]
     gives: ClassVar[type] = Process
+    roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot, ImageRoot)
     answers: ClassVar[bool] = False
     of_packages: ClassVar[bool] = False
+
+    def within(self, folder: str) -> Self:  # noqa: ARG002 - most have no paths
+        """The same, where its relative paths are of `folder`: that of the file which it was written in."""
+        return self
 
     @abstractmethod
     async def _setup_runtime(self, task: "Task") -> Payload:

@@ -8,8 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from kedge.contract.port_kinds import is_pickle
 from kedge.data import Data
-from kedge.errors import Problem, TaskError
+from kedge.errors import Problem, TaskError, Where
 from kedge.ports import kind_of
 from kedge.runtime.base import Runtime
 from kedge.runtime.outputs import place_of_output
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_SIGNATURES = 128
 _BY_PLACE = "it takes arguments by place only, and a task gives them by name"
-
-
-class ParametersError(TaskError, ValueError):
-    """A function has parameters that nothing of its task is for."""
 
 
 class PythonFunctionRuntime(Data, Runtime[Call]):
@@ -146,12 +143,29 @@ def _values(task: "Task") -> dict[str, Any]:
     """What a function or source can have, by name."""
     found: dict[str, Any] = {}
     for port in task.inputs:
-        is_value = kind_of(port.schema) == "value"
-        found[_name(port)] = port.bound if is_value else Path(port.bound)
+        if is_pickle(port):
+            found[_name(port)] = _unpickled(port)
+        else:
+            is_value = kind_of(port.schema) == "value"
+            found[_name(port)] = port.bound if is_value else Path(port.bound)
     for port in task.outputs:
-        if kind_of(port.schema) != "value":
+        if kind_of(port.schema) != "value" and not is_pickle(port):
             found[_name(port)] = Inside(place_of_output(port))
     return found
+
+
+def _unpickled(port: "Port") -> Any:
+    import pickle
+
+    try:
+        with open(port.bound, "rb") as file:
+            return pickle.load(file)
+    except Exception as error:  # whatever its class raises
+        raise TaskError(
+            f"the object of `{port.id}` cannot be unpickled: {type(error).__name__}: {error}",
+            where=Where(path=port.id),
+            hint="give a file that `pickle` has written, of classes that can be imported here",
+        ) from error
 
 
 def _name(port: "Port") -> str:
@@ -159,14 +173,14 @@ def _name(port: "Port") -> str:
 
 
 def _kinds(ports: "tuple[Port, ...]") -> dict[str, str]:
-    return {port.id: kind_of(port.schema) for port in ports}
+    return {port.id: "pickle" if is_pickle(port) else kind_of(port.schema) for port in ports}
 
 
 def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
     """Those that the function takes.
 
     Raises:
-        ParametersError: nothing is for some of its parameters: all of them, in their order.
+        TaskError: nothing is for some of its parameters: all of them, in their order.
     """
     name = getattr(function, "__qualname__", repr(function))
     try:
@@ -187,7 +201,7 @@ def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str,
         hint = f"declare inputs or outputs of these names; there is: {', '.join(given)}"
         problems.append(Problem(f"`{name}` lacks the parameters {listed}", hint=hint))
     if problems:
-        raise ParametersError.of(problems, f"the parameters of `{name}`")
+        raise TaskError.of(problems, f"the parameters of `{name}`")
     if any(one.kind is one.VAR_KEYWORD for one in parameters):
         return given
     return {one.name: given[one.name] for one in named if one.name in given}

@@ -8,11 +8,12 @@
 One port is one JSON Schema, as everywhere; the kinds are short ways to write one.
 """
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from kedge.data import Data
+from kedge.data import Data, replace
 from kedge.ports import Ports, Schema
 from kedge.registry import Registered, Registry
 from kedge.translation import Text
@@ -21,7 +22,8 @@ port_types: Registry["Port"] = Registry(
     "port type",
     "kedge.port_type",
     dict.fromkeys(
-        ("file", "folder", "json", "number", "boolean", "string"), "kedge.contract.port_kinds"
+        ("file", "folder", "json", "number", "boolean", "string", "pickle"),
+        "kedge.contract.port_kinds",
     ),
 )
 
@@ -65,16 +67,26 @@ class Port(Data, Registered, registry=port_types):
         """What it is bound to: a value, of files their path on this machine; None if to nothing."""
 
     @property
+    def is_bound(self) -> bool:
+        """Whether it is bound to anything."""
+        return self.bound is not None
+
+    @property
     def required(self) -> bool:
         """Whether something has to be there."""
         return True
 
+    def within(self, folder: str) -> Self:
+        """The same, where its relative path, if it has one, is of `folder`."""
+        path = getattr(self, "path", None)
+        return replace(self, path=os.path.join(folder, path)) if path else self
+
 
 class Typed(Port):
-    """A port by its schema alone, as a package's functions have them."""
+    """A port by its schema alone, as a package's functions have them; None is a value, `...` stands for none."""
 
     type: Schema
-    value: Any = None
+    value: Any = ...
     needed: bool = True
 
     @property
@@ -85,7 +97,12 @@ class Typed(Port):
     @property
     def bound(self) -> Any:
         """The value itself."""
-        return self.value
+        return None if self.value is ... else self.value
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether there is a value."""
+        return self.value is not ...
 
     @property
     def required(self) -> bool:
@@ -105,7 +122,7 @@ def ports_of(ports: Iterable[Port], rest: Schema | None = None) -> Ports:
 def declared(ports: Ports) -> tuple[Port, ...]:
     """Ports by their schemas."""
     return tuple(
-        Typed(name, schema, None, name in ports.required)
+        Typed(name, schema, needed=name in ports.required)
         for name, schema in ports.properties.items()
     )
 

@@ -1,0 +1,46 @@
+"""Objects that a task is given, in files for the length of its run."""
+
+import os
+import pickle
+from contextlib import ExitStack
+
+from kedge import home
+from kedge.contract.port_kinds import Pickle
+from kedge.data import replace
+from kedge.environment import folders
+from kedge.errors import Problem, StoreError, TaskError, Where
+from kedge.task import Port, Task
+
+
+def written(task: Task, after: ExitStack) -> tuple[Port, ...]:
+    """The inputs of a task, where those that are objects are files with them.
+
+    Args:
+        task: whose.
+        after: told how to remove the files.
+
+    Raises:
+        TaskError: objects that cannot be pickled, all of them.
+        StoreError: the disk does not take them.
+    """
+    objects = [port for port in task.inputs if isinstance(port, Pickle) and port.value is not ...]
+    folder = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
+    problems = []
+    found: dict[str, Port] = {}
+    for port in objects:
+        path = os.path.join(folder, f"{port.id}.pkl")
+        try:
+            with folders.writing(f"the object `{port.id}`"), open(path, "wb") as file:
+                pickle.dump(port.value, file)
+        except Exception as error:  # whatever its class raises
+            if isinstance(error, StoreError):
+                raise
+            message = f"the object of `{port.id}` cannot be pickled: {error}"
+            hint = (
+                "its class and functions have to be in a module, and it holds no open file or lock"
+            )
+            problems.append(Problem(message, Where(path=port.id), hint))
+        found[port.id] = replace(port, path=path, value=...)
+    if problems:
+        raise TaskError.of(problems, f"the inputs of `{task.name}`")
+    return tuple(found.get(port.id, port) for port in task.inputs)
