@@ -31,7 +31,8 @@ SECTIONS = {
     "Ports": ("kedge.contract", "kedge.task"),
     "Runtimes": ("kedge.runtime",),
     "Executors and targets": ("kedge.executor", "kedge.target"),
-    "Middleware": ("kedge.middleware",),
+    "Middleware": ("kedge.middleware", "kedge.run.performing"),
+    "Texts of plug-ins": ("kedge.translation",),
     "Errors": ("kedge.errors",),
     "Others": (),
 }

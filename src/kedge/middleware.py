@@ -40,19 +40,75 @@ class Middleware:
 
 
 class RuntimeMiddleware(Middleware):
-    """Around a runtime making a payload: from a `kedge.RuntimeContext` to that payload."""
+    """Around a runtime making a payload: from a `kedge.RuntimeContext` to that payload.
+
+    >>> from kedge import PythonFunctionRuntime, RuntimeMiddleware, Task
+    >>> from kedge.middleware import using
+    >>> class Counted(RuntimeMiddleware):
+    ...     times = 0
+    ...
+    ...     async def __call__(self, context, call_next):
+    ...         self.times += 1
+    ...         return await call_next(context)
+    >>> with using(counted := Counted()):
+    ...     _ = Task(runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    >>> counted.times
+    1
+    """
 
 
 class ExecutorMiddleware(Middleware):
-    """Around an executor running a payload: from a `kedge.ExecutorContext` to a `kedge.executor.Ended`."""
+    """Around an executor running a payload: from a `kedge.ExecutorContext` to a `kedge.executor.Ended`.
+
+    >>> from kedge import ExecutorMiddleware, PythonFunctionRuntime, Task
+    >>> from kedge.middleware import using
+    >>> class Counted(ExecutorMiddleware):
+    ...     times = 0
+    ...
+    ...     async def __call__(self, context, call_next):
+    ...         self.times += 1
+    ...         return await call_next(context)
+    >>> with using(counted := Counted()):
+    ...     _ = Task(runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    >>> counted.times
+    1
+    """
 
 
 class TargetMiddleware(Middleware):
-    """Around a target placing a payload: from a `kedge.TargetContext` to a `kedge.executor.Ended`."""
+    """Around a target placing a payload: from a `kedge.TargetContext` to a `kedge.executor.Ended`.
+
+    >>> from kedge import PythonFunctionRuntime, TargetMiddleware, Task
+    >>> from kedge.middleware import using
+    >>> class Counted(TargetMiddleware):
+    ...     times = 0
+    ...
+    ...     async def __call__(self, context, call_next):
+    ...         self.times += 1
+    ...         return await call_next(context)
+    >>> with using(counted := Counted()):
+    ...     _ = Task(runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    >>> counted.times
+    1
+    """
 
 
 class TaskMiddleware(Middleware):
-    """Around a task as a whole: from a `kedge.TaskContext` to the run, with its record and its failure."""
+    """Around a task as a whole: from a `kedge.TaskContext` to the run, with its record and its failure.
+
+    >>> from kedge import PythonFunctionRuntime, Task, TaskMiddleware
+    >>> from kedge.middleware import using
+    >>> class Counted(TaskMiddleware):
+    ...     times = 0
+    ...
+    ...     async def __call__(self, context, call_next):
+    ...         self.times += 1
+    ...         return await call_next(context)
+    >>> with using(counted := Counted()):
+    ...     _ = Task(runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    >>> counted.times
+    1
+    """
 
 
 # What asyncio says when code that belongs in its loop is called outside of one.

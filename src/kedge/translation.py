@@ -54,6 +54,7 @@ def make_translator(domain: str, directory: str | os.PathLike[str]) -> Callable[
         domain: the name of its catalogues, such as that of its package.
         directory: where they are, each as `fr/LC_MESSAGES/DOMAIN.mo`. It need not be there.
 
+    >>> from kedge import make_translator
     >>> _ = make_translator("kedge_sample", "/no/such/folder")
     >>> print(_("Counts the words of a text."))
     Counts the words of a text.

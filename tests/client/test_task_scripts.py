@@ -60,8 +60,10 @@ def test_a_script_gets_its_arguments_and_gives_files_and_values(
     (folder / "mesh.med").write_text("m")
     script = written(
         folder,
-        "import json, sys\n"
+        "import json, os, sys\n"
         "open(sys.argv[2], 'w').write(open(sys.argv[1]).read() + repr(sys.argv[3:]))\n"
+        "open('by its own name', 'w').close()\n"
+        "os.chdir(os.environ['KEDGE_WORKSPACE'])\n"
         "json.dump({'count': 3}, open('out/data.json', 'w'))\n"
         "open('out/progress.jsonl', 'a').write('{\"step\": 1, \"total\": 2}\\n')\n",
     )
@@ -75,6 +77,7 @@ def test_a_script_gets_its_arguments_and_gives_files_and_values(
     )
     ended = task.run_sync()
     assert ended.outputs["count"] == 3 and ended.run.runtime == "python_script"
+    assert list(ended.run.artifacts) == ["by its own name"]
     expected = ["a;$(b) 'c'", "mesh", "mesh it", "{text}", "--n=2"]
     assert (folder / "result.txt").read_text() == "m" + repr(expected)
 

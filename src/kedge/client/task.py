@@ -145,7 +145,10 @@ def _runs_here(made: Task) -> bool:
     if made.executor is not None:
         return bool(made.executor.of_this_process)
     gives = made.runtime.gives
-    return not issubclass(gives, Process) and choose_for(gives, made.runtime.roots).executor.of_this_process
+    return (
+        not issubclass(gives, Process)
+        and choose_for(gives, made.runtime.roots).executor.of_this_process
+    )
 
 
 def _listed(ports: Iterable[Port]) -> tuple[Port, ...]:

@@ -116,6 +116,14 @@ class Pickle(Port):
         id: what it is called.
         path: a file that holds it; of an output, where that is to be in the end.
         value: the object itself, of an input.
+
+    Raises:
+        TaskError: when its task is set up: the object cannot be pickled.
+
+    >>> from kedge import Pickle, PythonFunctionRuntime, Task
+    >>> size = PythonFunctionRuntime(lambda points: len(points))
+    >>> Task(runtime=size, inputs=[Pickle("points", value={(0, 1), (2, 3)})]).run_sync().outputs
+    {'result': 2}
     """
 
     kind: ClassVar[str] = "pickle"

@@ -44,6 +44,17 @@ class ExecutorContext(Data):
         payload: what the runtime gave.
         job: which run it is of (`run_id`, `function`), its workspace and limits. A package's signatures are
             read in the same way: then `function` is empty, and there is no run.
+
+    >>> from kedge import ExecutorContext, ExecutorMiddleware, PythonFunctionRuntime, Task
+    >>> from kedge.middleware import using
+    >>> class Says(ExecutorMiddleware):
+    ...     async def __call__(self, context: ExecutorContext, call_next):
+    ...         ended = await call_next(context)
+    ...         print(context.executor.kind, ended.exit_code)
+    ...         return ended
+    >>> with using(Says()):
+    ...     _ = Task(runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    inprocess 0
     """
 
     executor: "Executor"

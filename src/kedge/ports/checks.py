@@ -11,7 +11,6 @@ from kedge.ports.shapes import kind_of, present
 from kedge.ports.values import Coercion
 from kedge.ports.wording import MOST_PROBLEMS, expected, first_problems, shown
 
-
 _TYPES: Final[dict[object, type]] = {
     "boolean": bool,
     "integer": int,

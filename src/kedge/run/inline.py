@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from kedge.data import replace
 from kedge.errors import InputError
 from kedge.executor import Cancel, choose_for
 from kedge.package import resources

@@ -42,7 +42,21 @@ class Surroundings(Data):
 
 
 class TaskContext(Data):
-    """What a TaskMiddleware is called with: a task that is bound to its runtime, executor, target and inputs."""
+    """What a TaskMiddleware is called with: a task that is bound to its runtime, executor, target and inputs.
+
+    Args:
+        task: the task.
+
+    >>> from kedge import PythonFunctionRuntime, Task, TaskContext, TaskMiddleware
+    >>> from kedge.middleware import using
+    >>> class Says(TaskMiddleware):
+    ...     async def __call__(self, context: TaskContext, call_next):
+    ...         print(context.task.name, context.task.executor.kind, context.task.values)
+    ...         return await call_next(context)
+    >>> with using(Says()):
+    ...     _ = Task(name="nothing", runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    nothing inprocess {}
+    """
 
     task: Task
 

@@ -427,7 +427,8 @@ def _loaded(row: tuple[Any, ...]) -> Run:
 
 def _stored(name: str, value: Any) -> str | int | None:
     if name not in _JSON:
-        return _text(value)
+        text: str | int | None = _text(value)
+        return text
     if value == {} or value == ():  # most are empty
         return "[]" if name in _LISTS else "{}"
     return _json(value)

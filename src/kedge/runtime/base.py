@@ -31,6 +31,21 @@ class RuntimeContext(Data):
     """What a RuntimeMiddleware is called with: which runtime makes a payload, and of which task.
 
     A task is set up before its run is recorded; its `values` are those of the inputs.
+
+    Args:
+        runtime: which one.
+        task: of which task.
+
+    >>> from kedge import PythonFunctionRuntime, RuntimeContext, RuntimeMiddleware, Task
+    >>> from kedge.middleware import using
+    >>> class Says(RuntimeMiddleware):
+    ...     async def __call__(self, context: RuntimeContext, call_next):
+    ...         payload = await call_next(context)
+    ...         print(context.runtime.kind, type(payload).__name__)
+    ...         return payload
+    >>> with using(Says()):
+    ...     _ = Task(runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    python_function Call
     """
 
     runtime: "Runtime[Any]"

@@ -24,6 +24,16 @@ class TargetContext(Data):
         payload: what the runtime gave.
         job: which run it is of (`run_id`, `function`), its workspace and limits. A package's signatures are
             read in the same way: then `function` is empty, and there is no run.
+
+    >>> from kedge import PythonFunctionRuntime, TargetContext, TargetMiddleware, Task
+    >>> from kedge.middleware import using
+    >>> class Says(TargetMiddleware):
+    ...     async def __call__(self, context: TargetContext, call_next):
+    ...         print(context.target.kind, context.executor.kind, context.job.function)
+    ...         return await call_next(context)
+    >>> with using(Says()):
+    ...     _ = Task(id="nothing", runtime=PythonFunctionRuntime(lambda: None)).run_sync()
+    local inprocess nothing
     """
 
     target: "Target"
