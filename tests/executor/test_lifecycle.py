@@ -11,7 +11,7 @@ import pytest
 
 from kedge.executor import cgroups, clear
 
-COLD = ("sandbox", "process")
+COLD = ("sandbox", "process", "copied")
 
 
 @pytest.fixture(params=(*COLD, "warm"))

@@ -3,6 +3,7 @@
 Run as `python -I -S -B guard.py CONTROL REPORT SPEC`, three descriptors; it stands alone. It is the
 subreaper of all that the program starts, so that a process which forked twice or made a session of its own
 still ends up as its child. When the one who started it goes away, CONTROL closes and it ends everything.
+With `guard.py copies LINE` it makes a copy of itself for each message on that line, until nobody is there.
 
 SPEC is a marshalled dictionary: `argv`, `env`, `folder`, `limits` (RLIMIT_* → soft, hard), `account` (a
 number or None), and, which may be missing or None: `entrances` (the cgroup.procs of its control groups),
@@ -45,6 +46,8 @@ _PR_SET_KEEPCAPS = 8
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
+_CLONE3, _CLONE_PARENT = 435, 0x8000  # <linux/sched.h>
 
 # Between two rounds of killing: a kill takes effect at once, but not in this instant.
 _PAUSE_S = 0.001
@@ -81,6 +84,43 @@ def main(control: int, report: int, spec_file: int) -> None:
         _since(before, "rchar"),
         _since(before, "wchar"),
     )
+
+
+def copies(line: int) -> None:
+    """Make a copy of this process for each message, a child of whoever started it, and tell its number.
+
+    A message is a umask, with the descriptors of a standard output and error and of what `main` takes.
+    """
+    import _socket
+    import gc
+
+    gc.freeze()
+    asked = _socket.socket(fileno=line)
+    os.set_inheritable(line, False)
+    size = struct.calcsize("i")
+    while True:
+        umask, ancillary, _, _ = asked.recvmsg(
+            16, _socket.CMSG_SPACE(5 * size), _socket.MSG_CMSG_CLOEXEC
+        )
+        if not umask:
+            return
+        found = b"".join(data for _, _, data in ancillary)
+        stdout, stderr, *rest = struct.unpack(f"{len(found) // size}i", found)
+        # Not os.fork: the copy is to be the child of this process's parent.
+        process = _HELD.syscall(_CLONE3, struct.pack("=8Q", _CLONE_PARENT, *[0] * 7), 64)
+        if process == 0:
+            asked.close()
+            os.setsid()
+            if int(umask, 8) >= 0:
+                os.umask(int(umask, 8))
+            for number, stream in ((1, stdout), (2, stderr)):
+                os.dup2(stream, number)
+                os.close(stream)
+            main(*rest)
+            os._exit(0)
+        asked.send(str(process).encode())
+        for descriptor in (stdout, stderr, *rest):
+            os.close(descriptor)
 
 
 def _start(spec: "dict[str, Any]", report: int) -> tuple[int, int]:
@@ -254,12 +294,12 @@ def kill_all(program: int) -> int | None:
     """Kill until there is nobody left; the program's wait status when it was among them."""
     status = None
     while True:
-        for process in _descendants():
-            _send(process, signal.SIGKILL)
         ended, alone = _reap(program)
         status = ended if status is None else status
         if alone:
             return status
+        for process in _descendants():
+            _send(process, signal.SIGKILL)
         time.sleep(_PAUSE_S)
 
 
@@ -342,5 +382,7 @@ def _tell(report: int, *words: object) -> None:
         return
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1] == "copies":
+    copies(int(sys.argv[2]))
+elif __name__ == "__main__":
     main(*(int(argument) for argument in sys.argv[1:]))

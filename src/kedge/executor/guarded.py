@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import final
 
 from kedge.data import Data, asdict
@@ -74,39 +74,37 @@ class Specification(Data):
         )
 
 
-def start(spec: Specification) -> "Guarded":
+def start(
+    spec: Specification, copied: Callable[[tuple[int, ...]], int | None] = lambda _: None
+) -> "Guarded":
     """Start a program under a guard, in a session of its own.
+
+    Args:
+        spec: what the guard is to do.
+        copied: gives a guard that is ready (`kedge.executor.warm.guards`), None to start one.
 
     Raises:
         StartFailed: the program could not be started.
     """
     mine = Descriptors()
     try:
-        return _start(mine, spec)
+        return _start(mine, spec, copied)
     except BaseException:
         mine.close()
         raise
 
 
-def _start(mine: Descriptors, spec: Specification) -> "Guarded":
+def _start(
+    mine: Descriptors, spec: Specification, copied: Callable[[tuple[int, ...]], int | None]
+) -> "Guarded":
     stdout, stdout_end = mine.pipe()
     stderr, stderr_end = mine.pipe()
     control_end, control = mine.pipe()
     report, report_end = mine.pipe()
     theirs = (control_end, report_end, mine.memory(spec.marshalled()))
-    places = numbers_in_child(theirs)
-    guard = os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
-        os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
-        file_actions=[
-            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
-            *streams(stdout_end, stderr_end),
-            *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
-        ],
-        setsid=True,
-        setsigmask=(),
-    )
+    guard = copied((stdout_end, stderr_end, *theirs))
+    if guard is None:
+        guard = _spawned(stdout_end, stderr_end, theirs)
     mine.close(stdout_end, stderr_end, *theirs)
     # While the guard gets ready. Should it be killed, its orphans come to this process.
     processes.become_subreaper()
@@ -117,6 +115,22 @@ def _start(mine: Descriptors, spec: Specification) -> "Guarded":
         program.close()
         raise
     return program
+
+
+def _spawned(stdout: int, stderr: int, theirs: tuple[int, ...]) -> int:
+    places = numbers_in_child(theirs)
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
+        os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
+        file_actions=[
+            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
+            *streams(stdout, stderr),
+            *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+        ],
+        setsid=True,
+        setsigmask=(),
+    )
 
 
 @final

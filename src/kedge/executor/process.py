@@ -82,7 +82,8 @@ class ProcessExecutor(Executor):
         with ExitStack() as after:
             bounds = after.enter_context(bounded(job, writable(job)))
             spec = specification(payload, job, bounds, after)
-            return watch(guarded.start(spec), job, bounds)
+            copied = job.pool.guards.copy if job.pool is not None else lambda _: None
+            return watch(guarded.start(spec, copied), job, bounds)
 
 
 def specification(

@@ -21,6 +21,7 @@ from kedge.executor import cgroups, plan
 from kedge.executor.processes import kill, wait_readable
 from kedge.executor.warm import asking, messages, wanted
 from kedge.executor.warm.asking import NotWarmError
+from kedge.executor.warm.guards import Guards
 from kedge.executor.warm.remembered import remember
 from kedge.executor.warm.removal import Removal
 
@@ -77,12 +78,14 @@ class Pool:
         answers_early: whether a call is over once nothing of it runs any more, and not only when the kernel
             has taken its process apart.
 
-    `removal` removes what calls leave, while the next ones go on.
+    `removal` removes what calls leave, while the next ones go on; `guards` are those of programs without a
+    sandbox.
     """
 
     def __init__(self, *, answers_early: bool = True) -> None:
         self.answers_early = answers_early
         self.removal = Removal()
+        self.guards = Guards()
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
@@ -140,6 +143,7 @@ class Pool:
             keeper, self._keeper = self._keeper, None
         if keeper is not None:
             _end(*keeper)
+        self.guards.close()
         self.removal.close()
 
     def plan_of(self, payload: "Process", job: "Job") -> tuple[str, plan.MountPlan]:

@@ -1,0 +1,125 @@
+"""A guard that is copied from one that is ready; what lives and dies with it is in test_lifecycle.py."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kedge.executor import guarded
+from kedge.executor.warm.guards import Guards
+
+
+@pytest.fixture
+def guards() -> Iterator[Guards]:
+    made = Guards()
+    yield made
+    made.close()
+
+
+def run(guards: Guards, folder: Path, *argv: str) -> tuple[int | None, str]:
+    """The exit code of a program and its output, under a copied guard."""
+    spec = guarded.Specification(argv, {"PATH": "/usr/bin:/bin"}, str(folder), {}, None)
+    numbers: list[int | None] = []
+
+    def copied(descriptors: tuple[int, ...]) -> int | None:
+        numbers.append(guards.copy(descriptors))
+        return numbers[-1]
+
+    program = guarded.start(spec, copied)
+    try:
+        said = b""
+        while data := os.read(program.stdout, 1 << 16):
+            said += data
+        ended = program.settle().exit_code
+    finally:
+        program.close()
+    assert numbers[0] is not None
+    return ended, said.decode()
+
+
+def original(guards: Guards) -> int:
+    assert guards._process is not None
+    return guards._process[0]
+
+
+def test_a_copy_is_a_child_of_this_process_in_a_session_of_its_own(
+    guards: Guards, tmp_path: Path
+) -> None:
+    code, said = run(
+        guards, tmp_path, "sh", "-c", "ps -o ppid= -p $PPID; ps -o sid= -p $PPID; echo $PPID"
+    )
+    parent, session, guard = map(int, said.split())
+    assert (code, parent, session) == (0, os.getpid(), guard) and guard != original(guards)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(guard, 0)  # it is gone, and was taken leave of
+
+
+def test_the_same_one_is_copied_by_many_threads(guards: Guards, tmp_path: Path) -> None:
+    found: list[tuple[int | None, str]] = []
+
+    def one(number: int) -> None:
+        found.append(run(guards, tmp_path, "sh", "-c", f"echo {number}; exit {number}"))
+
+    run(guards, tmp_path, "true")
+    first = original(guards)
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(found) == [(number, f"{number}\n") for number in range(8)]
+    assert original(guards) == first
+
+
+def test_one_that_was_killed_gets_a_successor(guards: Guards, tmp_path: Path) -> None:
+    run(guards, tmp_path, "true")
+    first = original(guards)
+    os.kill(first, signal.SIGKILL)
+    assert run(guards, tmp_path, "echo", "still")[1] == "still\n"
+    assert original(guards) != first
+
+
+def test_the_files_of_a_program_have_the_modes_that_this_process_has_now(
+    guards: Guards, tmp_path: Path
+) -> None:
+    run(guards, tmp_path, "true")
+    before = os.umask(0o027)
+    try:
+        assert run(guards, tmp_path, "sh", "-c", "umask")[1].strip().endswith("027")
+    finally:
+        os.umask(before)
+
+
+def test_a_program_has_no_descriptors_of_its_guards_original(
+    guards: Guards, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        assert run(guards, tmp_path, "ls", "/proc/self/fd")[1].split() == ["0", "1", "2", "3"]
+
+
+def test_after_a_fork_each_has_its_own(guards: Guards, tmp_path: Path) -> None:
+    run(guards, tmp_path, "true")
+    first = original(guards)
+    child = os.fork()
+    if not child:
+        try:
+            code, said = run(guards, tmp_path, "echo", "child")
+            os._exit(0 if (code, said) == (0, "child\n") and original(guards) != first else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert run(guards, tmp_path, "echo", "parent")[1] == "parent\n" and original(guards) == first
+
+
+def test_one_that_is_closed_leaves_nobody_and_is_not_asked_again(
+    guards: Guards, tmp_path: Path
+) -> None:
+    run(guards, tmp_path, "true")
+    first = original(guards)
+    guards.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    assert guards.copy((0, 1, 2, 3, 4)) is None
