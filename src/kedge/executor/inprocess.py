@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kedge.executor.job import Job, Reason, Stream
     from kedge.task.resources import Resources
 
+_SIMPLE: Final = (int, float, bool, type(None))
 _MOST_IN_MEMORY: Final = (
     1 << 20
 )  # characters of an answer; a longer one goes through a file, as those of programs do
@@ -180,8 +181,10 @@ def _answer(value: Any, payload: Call | Code, job: "Job") -> Mapping[str, Any] |
             _keep(port, item, job, problems)
     if problems:
         raise ContractError("\n".join(message for message, _ in problems), hint="see its outputs")
-    text = runner.write_json(data)
     declared = payload.kinds.keys() >= data.keys() or getattr(payload, "is_open", False)
+    if declared and all(type(one) in _SIMPLE for one in data.values()):
+        return data
+    text = runner.write_json(data)
     if declared and len(text) < _MOST_IN_MEMORY:
         answer: Mapping[str, Any] = json.loads(text)  # nothing that the code may change later
         return answer

@@ -1,6 +1,7 @@
 """The time as records and events write it: RFC 3339, UTC, milliseconds."""
 
 import time
+from functools import lru_cache
 
 
 def now() -> str:
@@ -15,4 +16,9 @@ def timestamp(milliseconds: int) -> str:
     '1970-01-01T00:00:01.500Z'
     """
     seconds, rest = divmod(milliseconds, 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}Z"
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(8)  # events come many in one second
+def _second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

@@ -3,18 +3,19 @@
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from kedge.data import replace
 from kedge.errors import InputError
 from kedge.executor import Cancel, choose_for
 from kedge.package import resources
-from kedge.package.machine import this_machine
+from kedge.package.machine import Machine, this_machine
 from kedge.ports import check_inputs, mask
 from kedge.run.execution import Observer, Result
 from kedge.run.performing import Surroundings, input_files, perform
 from kedge.target import LocalTarget
-from kedge.task import Port, Task, given
+from kedge.task import Port, Resources, Task, given
 
 if TYPE_CHECKING:
     from kedge.executor.warm.pool import Pool
@@ -53,7 +54,11 @@ def _run(task: Task, observer: Observer, cancel: Cancel, pool: "Pool | None") ->
     values, problems = check_inputs(ports, _bound(task.inputs))
     if problems:
         raise InputError.of(problems, f"the inputs of `{task.name}`")
-    limits, _, notices = resources.effective(None, task.resources, None, this_machine())
+    machine = this_machine()
+    if task.resources is None:
+        limits, notices = _all_of(machine)
+    else:
+        limits, _, notices = resources.effective(None, task.resources, None, machine)
     executor, warnings = task.executor, [*notices]
     if executor is None:
         chosen = choose_for(task.runtime.gives, task.runtime.roots)
@@ -78,6 +83,13 @@ def _run(task: Task, observer: Observer, cancel: Cancel, pool: "Pool | None") ->
     waited = {"preparing_s": time.monotonic() - began}
     surroundings = Surroundings(facts, tuple(warnings), waited=waited)
     return perform(bound, surroundings, observer, cancel, pool)
+
+
+@lru_cache(4)
+def _all_of(machine: Machine) -> tuple[Resources, list[str]]:
+    """Those of a task that asks for nothing."""
+    limits, _, notices = resources.effective(None, None, None, machine)
+    return limits, notices
 
 
 def _bound(ports: tuple[Port, ...]) -> Mapping[str, Any]:
