@@ -157,3 +157,30 @@ def test_a_path_and_a_value_or_an_output_with_a_value_are_refused() -> None:
     ):
         with pytest.raises(TaskError, match=said):
             Task(runtime=CommandRuntime("true"), **{side: [port]})  # type: ignore[arg-type]
+
+
+class Model(Pickle):
+    """A plug-in's kind of port that builds on pickles."""
+
+    kind = "test-model"
+
+
+@pytest.mark.parametrize("port", [Pickle, Model])
+def test_an_object_is_recorded_as_one_and_not_by_the_path_that_it_had(port: type[Pickle]) -> None:
+    task = Task(
+        runtime=PythonFunctionRuntime(lambda one: float(one)),
+        inputs=[port("one", value=Fraction(1, 2))],
+    )
+    ended = task.run_sync()
+    assert ended.outputs == {"result": 0.5}
+    assert ended.run.inputs == {"one": "an object of <class 'fractions.Fraction'>"}
+    assert ended.run.input_files == ()
+
+
+def test_half_a_pickle_is_no_output() -> None:
+    def large() -> Any:
+        return [b"x" * 200_000, lambda: 1]
+
+    ended = Task(runtime=PythonFunctionRuntime(large), outputs=[Pickle("one")]).run_sync()
+    assert ended.failure is not None and "cannot be pickled" in str(ended.failure)
+    assert not ended.run.output_files

@@ -229,3 +229,30 @@ def test_every_value_is_a_part_of_the_one_argument_that_asks_for_it(
     )
     argv = drive(task.runtime.setup_runtime(task)).argv
     assert list(argv[4:]) == [before + filled[key] for before, key in pieces]
+
+
+@pytest.mark.parametrize("python", ["bin/python", "folder/bin/python"])
+def test_an_environment_is_not_opened_to_a_script_with_what_is_not_its(
+    folder: Path, python: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = folder / python
+    place.parent.mkdir(parents=True)
+    place.symlink_to(os.path.realpath(sys.executable))
+    (place.parents[1] / "pyvenv.cfg").write_text(
+        f"home = {os.path.dirname(os.path.realpath(sys.executable))}"
+    )
+    monkeypatch.setenv("HOME", str(place.parents[1] / "home"))
+    script = folder / "scripts" / "script.py"
+    script.parent.mkdir()
+    script.write_text("")
+    with pytest.raises(
+        TaskError, match=r"environment .* would be open to the script, and that has"
+    ):
+        Task(runtime=PythonScriptRuntime(script, python=place)).run_sync()
+
+
+@pytest.mark.parametrize("place", ["/etc", "/run", "/proc/self"])
+def test_a_script_among_the_machines_own_files_is_refused(place: str) -> None:
+    found = next(one for one in Path(place).iterdir() if one.is_file() and os.access(one, os.R_OK))
+    with pytest.raises(TaskError, match="would be open to it, and that"):
+        Task(runtime=PythonScriptRuntime(found)).run_sync()

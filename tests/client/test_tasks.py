@@ -186,6 +186,10 @@ def test_a_place_where_a_value_would_be_code_is_refused() -> None:
 
 def test_what_no_program_can_be_given_is_refused() -> None:
     for command in ("echo {text}", ("echo", "{text}")):
+        for name in ("name", "description"):
+            said = Task(runtime=CommandRuntime(("echo", f"{{task.{name}}}")), **{name: "a\0b"})
+            with pytest.raises(InputError, match=f"`task.{name}` holds a NUL"):
+                said.run_sync()
         task = Task(runtime=CommandRuntime(command), inputs=[String("text", "a\0b")])
         with pytest.raises(InputError, match="NUL"):
             task.run_sync()

@@ -453,3 +453,53 @@ def test_a_function_that_is_nowhere_is_an_error_of_its_task() -> None:
     for reference in ("no_such_module:f", f"{__name__}:no_such", "math:pi", "nonsense"):
         with pytest.raises(TaskError, match=reference.partition(":")[0]):
             Task(runtime=PythonFunctionRuntime(reference)).run_sync()
+
+
+def test_threads_of_the_code_that_print_at_once_have_one_log() -> None:
+    barrier = threading.Barrier(4, timeout=60)
+
+    async def speak() -> None:
+        await asyncio.gather(*[asyncio.to_thread(one, number) for number in range(4)])
+        await asyncio.sleep(0.1)  # by then it listens as well
+
+    def one(number: int) -> None:
+        barrier.wait()
+        sys.stdout.write(f"{number}\n")
+
+    for _ in range(20):
+        ended = Task(runtime=PythonFunctionRuntime(speak)).run_sync()
+        assert ended.failure is None and ended.run.warnings == ()
+        assert sorted(log_of(ended).split()) == ["0", "1", "2", "3"]
+
+
+def test_a_coroutine_is_run_where_a_loop_runs_already() -> None:
+    async def answer() -> int:
+        await asyncio.sleep(0)
+        return 4
+
+    task = Task(runtime=PythonFunctionRuntime(answer))
+
+    async def main() -> object:
+        return task.run_sync().outputs
+
+    assert asyncio.run(main()) == task.run_sync().outputs == {"result": 4}
+
+
+def test_what_a_function_sets_in_its_context_is_its_own() -> None:
+    variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+    Task(runtime=PythonFunctionRuntime(lambda: variable.set(5) and None)).run_sync()
+    assert variable.get() == 0
+
+
+def test_a_run_that_ctrl_c_or_anything_else_ended_has_its_events() -> None:
+    from kedge.run import record
+    from kedge.run.events import events
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Task(runtime=PythonFunctionRuntime(interrupted)).run_sync()
+    found = record.get("last")
+    assert found.status == "cancelled"
+    assert [event.type for event in events(found.id)] == ["started", "ended"]

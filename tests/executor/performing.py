@@ -135,7 +135,7 @@ def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> 
                 for each in (replace(nothing, run_id=os.urandom(6).hex(), cancel=Cancel()), job):
                     program = payload if each is job else replace(payload, argv=("/bin/true",))
                     ended = drive(executor.execute(program, replace(each, pool=pool)))
-                assert pool.guards.are_ready
+                assert pool.guards._original is not None
             answer["ended"] = asdict(ended)
         else:
             answer["ended"] = asdict(drive(executor.execute(payload, job)))

@@ -1,6 +1,7 @@
 """A guard that is copied from one that is ready; what lives and dies with it is in test_lifecycle.py."""
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from kedge.errors import StartFailed
 from kedge.executor import guarded
+from kedge.executor.warm import guards as warm
 from kedge.executor.warm.guards import Guards
 
 
@@ -41,8 +44,8 @@ def run(guards: Guards, folder: Path, *argv: str) -> tuple[int | None, str]:
 
 
 def original(guards: Guards) -> int:
-    assert guards._process is not None
-    return guards._process[0]
+    assert guards._original is not None
+    return guards._original[0]
 
 
 def test_a_copy_is_a_child_of_this_process_in_a_session_of_its_own(
@@ -112,6 +115,77 @@ def test_after_a_fork_each_has_its_own(guards: Guards, tmp_path: Path) -> None:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
     assert run(guards, tmp_path, "echo", "parent")[1] == "parent\n" and original(guards) == first
+
+
+def test_one_that_is_stopped_goes_on(guards: Guards, tmp_path: Path) -> None:
+    run(guards, tmp_path, "true")
+    first = original(guards)
+    os.kill(first, signal.SIGSTOP)
+    assert run(guards, tmp_path, "echo", "on")[1] == "on\n" and original(guards) == first
+    os.kill(first, signal.SIGSTOP)
+    guards.close()
+
+
+def test_one_that_does_not_answer_makes_no_second_guard(
+    guards: Guards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(guards, tmp_path, "true")
+    first = original(guards)
+    os.kill(first, signal.SIGSTOP)
+    monkeypatch.setattr(warm, "_PATIENCE_S", 0.0)  # it is killed before it has heard anything
+    assert run(guards, tmp_path, "sh", "-c", "echo once >> said; cat said")[1] == "once\n"
+    assert original(guards) != first
+
+
+def test_one_that_may_have_been_copied_is_not_asked_for_another(
+    guards: Guards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(guards, tmp_path, "true")
+    answers = [b"heard", b""]
+    monkeypatch.setattr(Guards, "_heard", lambda *_: answers.pop(0))
+    with pytest.raises(StartFailed, match="guards are made from"):
+        run(guards, tmp_path, "true")
+    assert not answers
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_has_become_somebody_else_starts_no_programs_as_root() -> None:
+    folder = Path("/")
+    child = os.fork()
+    if not child:
+        try:
+            guards = Guards()
+            assert run(guards, folder, "id", "-u")[1] == "0\n"
+            os.setgroups([])
+            os.setresgid(54321, 54321, 54321)
+            os.setresuid(54321, 54321, 54321)
+            assert run(guards, folder, "id", "-u")[1] == "54321\n"
+            assert "CapEff:\t0000000000000000" in run(guards, folder, "cat", "/proc/self/status")[1]
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_this_process_inherits_to_others_is_inherited(guards: Guards, tmp_path: Path) -> None:
+    run(guards, tmp_path, "true")
+    place = Path("/proc/self/oom_score_adj")
+    before = place.read_text()
+    place.write_text("300")
+    try:
+        assert run(guards, tmp_path, "cat", str(place))[1] == "300\n"
+    finally:
+        place.write_text(before)
+
+
+def test_without_descriptors_it_is_another_way_this_once(guards: Guards, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        assert guards.copy((1, 2, 1, 2, 1)) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert run(guards, tmp_path, "echo", "again")[1] == "again\n"
 
 
 def test_one_that_is_closed_leaves_nobody_and_is_not_asked_again(

@@ -1,10 +1,17 @@
 """Waiting in asynchronous code for what is done in threads. asyncio is loaded by whoever runs a loop."""
 
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor, Future
 from typing import Any, Final
 
 _END: Final = object()
+
+
+def has_loop() -> bool:
+    """Whether a loop runs in this thread."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None
 
 
 async def ended[Result](future: "Future[Result]", stop: Callable[[bool], Any]) -> Result:
@@ -19,6 +26,8 @@ async def ended[Result](future: "Future[Result]", stop: Callable[[bool], Any]) -
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
+        if future.cancel():  # it waited for its turn
+            raise
         stop(False)
         while not waiting.done():
             try:

@@ -11,13 +11,13 @@ task.run_sync().outputs["sorted"]
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 from kedge.client import awaiting, delivery, hints, notices
 from kedge.client.session import session
 from kedge.client.threads import wait
-from kedge.contract.port_kinds import Pickle
+from kedge.contract.port_kinds import is_object
 from kedge.errors import Problem, TaskError, Where
 from kedge.executor import Cancel, Executor, executors, fitting, takes
 from kedge.executor.choice import AUTO, choose_for
@@ -108,7 +108,7 @@ class Task(task.Task):
         """
         cancel = Cancel()
         if _runs_here(self):
-            return self._run(cancel)
+            return copy_context().run(self._run, cancel)
         return wait(session().calls.submit(self._run, cancel), cancel.request)
 
     async def run(self) -> core.Result:
@@ -127,21 +127,21 @@ class Task(task.Task):
         return await awaiting.ended(going, cancel.request)
 
     def _run(self, cancel: Cancel) -> core.Result:
-        deeper = _depth.set(_depth.get() + 1)
-        try:
-            with hints.shown(), session().during(cancel) as pool:
-                places = delivery.places(self)
-                ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
-                if ended.failure is None:
-                    delivery.put(ended.outputs, places)
-                else:
-                    hints.add_notes(ended.failure)
-                return ended
-        finally:
-            _depth.reset(deeper)
+        _depth.set(_depth.get() + 1)  # in a context of its own
+        with hints.shown(), session().during(cancel) as pool:
+            places = delivery.places(self)
+            ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
+            if ended.failure is None:
+                delivery.put(ended.outputs, places)
+            else:
+                hints.add_notes(ended.failure)
+            return ended
 
 
 def _runs_here(made: Task) -> bool:
+    """Whether it runs in this process, and can in this thread: a coroutine needs a loop of its own."""
+    if awaiting.has_loop():
+        return False
     if made.executor is not None:
         return bool(made.executor.of_this_process)
     gives = made.runtime.gives
@@ -212,7 +212,7 @@ def _of_a_port(port: Port, place: str) -> Iterator[Problem]:
         yield _no(path, "path", f"{place}.path", hint)
     if unit is not None and not isinstance(unit, str):
         yield _no(unit, "text", f"{place}.unit", 'such as `"mm"`')
-    if isinstance(port, Pickle) and port.value is not ...:
+    if is_object(port):
         if path is not None:
             yield Problem("it has a path and a value", Where(path=place), "give one of the two")
         if place.startswith("outputs"):

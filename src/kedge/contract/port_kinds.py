@@ -10,7 +10,7 @@
 
 import os
 from functools import lru_cache
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeGuard
 
 from kedge.contract import runner
 from kedge.ports import Schema
@@ -152,6 +152,11 @@ class Pickle(Port):
 def is_pickle(port: Port) -> bool:
     """Whether a port is of objects in files."""
     return port.schema.get("x-type") == _PICKLE
+
+
+def is_object(port: Port) -> TypeGuard[Pickle]:
+    """Whether a port is bound to an object, which is in no file yet."""
+    return isinstance(port, Pickle) and port.value is not ...
 
 
 class Value(Port):

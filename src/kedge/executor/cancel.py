@@ -12,7 +12,15 @@ ASK: Final = b"t"  # the letters that a listening run understands
 KILL: Final = b"k"
 
 
-_making: Final = threading.Lock()  # of pipes; no handler of signals makes one
+_making = threading.Lock()  # of pipes; no handler of signals makes one
+
+
+def _renew() -> None:
+    global _making
+    _making = threading.Lock()  # another thread may have held it
+
+
+os.register_at_fork(after_in_child=_renew)
 
 
 class Stopped(BaseException):

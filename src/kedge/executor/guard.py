@@ -46,7 +46,9 @@ _PR_SET_KEEPCAPS = 8
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 47, 2
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_HELD = ctypes.PyDLL(None)  # its functions are called with the interpreter's lock held
+_HELD = ctypes.PyDLL(
+    None, use_errno=True
+)  # its functions are called with the interpreter's lock held
 _CLONE3, _CLONE_PARENT = 435, 0x8000  # <linux/sched.h>
 
 # Between two rounds of killing: a kill takes effect at once, but not in this instant.
@@ -89,7 +91,8 @@ def main(control: int, report: int, spec_file: int) -> None:
 def copies(line: int) -> None:
     """Make a copy of this process for each message, a child of whoever started it, and tell its number.
 
-    A message is a umask, with the descriptors of a standard output and error and of what `main` takes.
+    With a message come the descriptors of a standard output and error and of what `main` takes. That it came is
+    said before there is a copy; a number below zero is the errno of why there is none.
     """
     import _socket
     import gc
@@ -99,26 +102,25 @@ def copies(line: int) -> None:
     os.set_inheritable(line, False)
     size = struct.calcsize("i")
     while True:
-        umask, ancillary, _, _ = asked.recvmsg(
+        message, ancillary, _, _ = asked.recvmsg(
             16, _socket.CMSG_SPACE(5 * size), _socket.MSG_CMSG_CLOEXEC
         )
-        if not umask:
+        if not message:
             return
         found = b"".join(data for _, _, data in ancillary)
         stdout, stderr, *rest = struct.unpack(f"{len(found) // size}i", found)
+        asked.send(b"heard")
         # Not os.fork: the copy is to be the child of this process's parent.
         process = _HELD.syscall(_CLONE3, struct.pack("=8Q", _CLONE_PARENT, *[0] * 7), 64)
         if process == 0:
             asked.close()
             os.setsid()
-            if int(umask, 8) >= 0:
-                os.umask(int(umask, 8))
             for number, stream in ((1, stdout), (2, stderr)):
                 os.dup2(stream, number)
                 os.close(stream)
             main(*rest)
             os._exit(0)
-        asked.send(str(process).encode())
+        asked.send(str(process if process > 0 else -ctypes.get_errno()).encode())
         for descriptor in (stdout, stderr, *rest):
             os.close(descriptor)
 

@@ -222,7 +222,10 @@ def _pickle(port: str, item: Any, job: "Job", problems: list[tuple[str, str]]) -
     try:
         with open(place, "wb") as file:
             pickle.dump(item, file)
-    except Exception as error:  # noqa: BLE001 - whatever its class raises
+    except BaseException as error:
+        os.unlink(place)  # half of it is none
+        if isinstance(error, OSError) or not isinstance(error, Exception):
+            raise
         problems.append((f"output `{port}` cannot be pickled: {error}", port))
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +128,7 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
         self._has_folder = self._has_workspace = not task.executor.of_this_process
+        self._making = threading.RLock()  # of these two: threads of the code may print
 
     def run(
         self, snapshot: str | None, paths: tuple[str, ...], waited: Mapping[str, float]
@@ -182,7 +184,8 @@ class Execution:
                 hint="see what bounds open files (`ulimit -n`), processes (`ulimit -u`) and disk",
             )
         except KeyboardInterrupt:
-            record.finish(self.entry, RunCancelled("interrupted with Ctrl-C", hint="run it again"))
+            cancelled = RunCancelled("interrupted with Ctrl-C", hint="run it again")
+            record.finish(self.entry, cancelled, log=self.events)
             raise
         except BaseException as error:
             lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
@@ -197,9 +200,10 @@ class Execution:
 
     def _make_folder(self) -> None:
         """Make the folder of a run of this process, which has none before it needs it."""
-        if not self._has_folder:
-            record.settle(self.entry)
-            self._has_folder = True
+        with self._making:
+            if not self._has_folder:
+                record.settle(self.entry)
+                self._has_folder = True
 
     def _listen(self) -> None:
         self._make_folder()
@@ -207,10 +211,11 @@ class Execution:
 
     def _make_workspace(self) -> None:
         """The same of its workspace."""
-        if not self._has_workspace:
-            self._make_folder()
-            workspace.make_bare(self.place)
-            self._has_workspace = True
+        with self._making:
+            if not self._has_workspace:
+                self._make_folder()
+                workspace.make_bare(self.place)
+                self._has_workspace = True
 
     def _remove(self) -> None:
         remove = workspace.remove if self.pool is None else self.pool.removal.remove

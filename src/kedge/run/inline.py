@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from kedge.contract.port_kinds import is_object
 from kedge.data import replace
 from kedge.errors import InputError
 from kedge.executor import Cancel, choose_for
@@ -41,14 +42,23 @@ def run_task(
         ValueError, KedgeError: its runtime cannot set it up.
     """
     with ExitStack() as after:
-        if any(getattr(port, "kind", None) == "pickle" for port in task.inputs):
+        objects = [port for port in task.inputs if is_object(port)]
+        if objects:
             from kedge.run import pickles
 
-            task = replace(task, inputs=pickles.written(task, after))
-        return _run(task, observer or Observer(), cancel or Cancel(), pool)
+            task = replace(task, inputs=pickles.written(task, objects, after))
+        recorded = {port.id: f"an object of {type(port.value)!r}" for port in objects}
+        return _run(task, recorded, observer or Observer(), cancel or Cancel(), pool)
 
 
-def _run(task: Task, observer: Observer, cancel: Cancel, pool: "Pool | None") -> Result:
+def _run(
+    task: Task,
+    recorded: dict[str, str],
+    observer: Observer,
+    cancel: Cancel,
+    pool: "Pool | None",
+) -> Result:
+    """The same; `recorded` is what is on record of inputs that are in a file for the length of the run alone."""
     began = time.monotonic()
     ports = task.input_ports
     values, problems = check_inputs(ports, _bound(task.inputs))
@@ -77,8 +87,10 @@ def _run(task: Task, observer: Observer, cancel: Cancel, pool: "Pool | None") ->
     )
     facts = {
         "runtime": task.runtime.kind,
-        "inputs": mask(ports, values),
-        "input_files": input_files(ports, values),
+        "inputs": mask(ports, values) | recorded,
+        "input_files": tuple(
+            one for one in input_files(ports, values) if one["port"] not in recorded
+        ),
     }
     waited = {"preparing_s": time.monotonic() - began}
     surroundings = Surroundings(facts, tuple(warnings), waited=waited)

@@ -2,28 +2,29 @@
 
 import os
 import pickle
+from collections.abc import Iterable
 from contextlib import ExitStack
+from typing import Any
 
 from kedge import home
-from kedge.contract.port_kinds import Pickle
 from kedge.data import replace
 from kedge.environment import folders
 from kedge.errors import Problem, StoreError, TaskError, Where
 from kedge.task import Port, Task
 
 
-def written(task: Task, after: ExitStack) -> tuple[Port, ...]:
+def written(task: Task, objects: Iterable[Any], after: ExitStack) -> tuple[Port, ...]:
     """The inputs of a task, where those that are objects are files with them.
 
     Args:
         task: whose.
+        objects: those of its inputs that are (`kedge.contract.port_kinds.is_object`).
         after: told how to remove the files.
 
     Raises:
         TaskError: objects that cannot be pickled, all of them.
         StoreError: the disk does not take them.
     """
-    objects = [port for port in task.inputs if isinstance(port, Pickle) and port.value is not ...]
     folder = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
     problems = []
     found: dict[str, Port] = {}

@@ -51,7 +51,13 @@ def values_of(task: "Task") -> dict[str, str]:
         InputError: texts that no program can be given, all of them.
     """
     found = {f"task.{name}": getattr(task, name) for name in ("id", "name", "description")}
-    problems = []
+    problems = [
+        Problem(
+            f"`{name}` holds a NUL, with which every argument of a program ends", Where(path=name)
+        )
+        for name, text in found.items()
+        if HERE in text
+    ]
     for port in task.inputs:
         if _is_value(port):
             found[port.id] = text = _text(port.bound)

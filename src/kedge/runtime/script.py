@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 # Without writing byte code beside the script; with what it prints in the log at once.
 _FLAGS: Final = ("-B", "-u")
 _BLOCK: Final = b"# /// script"
-_SHARED: Final = ("/tmp", "/var/tmp", "/dev/shm")
+# What holds other people's things, or the machine's own: no folder that is opened has one of them in it,
+# and none is in one of the latter.
+_SHARED: Final = ("/home", "/mnt", "/opt", "/srv", "/tmp", "/usr", "/var/tmp", "/dev/shm")
+_CLOSED: Final = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys")
 
 
 class PythonScriptRuntime(Data, Runtime[Process]):
@@ -141,13 +144,23 @@ def _shown(script: str) -> str:
         TaskError: other things are in it than what belongs to the script.
     """
     folder = os.path.dirname(script)
-    for other in (os.path.expanduser("~"), home.home(), *_SHARED):
-        if os.path.commonpath((folder, os.path.realpath(other))) == folder:
-            raise _refused(
-                f"the script's folder, `{printable(folder)}`, would be open to it, and that has `{other}`",
-                "put the script in a folder of its own",
-            )
+    if (why := _not_shown(folder)) is not None:
+        raise _refused(
+            f"the script's folder, `{printable(folder)}`, would be open to it, and {why}",
+            "put the script in a folder of its own",
+        )
     return folder
+
+
+def _not_shown(folder: str) -> str | None:
+    """Why a run must not see a folder, as the end of a sentence; None if it may."""
+    for other in (os.path.expanduser("~"), home.home(), *_SHARED, *_CLOSED):
+        if os.path.commonpath((folder, os.path.realpath(other))) == folder:
+            return f"that has `{other}`"
+    for other in _CLOSED:
+        if os.path.commonpath((folder, other)) == other and not folder.startswith("/dev/shm/"):
+            return f"that is in `{other}`"
+    return None
 
 
 def _python(asked: str | os.PathLike[str] | None) -> tuple[str, Interpreter, tuple[str, ...]]:
@@ -180,6 +193,12 @@ def _python(asked: str | os.PathLike[str] | None) -> tuple[str, Interpreter, tup
     environment = os.path.dirname(os.path.dirname(path))
     if not os.path.exists(os.path.join(environment, "pyvenv.cfg")):
         return behind.path, behind, behind.visible
+    if (why := _not_shown(os.path.realpath(environment))) is not None:
+        raise TaskError(
+            f"the environment `{printable(environment)}` would be open to the script, and {why}",
+            where=Where(path="python"),
+            hint="put the environment in a folder of its own",
+        )
     return path, behind, (*behind.visible, environment)
 
 

@@ -6,115 +6,171 @@ child, as one that was started would be.
 """
 
 import array
+import errno
 import os
+import resource
+import signal
 import socket
 import sys
 import threading
+import time
+import weakref
 from contextlib import suppress
 from typing import Final, final
 
+from kedge.errors import StartFailed
 from kedge.executor.descriptors import inheritable
+from kedge.executor.processes import send, wait_readable
 
 _GUARD: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "guard.py")
 _PATIENCE_S: Final = (
-    5.0  # for a copy; a bare Python takes a second to start on a machine that is very busy
+    30.0  # for a copy; a bare Python takes a second to start on a very busy machine
 )
+_STOPPED_S: Final = 0.1  # one that has not answered by then may have been stopped
 _ANSWER: Final = 32
+_NEVER: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL)  # of a kernel that makes no copies
+_LIMITS: Final = tuple(getattr(resource, name) for name in dir(resource) if name[:7] == "RLIMIT_")
+# Of what a process inherits, in its status: accounts, rights, processors, and what its files are made without.
+_INHERITED: Final = (b"Umask", b"Uid", b"Gid", b"Groups", b"Cap", b"NoNew", b"Seccomp", b"Cpus")
 
 
 @final
 class Guards:
     """The process that copies itself, started with the first copy; many threads may ask.
 
-    After a fork of this process the child has none, and starts its own.
+    A copy has what this process had when that one was started, so once this one has changed there is another.
+    After a fork the child has none, and starts its own.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: tuple[int, socket.socket] | None = None
-        self._owner = os.getpid()
+        self._original: tuple[int, socket.socket, object] | None = None
         self._works = True
+        self.renew()
+        _all.add(self)
+
+    def renew(self) -> None:
+        """Begin anew; what there was is the parent's."""
+        self._lock = threading.Lock()
+        if self._original is not None:
+            self._original[1].close()
+        self._original = None
 
     def copy(self, descriptors: tuple[int, ...]) -> int | None:
         """The number of a new guard, a child of this process; None where it has to be started another way.
 
         Args:
             descriptors: its standard output and error, and what its `main` takes.
+
+        Raises:
+            StartFailed: it may or may not have been copied.
         """
         with self._lock:
-            if self._owner != os.getpid():
-                self._process, self._owner = None, os.getpid()
-            for _ in range(2):  # one that was killed gets a successor
-                if not self._works:
-                    return None
-                if (number := self._asked(descriptors)) is not None:
-                    return number if number > 0 else None
-                self._end()
-            self._works = False
+            if not self._works:
+                return None
+            # Where no descriptor or process is left, say, it is this once another way.
+            with suppress(OSError):
+                for _ in range(2):
+                    if (number := self._asked(self._line(), descriptors)) is not None:
+                        self._works = -number not in _NEVER
+                        return number if number > 0 else None
             return None
-
-    @property
-    def are_ready(self) -> bool:
-        """Whether one has been copied and can be again."""
-        return self._process is not None
 
     def close(self) -> None:
         """End it. Guards that were copied go on."""
         with self._lock:
             self._works = False
-            if self._owner == os.getpid():
-                self._end()
+            self._end()
 
-    def _asked(self, descriptors: tuple[int, ...]) -> int | None:
-        """What it answers: a number, 0 if the kernel refuses; None if it does not answer."""
+    def _line(self) -> socket.socket:
+        """The line to one that has what this process has now."""
+        inherited = _inherited()
+        if self._original is not None and self._original[2] != inherited:
+            self._end()
+        if self._original is None:
+            self._original = (*_started(), inherited)
+        return self._original[1]
+
+    def _asked(self, line: socket.socket, descriptors: tuple[int, ...]) -> int | None:
+        """The number of the copy, below zero an errno; None if the original ended and made none."""
+        heard = b""
         try:
-            if self._process is None:
-                self._process = _started()
-            line = self._process[1]
-            passed = array.array("i", descriptors)
-            line.sendmsg([_umask()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
-            answer = line.recv(_ANSWER)
-        except OSError:
+            _ask(line, descriptors)
+            if heard := self._heard(line):  # it makes a copy now
+                return int(self._heard(line))
+        except BaseException as error:
+            self._end()  # its answer would be taken for that to another question
+            if heard and isinstance(error, OSError | ValueError):
+                message = "the process that guards are made from ended"
+                raise StartFailed(message, hint="run it again") from error
+            if not isinstance(error, BrokenPipeError | ConnectionResetError):
+                raise
             return None
-        if not answer:
-            return None
-        if int(answer) <= 0:
-            self._works = False  # nor will it the next time
-        return max(0, int(answer))
+        self._end()
+        return None
+
+    def _heard(self, line: socket.socket) -> bytes:
+        """Its next word; none if it has ended, or does not answer and is killed for that."""
+        assert self._original is not None
+        process, until = self._original[0], time.monotonic() + _PATIENCE_S
+        while not wait_readable(line.fileno(), _STOPPED_S):
+            # Code of the same account may have stopped it.
+            send(process, signal.SIGCONT if time.monotonic() < until else signal.SIGKILL)
+        return line.recv(_ANSWER)
 
     def _end(self) -> None:
-        if self._process is not None:
-            process, line = self._process
-            self._process = None
+        if self._original is not None:
+            process, line, _ = self._original
+            self._original = None
             line.close()
+            send(process, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(process, 0)
 
 
+_all: "weakref.WeakSet[Guards]" = weakref.WeakSet()
+
+
+def _renew_all() -> None:
+    for guards in _all:
+        guards.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)
+
+
+def _ask(line: socket.socket, descriptors: tuple[int, ...]) -> None:
+    passed = array.array("i", descriptors)
+    line.sendmsg([b"copy"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+
+
 def _started() -> tuple[int, socket.socket]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs:
-        ours.settimeout(_PATIENCE_S)
-        number = max(theirs.fileno(), 2) + 1
-        process = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", "-B", _GUARD, "copies", str(number)],
-            os.environ,
-            file_actions=[
-                *((os.POSIX_SPAWN_CLOSE, one) for one in inheritable()),
-                *((os.POSIX_SPAWN_OPEN, one, os.devnull, os.O_RDWR, 0) for one in (0, 1, 2)),
-                (os.POSIX_SPAWN_DUP2, theirs.fileno(), number),
-            ],
-            setsid=True,
-            setsigmask=(),
-        )
+    try:
+        with theirs:
+            number = max(theirs.fileno(), 2) + 1
+            process = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-B", _GUARD, "copies", str(number)],
+                os.environ,
+                file_actions=[
+                    *((os.POSIX_SPAWN_CLOSE, one) for one in inheritable()),
+                    *((os.POSIX_SPAWN_OPEN, one, os.devnull, os.O_RDWR, 0) for one in (0, 1, 2)),
+                    (os.POSIX_SPAWN_DUP2, theirs.fileno(), number),
+                ],
+                setsid=True,
+                setsigmask=(),
+            )
+    except BaseException:
+        ours.close()
+        raise
     return process, ours
 
 
-def _umask() -> bytes:
-    """What this process's files are made without, now: a copy has it from when its original was started."""
-    with open("/proc/self/status", "rb") as file:
-        for line in file:
-            if line.startswith(b"Umask:"):
-                return line.split()[1]
-    return b"-1"
+def _inherited() -> object:
+    """What a process that is started now would have of this one, and a copy has of one that was started before."""
+    with open("/proc/thread-self/status", "rb") as file:
+        told = [line for line in file if line.startswith(_INHERITED)]
+    for name in ("oom_score_adj", "cgroup"):
+        with open(f"/proc/thread-self/{name}", "rb") as file:
+            told.append(file.read())
+    return told, [resource.getrlimit(limit) for limit in _LIMITS]
