@@ -144,11 +144,8 @@ def _runs_here(made: Task) -> bool:
         return False
     if made.executor is not None:
         return bool(made.executor.of_this_process)
-    gives = made.runtime.gives
-    return (
-        not issubclass(gives, Process)
-        and choose_for(gives, made.runtime.roots).executor.of_this_process
-    )
+    gives, roots = made.runtime.gives, made.runtime.roots
+    return not issubclass(gives[0], Process) and choose_for(gives, roots).executor.of_this_process
 
 
 def _listed(ports: Iterable[Port]) -> tuple[Port, ...]:
@@ -227,9 +224,10 @@ def _no(value: Any, what: str, place: str, hint: str) -> Problem:
 def _misfit(runtime: Runtime[Any], executor: Executor) -> Iterator[Problem]:
     gives, roots = runtime.gives, runtime.roots
     if not takes(type(executor), gives, roots):
-        what = gives.__name__
-        if issubclass(gives, executor.accepts):
-            what += f" on a {' or '.join(one.__name__ for one in roots)}"
+        stands = f" on a {' or '.join(one.__name__ for one in roots)}"
+        what = " or ".join(
+            one.__name__ + (stands if issubclass(one, executor.accepts) else "") for one in gives
+        )
         message = (
             f"the runtime {runtime.kind!r} gives a {what}, which the executor {executor.kind!r}"
             " does not take"

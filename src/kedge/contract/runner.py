@@ -45,6 +45,7 @@ TEXT_LIMIT = 256 * 1024  # bytes of any other text of an error, as of a tracebac
 ERROR_LIMIT = 1024 * 1024  # bytes of the error file: whoever reads it does not take one without end
 PROBLEMS_LIMIT = 200  # problems in the error file
 SHOWN_FAULTS = 3  # faults named in one output; a million NaN are not a million sentences
+SENT = "call.pkl"  # in `in/`, of a function or source that came from the caller's own process
 CALLER = "_kedge_call"  # Kedge's own module in the package of a decorated function
 MAX_INT = 10**4300  # Python refuses to read longer integers from text (CVE-2020-10735)
 
@@ -298,10 +299,13 @@ def run(instructions: dict[str, Any]) -> int:
                 standard(name)
             if WORKSPACE not in sys.path:  # it is, in a fork of what has imported the module
                 sys.path.insert(0, WORKSPACE)
-            stage = "import"
-            function = find_function(instructions["handler"])
-            stage = "call"
-            inputs = read_inputs(function, instructions)
+            if "sent" in instructions:
+                function, inputs = sent_call(instructions["sent"], instructions["outputs"])
+            else:
+                stage = "import"
+                function = find_function(instructions["handler"])
+                stage = "call"
+                inputs = read_inputs(function, instructions)
             value = call(function, inputs)
             store_outputs(value, instructions.get("outputs", {}), instructions.get("open", False))
             CANCEL.settling = True
@@ -379,6 +383,33 @@ def parameters_of(function: Any) -> tuple[list[str], list[str], bool]:
     bare = positional[: len(positional) - len(inner.__defaults__ or ())]
     bare += [name for name in keyword if name not in (inner.__kwdefaults__ or {})]
     return positional + keyword, bare, bool(code.co_flags & 8)  # CO_VARKEYWORDS
+
+
+def sent_call(
+    sent: dict[str, Any], declared: dict[str, Any]
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """What the caller has pickled: a function, or source, and arguments by name; for a Python like the caller's."""
+    sys.path[:] = sent["path"]
+    pickle = standard("pickle")
+    with open(os.path.join(WORKSPACE, "in", SENT), "rb") as file:
+        what, arguments = pickle.load(file)
+    for name, place in sent["paths"].items():
+        arguments[name] = standard("pathlib").Path(WORKSPACE, place)
+    for name, place in sent["objects"].items():
+        with open(os.path.join(WORKSPACE, place), "rb") as file:
+            arguments[name] = pickle.load(file)
+    if not isinstance(what, str):
+        return what, arguments
+    return (lambda **names: executed(what, sent["name"], names, declared)), arguments
+
+
+def executed(
+    source: str, name: str, names: dict[str, Any], declared: Iterable[str]
+) -> dict[str, Any]:
+    """The declared outputs among the names that source leaves; `name` is its file in tracebacks."""
+    exec(compile(source, name, "exec"), names)  # noqa: S102 - it is what is asked for
+    left = {port: port.replace("-", "_") for port in declared}
+    return {port: names[name] for port, name in left.items() if name in names}
 
 
 def read_inputs(function: Callable[..., Any], instructions: dict[str, Any]) -> dict[str, Any]:
@@ -511,7 +542,7 @@ def store_outputs(value: Any, declared: dict[str, Any], is_open: bool) -> None:
             kind = "file"  # an open output that is a file is kept as one: its path means nothing outside
         if kind == "value":
             data[port] = Plain(problems).of(item, port)
-        elif item is not None:  # None: not given, which an optional file may be
+        elif item is not None or kind == "pickle":  # None: not given, which an optional file may be
             files.store(kind, port, item, declared.get(port, {}).get("extensions", ()))
     if not problems:
         try:
@@ -585,6 +616,8 @@ class Files:
             if kind in ("array", "table") and not is_path(value):
                 os.makedirs(self.folder, exist_ok=True)
                 (save_array if kind == "array" else save_table)(port, value, self.folder)
+            elif kind == "pickle":
+                save_object(port, value, self.folder)
             elif kind == "files" and isinstance(value, (list, tuple, set, frozenset)):
                 self.several(port, sorted(value) if hasattr(value, "union") else value, extensions)
             elif not is_path(value):
@@ -683,6 +716,16 @@ def save_array(port: str, value: Any, folder: str) -> None:
     if array.dtype.hasobject:
         raise TypeError("its elements are Python objects, which .npy files do not carry")
     numpy.save(os.path.join(folder, port + ".npy"), array, allow_pickle=False)
+
+
+def save_object(port: str, value: Any, folder: str) -> None:
+    """Pickles an object; what the function's `__main__` defines goes into the file with it."""
+    cloudpickle = __import__("cloudpickle")
+    with open(os.path.join(folder, port + ".pkl"), "wb") as file:
+        try:
+            cloudpickle.dump(value, file)
+        except Exception as error:
+            raise TypeError("it cannot be pickled: {}".format(message_of(error))) from None
 
 
 def save_table(port: str, value: Any, folder: str) -> None:
@@ -1095,6 +1138,11 @@ def import_hint(error: ImportError, handler: str) -> str:
         return "The package has no file {}.py.".format(os.path.relpath(path, WORKSPACE))
     if top in getattr(sys, "stdlib_module_names", ()):
         return "This Python was built without `{}`.".format(top)
+    if not handler:
+        return (
+            "What is imported has to be installed, or in a folder of the caller's `sys.path` that a run may see; "
+            "no run sees your home, Kedge's folder or /tmp as a whole."
+        )
     if handler.startswith(CALLER):
         return "Add what provides `{}` to `pip`.".format(top)
     return "Add what provides `{}` to the package's `requirements`.".format(top)

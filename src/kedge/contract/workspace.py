@@ -62,7 +62,12 @@ class Workspace(Data):
 
 
 def prepare(
-    folder: str, package: str | None, inputs: Ports, outputs: Ports, values: Mapping[str, Any]
+    folder: str,
+    package: str | None,
+    inputs: Ports,
+    outputs: Ports,
+    values: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
 ) -> Workspace:
     """Lay out a workspace for one run.
 
@@ -72,6 +77,7 @@ def prepare(
         inputs: the input ports.
         outputs: the output ports, of which `out/files/list.json` tells the code the files.
         values: checked inputs by port; a File is a path on this machine, a list of files several.
+        files: more that `in/` has, by their names there.
 
     Raises:
         StoreError: the folder cannot be written.
@@ -91,6 +97,8 @@ def prepare(
         _make_folders(folder)
         _write_json(f"{folder}/in/data.json", data)
         _write_json(f"{folder}/out/files/list.json", _expected(outputs))
+        for name, content in (files or {}).items():
+            _write(f"{folder}/in/{name}", content)
         for port in values.keys() - data.keys():
             if kind_of(inputs.schema_of(port) or {}) in ("files", "folder"):
                 _make_folder(f"{folder}/in/files/{port}")

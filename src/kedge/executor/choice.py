@@ -42,44 +42,46 @@ def choose(kind: str = AUTO, *, image: bool = False) -> Choice:
     return Choice(_engine()) if image else _local()
 
 
-def choose_for(payload: type, roots: tuple[type, ...]) -> Choice:
-    """The executor for payloads of a type, where the task names none: as configured, if that takes them.
+def choose_for(gives: tuple[type, ...], roots: tuple[type, ...]) -> Choice:
+    """The executor for what a runtime gives, where the task names none: as configured, if that takes programs.
 
     Args:
-        payload: their type.
+        gives: the types of its payloads, the one it would rather give first.
         roots: what they stand on, one of these, if they are programs.
 
     Raises:
         KedgeError: as `choose`.
     """
-    if issubclass(payload, Process):
-        kind = settings.get("executor")
-        if kind != AUTO and not takes(executors.get(kind), payload, roots):
-            kind = AUTO
-        return choose(kind, image=roots == (ImageRoot,))
-    here = executors.get(_IN_PROCESS)
-    if issubclass(payload, here.accepts):
-        return Choice(here())
-    for kind in fitting(payload, roots):
-        return Choice(executors.get(kind)())
-    raise TaskError(
-        f"no executor takes a {payload.__name__} payload", hint="name one, or install its plug-in"
-    )
+    for payload in gives:
+        if issubclass(payload, Process):
+            kind = settings.get("executor")
+            if kind != AUTO and not takes(executors.get(kind), gives, roots):
+                kind = AUTO
+            return choose(kind, image=roots == (ImageRoot,))
+        here = executors.get(_IN_PROCESS)
+        if issubclass(payload, here.accepts):
+            return Choice(here())
+        for kind in fitting((payload,), roots):
+            return Choice(executors.get(kind)())
+    names = " or ".join(one.__name__ for one in gives)
+    raise TaskError(f"no executor takes a {names} payload", hint="name one, or install its plug-in")
 
 
-def fitting(payload: type, roots: tuple[type, ...]) -> Iterator[str]:
-    """The kinds of executors that take payloads of a type, of those that can be loaded."""
+def fitting(gives: tuple[type, ...], roots: tuple[type, ...]) -> Iterator[str]:
+    """The kinds of executors that take payloads of one of these types, of those that can be loaded."""
     for kind in executors.kinds():
         with suppress(PluginError):
-            if takes(executors.get(kind), payload, roots):
+            if takes(executors.get(kind), gives, roots):
                 yield kind
 
 
-def takes(executor: type[Executor], payload: type, roots: tuple[type, ...]) -> bool:
-    """Whether an executor takes payloads of a type, and programs that stand on one of `roots`."""
-    if not issubclass(payload, executor.accepts):
-        return False
-    return not issubclass(payload, Process) or any(issubclass(one, executor.roots) for one in roots)
+def takes(executor: type[Executor], gives: tuple[type, ...], roots: tuple[type, ...]) -> bool:
+    """Whether an executor takes payloads of one of these types, and programs that stand on one of `roots`."""
+    stands = any(issubclass(one, executor.roots) for one in roots)
+    return any(
+        issubclass(payload, executor.accepts) and (stands or not issubclass(payload, Process))
+        for payload in gives
+    )
 
 
 def _named(kind: str, *, image: bool) -> Executor:

@@ -107,9 +107,7 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     """What the function returns, or the names that the source leaves and the task declares."""
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
-        exec(compile(payload.source, payload.place, "exec"), names)  # noqa: S102 - it is what is asked for
-        left = {port: port.replace("-", "_") for port in payload.kinds}
-        return {port: names[name] for port, name in left.items() if name in names}
+        return runner.executed(payload.source, payload.place, names, payload.kinds)
     value = payload.function(**_placed(payload.arguments, job))
     return _awaited(value, job) if inspect.isawaitable(value) else value
 

@@ -33,7 +33,7 @@ from kedge.run.outcome import (
     warnings_of,
 )
 from kedge.store import connection
-from kedge.task import Task
+from kedge.task import Process, Task
 
 if TYPE_CHECKING:
     from kedge.executor.warm.pool import Pool
@@ -164,6 +164,7 @@ class Execution:
                     self.task.input_ports,
                     self.outputs,
                     self.task.values,
+                    self.payload.files if isinstance(self.payload, Process) else None,
                 )
             try:
                 wrong, found = self._through(made, paths, log, measured)

@@ -1,8 +1,7 @@
 """Objects that a task is given, in files for the length of its run."""
 
 import os
-import pickle
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,6 +24,7 @@ def written(task: Task, objects: Iterable[Any], after: ExitStack) -> tuple[Port,
         TaskError: objects that cannot be pickled, all of them.
         StoreError: the disk does not take them.
     """
+    dump = _dump(task)
     folder = after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
     problems = []
     found: dict[str, Port] = {}
@@ -32,7 +32,7 @@ def written(task: Task, objects: Iterable[Any], after: ExitStack) -> tuple[Port,
         path = os.path.join(folder, f"{port.id}.pkl")
         try:
             with folders.writing(f"the object `{port.id}`"), open(path, "wb") as file:
-                pickle.dump(port.value, file)
+                dump(port.value, file)
         except Exception as error:  # whatever its class raises
             if isinstance(error, StoreError):
                 raise
@@ -45,3 +45,15 @@ def written(task: Task, objects: Iterable[Any], after: ExitStack) -> tuple[Port,
     if problems:
         raise TaskError.of(problems, f"the inputs of `{task.name}`")
     return tuple(found.get(port.id, port) for port in task.inputs)
+
+
+def _dump(task: Task) -> Callable[[Any, Any], None]:
+    """What pickles: for a process of its own so that what `__main__` defines, which that has not, goes with it."""
+    if task.executor is not None and not task.executor.of_this_process:
+        import cloudpickle
+
+        dump: Callable[[Any, Any], None] = cloudpickle.dump
+        return dump
+    import pickle
+
+    return pickle.dump

@@ -55,8 +55,8 @@ class RuntimeContext(Data):
 class Runtime[Payload](Registered, registry=runtimes):
     """What to execute. A subclass gives itself a `kind` and writes `_setup_runtime`.
 
-    `kind_name` and `kind_description` are for people. `gives` is the type of its payloads, `roots` what they may
-    stand on if they are programs, as far as that is known before they are made; `answers` says
+    `kind_name` and `kind_description` are for people. `gives` are the types of its payloads, the one it
+    would rather give first, and `roots` what they may stand on if they are programs, as far as that is known before they are made; `answers` says
     whether what it prepares writes an `out/data.json` once it has done its work, whatever the outputs are;
     `of_packages` that it stands on what only a package has, and is in no definition of a task.
     A runtime prepares; it never executes.
@@ -74,7 +74,7 @@ class Runtime[Payload](Registered, registry=runtimes):
 
     kind_name: ClassVar[str | Text]
     kind_description: ClassVar[str | Text]
-    gives: ClassVar[type] = Process
+    gives: ClassVar[tuple[type, ...]] = (Process,)
     roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot, ImageRoot)
     answers: ClassVar[bool] = False
     of_packages: ClassVar[bool] = False

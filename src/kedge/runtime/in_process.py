@@ -1,4 +1,4 @@
-"""The kinds `python_function` and `python_code`: Python of this process, with nothing round it."""
+"""The kinds `python_function` and `python_code`: Python of this process, or sent from it to one of its own."""
 
 import inspect
 import sys
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.port_kinds import is_pickle
+from kedge.contract.workspace import place_of
 from kedge.data import Data
 from kedge.errors import Problem, TaskError, Where
 from kedge.ports import kind_of
 from kedge.runtime.base import Runtime
 from kedge.runtime.outputs import place_of_output
-from kedge.task.payload import Call, Code, Inside
+from kedge.runtime.sent import sent
+from kedge.task.payload import Call, Code, Inside, Process, PythonRoot
 from kedge.translation import _
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ _MOST_SIGNATURES = 128
 _BY_PLACE = "it takes arguments by place only, and a task gives them by name"
 
 
-class PythonFunctionRuntime(Data, Runtime[Call]):
+class PythonFunctionRuntime(Data, Runtime[Call | Process]):
     """A function of this process. Its parameters are inputs, outputs and `task`, by their ids.
 
     A file is a `pathlib.Path`: of an input as it is on this machine, of an output where it is to be written.
@@ -47,7 +49,8 @@ class PythonFunctionRuntime(Data, Runtime[Call]):
     kind: ClassVar[str] = "python_function"
     kind_name = _("Python function")
     kind_description = _("A Python function, called in Kedge's own process.")
-    gives: ClassVar[type] = Call
+    gives: ClassVar[tuple[type, ...]] = (Call, Process)
+    roots: ClassVar[tuple[type, ...]] = (PythonRoot,)
     answers: ClassVar[bool] = True
 
     func: Callable[..., Any] | str
@@ -62,13 +65,15 @@ class PythonFunctionRuntime(Data, Runtime[Call]):
     def _identity(self) -> object:
         return self.func if isinstance(self.func, str) else reference(self.func) or self.func
 
-    async def _setup_runtime(self, task: "Task") -> Call:
+    async def _setup_runtime(self, task: "Task") -> Call | Process:
         function = _found(self.func) if isinstance(self.func, str) else self.func
-        arguments = _arguments(function, {"task": task, **_values(task)})
-        return Call(function, arguments, _kinds(task.outputs), task.open is not None)
+        here = _is_here(task, Call)
+        arguments = _arguments(function, {"task": task, **_values(task, here=here)})
+        call = Call(function, arguments, _kinds(task.outputs), task.open is not None)
+        return call if here else sent(call, task)
 
 
-class PythonCodeStringRuntime(Data, Runtime[Code]):
+class PythonCodeStringRuntime(Data, Runtime[Code | Process]):
     """Source that is executed in this process, with the inputs as names; the outputs are names that it leaves.
 
     No value is ever put into its text; `task` is a name as well, and files are `pathlib.Path`s.
@@ -85,14 +90,19 @@ class PythonCodeStringRuntime(Data, Runtime[Code]):
     kind: ClassVar[str] = "python_code"
     kind_name = _("Python code")
     kind_description = _("Python source, executed in Kedge's own process.")
-    gives: ClassVar[type] = Code
+    gives: ClassVar[tuple[type, ...]] = (Code, Process)
+    roots: ClassVar[tuple[type, ...]] = (PythonRoot,)
     answers: ClassVar[bool] = True
 
     code: str
 
-    async def _setup_runtime(self, task: "Task") -> Code:
-        names = {"task": task, **_values(task)}
-        return Code(self.code, names, _kinds(task.outputs), f"<{task.name}>")
+    async def _setup_runtime(self, task: "Task") -> Code | Process:
+        here = _is_here(task, Code)
+        names = _values(task, here=here)
+        if here or "task" in self.code:  # else it would travel for nothing
+            names = {"task": task, **names}
+        code = Code(self.code, names, _kinds(task.outputs), f"<{task.name}>")
+        return code if here else sent(code, task)
 
 
 def reference(function: Callable[..., Any]) -> str | None:
@@ -139,15 +149,21 @@ def _found(reference: str) -> Callable[..., Any]:
     return result
 
 
-def _values(task: "Task") -> dict[str, Any]:
-    """What a function or source can have, by name."""
+def _is_here(task: "Task", payload: type) -> bool:
+    """Whether what a task's executor takes is a function, or source, of this process."""
+    return task.executor is None or issubclass(payload, task.executor.accepts)
+
+
+def _values(task: "Task", *, here: bool) -> dict[str, Any]:
+    """What a function or source can have, by name: in this process, or in one of its own."""
     found: dict[str, Any] = {}
     for port in task.inputs:
-        if is_pickle(port):
-            found[_name(port)] = _unpickled(port)
+        if kind_of(port.schema) == "value" and not is_pickle(port):
+            found[_name(port)] = port.bound
+        elif not here:
+            found[_name(port)] = Inside(place_of(port.id, port.schema, port.bound), is_pickle(port))
         else:
-            is_value = kind_of(port.schema) == "value"
-            found[_name(port)] = port.bound if is_value else Path(port.bound)
+            found[_name(port)] = _unpickled(port) if is_pickle(port) else Path(port.bound)
     for port in task.outputs:
         if kind_of(port.schema) != "value" and not is_pickle(port):
             found[_name(port)] = Inside(place_of_output(port))

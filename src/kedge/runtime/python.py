@@ -59,7 +59,7 @@ class PythonRuntime(Data, Runtime[Process]):
 
     async def _setup_runtime(self, task: "Task") -> Process:  # noqa: ARG002 - bound when it was made
         instructions = self.instructions()
-        made = _process(self.python, self.root, self.runner, "run", instructions, self.env)
+        made = started(self.python, self.root, self.runner, "run", instructions, self.env)
         command = (self.python, *_FLAGS, self.runner)
         module = self.handler.partition(":")[0]
         return replace(made, forkable=Forkable(command, module, instructions))
@@ -76,20 +76,23 @@ def describe_process(
 
     They end up in `out/data.json` as `{"functions": {function: description}, "python": version}`.
     """
-    return _process(python, root, runner, "describe", {"handlers": dict(handlers)}, env or {})
+    return started(python, root, runner, "describe", {"handlers": dict(handlers)}, env or {})
 
 
-def _process(
+def started(
     python: str,
     root: PythonRoot | ImageRoot,
     runner: str,
     verb: str,
     instructions: dict[str, Any],
     env: Mapping[str, str],
+    **more: Any,
 ) -> Process:
+    """The payload that starts the runner, to `run` or to `describe` what the instructions say."""
     text = json.dumps(instructions, separators=(",", ":"))
     return Process(
         argv=(python, *_FLAGS, runner, verb, text),
         root=root,
         env=dict(env),
+        **more,
     )

@@ -2,19 +2,18 @@
 
 import os
 import stat
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
-from kedge import home, settings
 from kedge.data import Data, replace
-from kedge.environment import interpreters, versions
+from kedge.environment import versions
 from kedge.environment.interpreters import Interpreter
 from kedge.errors import TaskError, Where
 from kedge.package.script import inline_metadata
 from kedge.ports.files import printable
 from kedge.runtime.arguments import filled, values_of, wrong_texts
 from kedge.runtime.base import Runtime
+from kedge.runtime.host_python import host_python, not_shown
 from kedge.task.payload import Process, PythonRoot
 from kedge.translation import _
 
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 # Without writing byte code beside the script; with what it prints in the log at once.
 _FLAGS: Final = ("-B", "-u")
 _BLOCK: Final = b"# /// script"
-# What holds other people's things, or the machine's own: no folder that is opened has one of them in it,
-# and none is in one of the latter.
-_SHARED: Final = ("/home", "/mnt", "/opt", "/srv", "/tmp", "/usr", "/var/tmp", "/dev/shm")
-_CLOSED: Final = ("/boot", "/dev", "/etc", "/proc", "/run", "/sys")
 
 
 class PythonScriptRuntime(Data, Runtime[Process]):
@@ -81,12 +76,12 @@ class PythonScriptRuntime(Data, Runtime[Process]):
         script = os.path.realpath(self.script)
         metadata = _checked(script)
         folder = _shown(script)
-        python, interpreter, visible = _python(self.python)
-        _check_version(metadata, script, interpreter)
+        python = host_python(self.python)
+        _check_version(metadata, script, python.interpreter)
         args = filled(self.args, values_of(task), "args")
         return Process(
-            (python, *_FLAGS, script, *args),
-            root=PythonRoot((script, folder, *visible)),
+            (python.path, *_FLAGS, script, *args),
+            root=PythonRoot((script, folder, *python.visible)),
             folder="out/artifacts",
         )
 
@@ -144,62 +139,12 @@ def _shown(script: str) -> str:
         TaskError: other things are in it than what belongs to the script.
     """
     folder = os.path.dirname(script)
-    if (why := _not_shown(folder)) is not None:
+    if (why := not_shown(folder)) is not None:
         raise _refused(
             f"the script's folder, `{printable(folder)}`, would be open to it, and {why}",
             "put the script in a folder of its own",
         )
     return folder
-
-
-def _not_shown(folder: str) -> str | None:
-    """Why a run must not see a folder, as the end of a sentence; None if it may."""
-    for other in (os.path.expanduser("~"), home.home(), *_SHARED, *_CLOSED):
-        if os.path.commonpath((folder, os.path.realpath(other))) == folder:
-            return f"that has `{other}`"
-    for other in _CLOSED:
-        if os.path.commonpath((folder, other)) == other and not folder.startswith("/dev/shm/"):
-            return f"that is in `{other}`"
-    return None
-
-
-def _python(asked: str | os.PathLike[str] | None) -> tuple[str, Interpreter, tuple[str, ...]]:
-    """The executable, what is behind it, and the paths that both need.
-
-    Raises:
-        TaskError: what was asked for is no Python.
-        EnvironmentFailed: there is none of this version.
-    """
-    text = sys.executable if asked is None else os.fspath(asked)
-    if os.sep not in text:
-        if versions.accepts(text) is None:
-            raise TaskError(
-                f"`{text}` is neither a version of Python nor a path",
-                where=Where(path="python"),
-                hint='write a version such as "3.11", or a path such as `.venv/bin/python`',
-            )
-        found = interpreters.find(
-            text, paths=settings.get("python.paths"), download=settings.get("python.download")
-        )
-        return found.path, found, found.visible
-    path = os.path.abspath(text)
-    behind = interpreters.behind(path)
-    if behind is None:
-        raise TaskError(
-            f"`{printable(path)}` is no Python that can be run",
-            where=Where(path="python"),
-            hint='give the path of a CPython, or a version such as "3.11"',
-        )
-    environment = os.path.dirname(os.path.dirname(path))
-    if not os.path.exists(os.path.join(environment, "pyvenv.cfg")):
-        return behind.path, behind, behind.visible
-    if (why := _not_shown(os.path.realpath(environment))) is not None:
-        raise TaskError(
-            f"the environment `{printable(environment)}` would be open to the script, and {why}",
-            where=Where(path="python"),
-            hint="put the environment in a folder of its own",
-        )
-    return path, behind, (*behind.visible, environment)
 
 
 def _check_version(metadata: Mapping[str, Any], script: str, found: Interpreter) -> None:

@@ -68,9 +68,13 @@ class Forkable(Data):
 
 
 class Inside(Data):
-    """A path in the workspace, in place of an argument: its executor makes a `pathlib.Path` of it."""
+    """A path in the workspace, in place of an argument: where it is called a `pathlib.Path` is made of it.
+
+    With `is_object` the argument is what was pickled into that file.
+    """
 
     path: str
+    is_object: bool = False
 
 
 class Call(Data):
@@ -102,7 +106,8 @@ class Process(Data):
 
     `HERE` in an argument is the workspace's path. `env` are the package's own variables, added to the executor's and the contract's; the values of
     secrets are `Secret`. The working directory is the workspace, or `folder` in it, in an image the image's own.
-    `forkable` says how an executor may do the same warm, None when it may not.
+    `forkable` says how an executor may do the same warm, None when it may not. `files` are more that it finds in `in/`,
+    by their names there.
     """
 
     argv: tuple[str, ...]
@@ -110,6 +115,7 @@ class Process(Data):
     env: Mapping[str, str] = field(default_factory=dict)
     forkable: Forkable | None = None
     folder: str = ""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def placed(payload: Process, workspace: str) -> Process:
