@@ -33,12 +33,15 @@ class PythonFunctionRuntime(Data, Runtime[Call | Process]):
     A file is a `pathlib.Path`: of an input as it is on this machine, of an output where it is to be written.
     What it returns is the output `result`, or a dictionary of those that are declared.
 
+    With the executor `process` or `sandbox` it runs in a Python process of its own, with the same packages: what it
+    refers to is pickled for that, and of an input file it has the run's own path.
+
     Args:
         func: the function, or where it is: `module:name`, which is imported when the task is set up.
 
     Raises:
         ValueError: when its task is set up: parameters without a default that nothing is for, in their order.
-        TaskError: when its task is set up: there is no such function.
+        TaskError: when its task is set up: there is no such function, or it cannot be sent to a process of its own.
 
     >>> from kedge import Number, PythonFunctionRuntime, Task
     >>> area = PythonFunctionRuntime(lambda width, height=2: width * height)
@@ -48,7 +51,7 @@ class PythonFunctionRuntime(Data, Runtime[Call | Process]):
 
     kind: ClassVar[str] = "python_function"
     kind_name = _("Python function")
-    kind_description = _("A Python function, called in Kedge's own process.")
+    kind_description = _("A Python function, in Kedge's own process or in one of its own.")
     gives: ClassVar[tuple[type, ...]] = (Call, Process)
     roots: ClassVar[tuple[type, ...]] = (PythonRoot,)
     answers: ClassVar[bool] = True
@@ -76,6 +79,7 @@ class PythonFunctionRuntime(Data, Runtime[Call | Process]):
 class PythonCodeStringRuntime(Data, Runtime[Code | Process]):
     """Source that is executed in this process, with the inputs as names; the outputs are names that it leaves.
 
+    With the executor `process` or `sandbox` it has a Python process of its own, as a function would.
     No value is ever put into its text; `task` is a name as well, and files are `pathlib.Path`s.
 
     Args:
@@ -89,7 +93,7 @@ class PythonCodeStringRuntime(Data, Runtime[Code | Process]):
 
     kind: ClassVar[str] = "python_code"
     kind_name = _("Python code")
-    kind_description = _("Python source, executed in Kedge's own process.")
+    kind_description = _("Python source, in Kedge's own process or in one of its own.")
     gives: ClassVar[tuple[type, ...]] = (Code, Process)
     roots: ClassVar[tuple[type, ...]] = (PythonRoot,)
     answers: ClassVar[bool] = True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kedge.contract.runner import SENT
 from kedge.environment.runner import runner_for
-from kedge.errors import Problem, TaskError
+from kedge.errors import KedgeError, Problem, TaskError
 from kedge.ports import extensions_of
 from kedge.ports.files import printable
 from kedge.runtime.host_python import host_python, not_shown
@@ -37,6 +37,7 @@ def sent(payload: Call | Code, task: "Task") -> Process:
     Raises:
         TaskError: something of it cannot be pickled, or is of a module that no run may see.
     """
+    what: Callable[..., Any] | str
     if isinstance(payload, Call):
         what, given, is_open = payload.function, payload.arguments, payload.is_open
     else:
@@ -99,7 +100,7 @@ def _pickled(
     problems = []
     for name in sorted(modules):
         folder = _folder_of(name)
-        if folder in closed:
+        if folder is not None and folder in closed:
             problems.append(
                 Problem(
                     f"the module `{name}` is in `{printable(folder)}`, which would be open to the run,"
@@ -143,7 +144,7 @@ def _folder_of(module: str) -> str | None:
 
 def _refused(
     what: Callable[..., Any] | str, arguments: Mapping[str, Any], error: Exception
-) -> TaskError:
+) -> KedgeError:
     """The error that names each thing that cannot be pickled."""
     name = _name(what)
     parts = [(f"the parameter `{one}`", value) for one, value in arguments.items()]
@@ -166,7 +167,7 @@ def _refused(
 
 def _variables(what: Callable[..., Any] | str) -> Iterator[tuple[str, Any]]:
     """What a function refers to outside of itself, as far as that can be told."""
-    function = getattr(what, "__func__", getattr(what, "func", what))
+    function: Any = getattr(what, "__func__", getattr(what, "func", what))
     try:
         found = inspect.getclosurevars(function)
     except (TypeError, ValueError):
