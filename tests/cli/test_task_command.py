@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TASK = """\
 name: sort words
 runtime: {kind: command, command: "sort {words} > {sorted}; echo {task.name}"}
@@ -26,11 +28,13 @@ def test_a_task_runs_and_its_outputs_are_where_they_are_wanted(kedge: Any, tmp_p
     assert "?" not in shown.splitlines()[2]
 
 
-def test_a_function_beside_the_file_is_found(kedge: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", ["inprocess", "process", "sandbox"])
+def test_a_function_beside_the_file_is_found(kedge: Any, tmp_path: Path, executor: str) -> None:
+    tmp_path.chmod(0o755)
     (tmp_path / "areas.py").write_text("def area(w):\n    print('called')\n    return w * w\n")
     (tmp_path / "task.yml").write_text(
         'runtime: {kind: python_function, func: "areas:area"}\n'
-        "inputs: [{id: w, kind: number, value: 3}]\n"
+        f"inputs: [{{id: w, kind: number, value: 3}}]\nexecutor: {executor}\n"
     )
     ended = kedge("task", "run", tmp_path / "task.yml", "--json")
     assert json.loads(ended.out)["result"] == 9 and "called" in ended.err

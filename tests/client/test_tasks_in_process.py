@@ -431,7 +431,7 @@ def test_the_context_of_whoever_asks_is_that_of_the_function() -> None:
 
 def test_a_runtime_and_an_executor_that_do_not_fit_are_refused_when_the_task_is_made() -> None:
     for runtime, executor, other in (
-        (PythonFunctionRuntime(area), "sandbox", "inprocess"),
+        (PythonFunctionRuntime(area), "docker", "inprocess, process, sandbox"),
         (CommandRuntime("true"), "inprocess", "sandbox"),
         (CommandRuntime("true"), "docker", "process, sandbox"),
         (PythonScriptRuntime("a.py"), "podman", "process, sandbox"),

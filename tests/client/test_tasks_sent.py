@@ -35,6 +35,11 @@ from kedge.run.log import read_log
 OF_THIS_PROCESS = threading.Lock()
 
 
+@kedge.function(pip=["nothing-that-is-there"])
+def again(load: int) -> float:
+    return 3.0 if load == 0 else again(load - 1)
+
+
 @pytest.fixture(autouse=True)
 def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KEDGE_HOME", str(shared_home))
@@ -118,6 +123,8 @@ def test_whatever_can_be_called_with_names_can_be_sent(executor: str) -> None:
         lambda load: float(load * factor),
         later,
         Beam(1.5).bent,
+        again,
+        lambda load: again(load),
         functools.partial(lambda by, load: by * load, 1.5),
         lambda **all_of_it: all_of_it["load"] * len(all_of_it["task"].name) / 2,
     ]
@@ -378,10 +385,3 @@ def test_its_memory_is_limited(executor: str) -> None:
     assert failure is not None and (
         failure.kind == "out_of_memory" or "MemoryError" in failure.message
     )
-
-
-def test_an_executor_of_images_is_refused_with_those_that_fit() -> None:
-    with pytest.raises(TaskError, match="Call or Process on a PythonRoot") as raised:
-        Task(runtime=PythonFunctionRuntime(area), executor="docker")
-    assert "inprocess, process, sandbox" in str(raised.value.problems[0].hint)
-    assert Task(runtime=PythonCodeStringRuntime("")).run_sync().run.executor == "inprocess"

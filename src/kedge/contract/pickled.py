@@ -29,6 +29,7 @@ from types import FunctionType
 from typing import Any, Final, NoReturn
 
 NAME: Final = "_kedge_call"  # of this module inside
+DECORATED: Final = "__kedge_decorated__"  # an attribute of the class of what `kedge.function` makes
 RUNNER: Final = "_kedge_runner"  # of the runner, in an image that stands alone
 ALONE: Final = f"{NAME}.frames"  # of the call in such an image
 CALL: Final = "call"  # the input

@@ -6,6 +6,7 @@ name, from the folders of this process's `sys.path`.
 """
 
 import inspect
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -119,11 +120,15 @@ def _dumped(thing: Any) -> tuple[bytes, set[str]]:
 
     import cloudpickle
 
+    from kedge.contract.pickled import DECORATED
+
     modules: set[str] = set()
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, one: Any) -> Any:
             """What cloudpickle does, and note what goes by name."""
+            if hasattr(type(one), DECORATED):  # which is a plain function where it runs
+                return operator.getitem, ((one.__wrapped__,), 0)
             found = super().reducer_override(one)
             if found is NotImplemented and isinstance(one, type | FunctionType | ModuleType):
                 name = one.__name__ if isinstance(one, ModuleType) else one.__module__

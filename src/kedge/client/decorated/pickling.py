@@ -23,8 +23,6 @@ from kedge.contract import pickled
 from kedge.data import Data
 from kedge.errors import KedgeError, Problem, UsageError, Where
 
-DECORATED: Final = "__kedge_decorated__"  # an attribute of the class of what `kedge.function` makes
-
 _SOURCE_LIMIT: Final = 1 << 18  # characters of a file that tracebacks show lines of
 _SOURCES_LIMIT: Final = 16  # files
 _MOST_CODES: Final = 1000  # functions whose imports are remembered
@@ -193,7 +191,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, thing: Any) -> Any:
         """What cloudpickle does, and note it."""
-        if hasattr(type(thing), DECORATED):
+        if hasattr(type(thing), pickled.DECORATED):
             return pickled.Plain, (thing.__wrapped__,)
         if isinstance(thing, Exception):
             reduced = pickled.exception_reduced(thing, None)
