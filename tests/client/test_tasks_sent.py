@@ -291,13 +291,15 @@ def test_a_folder_that_no_run_may_see_is_not_shown_for_the_modules_in_it(
         "    print(error)\n"
         "def imports():\n"
         "    import beside\n"
-        "print(run(imports).failure.hint)\n",
+        "print(run(imports).failure.hint)\n"
+        "print(run(lambda: 1 / 0).failure.traceback)\n",
         HOME=str(folder),
     )
-    by_value, refused, hint = said.splitlines()
+    by_value, refused, hint, *traceback = said.splitlines()
     assert by_value == "{'result': 'by value'}"
     assert "the module `beside` is in" in refused and "open to the run" in refused
     assert "a folder of the caller's `sys.path`" in hint
+    assert "    print(run(lambda: 1 / 0).failure.traceback)" in traceback
 
 
 def test_a_busy_loop_ends_when_its_time_is_over(executor: str) -> None:

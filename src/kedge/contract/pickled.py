@@ -53,6 +53,8 @@ _NUMPY_1, _NUMPY_2 = "numpy.core.", "numpy._core."
 _POLL_S: Final = 0.002  # seconds between two looks whether an item was taken
 _SHOWN: Final = 2000  # characters of a text that is told about what could not be pickled
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_SOURCE_LIMIT: Final = 1 << 18  # characters of a file that tracebacks show lines of
+_SOURCES_LIMIT: Final = 16  # files
 _PART_BYTES: Final = 1 << 20  # of what is in an exception; of more the text has to do
 
 
@@ -167,6 +169,20 @@ def _read_all(file: Any, into: bytearray) -> int:
     while at < len(into) and (count := file.readinto(view[at:])):
         at += count
     return at
+
+
+def sources(names: Iterable[str]) -> dict[str, str]:
+    """The text of the files that code was read from, for tracebacks where they are not; as far as it can be had."""
+    import linecache
+
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        with suppress(Exception):  # a loader of somebody else's may raise anything
+            linecache.checkcache(name)
+            text = "".join(linecache.getlines(name))
+            if text and len(text) <= _SOURCE_LIMIT and len(found) < _SOURCES_LIMIT:
+                found[name] = text
+    return found
 
 
 # ---- on the inside ------------------------------------------------------------------------------------

@@ -392,6 +392,8 @@ def sent_call(
     sys.path[:] = sent["path"]
     pickle = standard("pickle")
     with open(os.path.join(WORKSPACE, "in", SENT), "rb") as file:
+        for name, text in pickle.load(file).items():  # which tracebacks show lines of
+            standard("linecache").cache[name] = (len(text), None, text.splitlines(True), name)
         what, arguments = pickle.load(file)
     for name, place in sent["paths"].items():
         arguments[name] = standard("pathlib").Path(WORKSPACE, place)

@@ -15,7 +15,6 @@ from kedge.errors import Problem, TaskError, Where
 from kedge.ports import kind_of
 from kedge.runtime.base import Runtime
 from kedge.runtime.outputs import place_of_output
-from kedge.runtime.sent import sent
 from kedge.task.payload import Call, Code, Inside, Process, PythonRoot
 from kedge.translation import _
 
@@ -73,7 +72,7 @@ class PythonFunctionRuntime(Data, Runtime[Call | Process]):
         here = _is_here(task, Call)
         arguments = _arguments(function, {"task": task, **_values(task, here=here)})
         call = Call(function, arguments, _kinds(task.outputs), task.open is not None)
-        return call if here else sent(call, task)
+        return call if here else _sent(call, task)
 
 
 class PythonCodeStringRuntime(Data, Runtime[Code | Process]):
@@ -106,7 +105,7 @@ class PythonCodeStringRuntime(Data, Runtime[Code | Process]):
         if here or "task" in self.code:  # else it would travel for nothing
             names = {"task": task, **names}
         code = Code(self.code, names, _kinds(task.outputs), f"<{task.name}>")
-        return code if here else sent(code, task)
+        return code if here else _sent(code, task)
 
 
 def reference(function: Callable[..., Any]) -> str | None:
@@ -156,6 +155,12 @@ def _found(reference: str) -> Callable[..., Any]:
 def _is_here(task: "Task", payload: type) -> bool:
     """Whether what a task's executor takes is a function, or source, of this process."""
     return task.executor is None or issubclass(payload, task.executor.accepts)
+
+
+def _sent(payload: Call | Code, task: "Task") -> Process:
+    from kedge.runtime.sent import sent  # which what is called here need not wait for
+
+    return sent(payload, task)
 
 
 def _values(task: "Task", *, here: bool) -> dict[str, Any]:

@@ -6,13 +6,16 @@ name, from the folders of this process's `sys.path`.
 """
 
 import inspect
+import io
 import operator
 import os
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
+from kedge.contract.pickled import DECORATED, sources
 from kedge.contract.runner import SENT
 from kedge.environment.runner import runner_for
 from kedge.errors import KedgeError, Problem, TaskError
@@ -95,7 +98,7 @@ def _pickled(
     what: Callable[..., Any] | str, arguments: Mapping[str, Any], closed: Mapping[str, str]
 ) -> bytes:
     try:
-        data, modules = _dumped((what, arguments))
+        data, modules, files = _dumped((what, arguments))
     except Exception as error:
         raise _refused(what, arguments, error) from error
     problems = []
@@ -111,18 +114,15 @@ def _pickled(
             )
     if problems:
         raise TaskError.of(problems, f"what `{_name(what)}` refers to")
-    return data
+    return pickle.dumps(sources(files)) + data
 
 
-def _dumped(thing: Any) -> tuple[bytes, set[str]]:
-    """The pickle, and the modules that are to be imported for it."""
-    import io
-
+def _dumped(thing: Any) -> tuple[bytes, set[str], list[str]]:
+    """The pickle, the modules that are to be imported for it, and the files of the code that is in it."""
     import cloudpickle
 
-    from kedge.contract.pickled import DECORATED
-
     modules: set[str] = set()
+    files: list[str] = []
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, one: Any) -> Any:
@@ -133,11 +133,13 @@ def _dumped(thing: Any) -> tuple[bytes, set[str]]:
             if found is NotImplemented and isinstance(one, type | FunctionType | ModuleType):
                 name = one.__name__ if isinstance(one, ModuleType) else one.__module__
                 modules.add(str(name).partition(".")[0])
+            elif isinstance(one, FunctionType):
+                files.append(one.__code__.co_filename)
             return found
 
     file = io.BytesIO()
     Pickler(file, _PROTOCOL).dump(thing)
-    return file.getvalue(), modules
+    return file.getvalue(), modules, files
 
 
 def _folder_of(module: str) -> str | None:

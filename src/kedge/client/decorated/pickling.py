@@ -23,8 +23,6 @@ from kedge.contract import pickled
 from kedge.data import Data
 from kedge.errors import KedgeError, Problem, UsageError, Where
 
-_SOURCE_LIMIT: Final = 1 << 18  # characters of a file that tracebacks show lines of
-_SOURCES_LIMIT: Final = 16  # files
 _MOST_CODES: Final = 1000  # functions whose imports are remembered
 _WHY_LIMIT: Final = 500  # characters of what cloudpickle says
 _SEARCHING: Final = {"sys", "path"}  # names in code that adds to `sys.path`
@@ -95,7 +93,7 @@ def sent(function: Callable[..., Any], make: "Callable[[], Pickler] | None" = No
         pickler.classes,
         frozenset(pickler.modules),
         {name for code in pickler.codes for name in _names(code)} >= _SEARCHING,
-        _sources(pickler.codes),
+        pickled.sources(code.co_filename for code in pickler.codes),
         make,
     )
 
@@ -318,19 +316,6 @@ def _by_value(function: Callable[..., Any]) -> Iterator[None]:
                 del sys.modules[pickled.NAME]
             else:
                 sys.modules[pickled.NAME] = before
-
-
-def _sources(codes: list[CodeType]) -> dict[str, str]:
-    import linecache
-
-    found: dict[str, str] = {}
-    for name in dict.fromkeys(code.co_filename for code in codes):
-        with suppress(Exception):  # a loader of somebody else's may raise anything
-            linecache.checkcache(name)
-            text = "".join(linecache.getlines(name))
-            if text and len(text) <= _SOURCE_LIMIT and len(found) < _SOURCES_LIMIT:
-                found[name] = text
-    return found
 
 
 def _place(function: Callable[..., Any]) -> Where | None:
