@@ -186,11 +186,11 @@ def test_what_cannot_be_pickled_is_named_before_anything_is_started(executor: st
         local.acquire()
         OF_THIS_PROCESS.acquire()
 
-    task = Task(runtime=PythonFunctionRuntime(locks), executor=executor)
-    before = record.list_runs(1)
+    name = f"locks-{executor}"
+    task = Task(id=name, runtime=PythonFunctionRuntime(locks), executor=executor)
     with pytest.raises(TaskError, match="cannot be sent") as raised:
         task.run_sync()
-    assert record.list_runs(1) == before
+    assert record.list_runs(1, function=name) == []
     assert "`local`, which `" in str(raised.value)
     assert "executor `inprocess`" in str(raised.value.problems[0].hint)
     with pytest.raises(TaskError, match="`task`, a `kedge"):
