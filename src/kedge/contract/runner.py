@@ -722,11 +722,14 @@ def save_array(port: str, value: Any, folder: str) -> None:
 
 def save_object(port: str, value: Any, folder: str) -> None:
     """Pickles an object; what the function's `__main__` defines goes into the file with it."""
-    cloudpickle = __import__("cloudpickle")
-    with open(os.path.join(folder, port + ".pkl"), "wb") as file:
+    cloudpickle, path = __import__("cloudpickle"), os.path.join(folder, port + ".pkl")
+    with open(path, "wb") as file:
         try:
             cloudpickle.dump(value, file)
+        except OSError:
+            raise
         except Exception as error:
+            os.unlink(path)  # half of it is none
             raise TypeError("it cannot be pickled: {}".format(message_of(error))) from None
 
 

@@ -63,7 +63,7 @@ def host_python(asked: str | os.PathLike[str] | None = None) -> HostPython:
         return HostPython(behind.path, behind, behind.visible)
     if (why := not_shown(os.path.realpath(environment))) is not None:
         raise TaskError(
-            f"the environment `{printable(environment)}` would be open to the script, and {why}",
+            f"the environment `{printable(environment)}` would be open to the run, and {why}",
             where=Where(path="python"),
             hint="put the environment in a folder of its own",
         )
