@@ -48,7 +48,7 @@ PEERS = (
     ),
     Peer(
         "prefect",
-        ("prefect", "fastapi<0.160"),  # newer ones refuse an argument that its server gives
+        ("prefect", "fastapi<0.140"),  # newer ones refuse an argument that its server gives
         100,
         "calls in a flow, its own server",
         ".submit in a flow, its own server",
