@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from programs import ProgramFailedError, timed
 from surroundings import Surroundings
-from told import Told
+from told import Doing, Told
 
 from kedge.environment import uv
 
@@ -25,6 +25,7 @@ class Peer:
         most: how many tasks it is given at once, for more would take too long.
         one_by_one: how it does them one after the other.
         at_once: how it does several at once.
+        serves: whether it has a server, which goes on between its turns.
         lacks: subjects that it does not do, and whether several at once.
     """
 
@@ -33,6 +34,7 @@ class Peer:
     most: int
     one_by_one: str
     at_once: str
+    serves: bool = False
     lacks: tuple[tuple[str, bool], ...] = ()
 
 
@@ -52,35 +54,28 @@ PEERS = (
         100,
         "calls in a flow, its own server",
         ".submit in a flow, its own server",
+        serves=True,
     ),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Working:
-    """A peer at work: what it is called in a table, how many tasks it is given at most, its program."""
-
-    what: str
-    most: int
-    told: Told
-
-
 @contextmanager
 def at_work(
-    place: Surroundings, subject: str, *, gathered: bool
-) -> Iterator[tuple[list[Working], list[str]]]:
+    place: Surroundings, subject: str, *, gathered: bool, serving: bool
+) -> Iterator[tuple[list[Doing], list[str]]]:
     """The peers that do a subject, each tried once, and a line for each that cannot.
 
     Args:
         place: where everything happens.
         subject: `functions` or `commands`.
         gathered: several at once, as each of them does that.
+        serving: those that have a server, or those that have none.
     """
     working, lacking = [], []
     with ExitStack() as after:
         for peer in PEERS:
             how = peer.at_once if gathered else peer.one_by_one
-            if (subject, gathered) in peer.lacks:
+            if peer.serves != serving or (subject, gathered) in peer.lacks:
                 continue
             try:
                 python, version = _installed(place, peer)
@@ -97,7 +92,7 @@ def at_work(
                 lacking.append(f"without {peer.name.title()}: {_last_line(str(error))}")
             else:
                 name = f"{peer.name.title()} {version}"
-                working.append(Working(f"{name}, {how}", peer.most, told))
+                working.append(Doing(f"{name}, {how}", told, peer.most))
         yield working, lacking
 
 

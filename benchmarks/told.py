@@ -2,6 +2,8 @@
 
 import os
 import subprocess
+import sys
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -61,3 +63,12 @@ class Told:
             self._process.wait()
             with open(self._said, errors="replace") as said:
                 raise ProgramFailedError(said.read().strip()) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """A program that does so many of something: what that is called, and how many it is asked for at most."""
+
+    what: str
+    told: Told
+    most: int = sys.maxsize
