@@ -12,7 +12,7 @@ from told import Doing, Told
 from kedge.executor import executors
 
 _COUNTS = ((10, 9), (1_000, 3), (10_000, 1))  # so many tasks, so often
-_QUICK_COUNTS = ((2, 2), (10, 2), (20, 2))
+_QUICK_COUNTS = ((2, 2), (10, 2))
 _FLAT = 1.5  # times: what one of the most tasks may take of what one of the fewest does
 _HOW = {False: "one after the other", True: "all awaited at once"}
 

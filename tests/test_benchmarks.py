@@ -18,7 +18,7 @@ BENCHMARKS = ROOT / "benchmarks"
 REFERENCE = ROOT / "docs" / "reference" / "benchmarks.md"
 TIMEOUT = 600  # a first start makes Kedge's own environment; nothing here takes a minute otherwise
 QUICK_ROUNDS = 2
-QUICK_TASKS = (2, 10, 20)
+QUICK_TASKS = (2, 10)
 PEERS = ("Dask", "Luigi", "Prefect")  # of tasks
 
 
