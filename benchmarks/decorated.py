@@ -13,6 +13,8 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from typing import Any
 
+from telling import check, obey
+
 import kedge
 
 
@@ -55,7 +57,7 @@ def mapped(count: int) -> float:
     began = time.perf_counter()
     found = list(same.map(range(count), progress=False))
     seconds = time.perf_counter() - began
-    _check(found == list(range(count)))
+    check(found == list(range(count)))
     return seconds
 
 
@@ -65,7 +67,7 @@ def pooled(count: int) -> float:
     with get_context("fork").Pool(len(os.sched_getaffinity(0)), maxtasksperchild=1) as pool:
         found = list(pool.imap(_same, range(count)))
     seconds = time.perf_counter() - began
-    _check(found == list(range(count)))
+    check(found == list(range(count)))
     return seconds
 
 
@@ -75,7 +77,7 @@ def sent(count: int) -> float:
     began = time.perf_counter()
     total = taken.run(array)
     seconds = time.perf_counter() - began
-    _check(total == float(array[::512].sum()))
+    check(total == float(array[::512].sum()))
     return seconds
 
 
@@ -85,7 +87,7 @@ def received(count: int) -> float:
     array, making = given.run(count)
     total = float(array[::512].sum())
     seconds = time.perf_counter() - began - making
-    _check(total == float(_array(count)[::512].sum()))
+    check(total == float(_array(count)[::512].sum()))
     return seconds
 
 
@@ -107,24 +109,12 @@ def _same(number: int) -> int:
     return number
 
 
-def _check(holds: bool) -> None:
-    if not holds:
-        sys.exit("a call gave something else")
-
-
 SUBJECTS: dict[str, Callable[[int], float]] = {
     "called": called, "mapped": mapped, "pooled": pooled, "sent": sent, "received": received,
     "copied": copied,
 }  # fmt: skip
 
 
-def main() -> None:
-    """Do what is asked for until nothing is any more."""
-    subject = SUBJECTS[sys.argv[1]]
-    sys.path += sys.argv[2:]
-    for line in sys.stdin:
-        print(subject(int(line)), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    sys.path += sys.argv[2:]
+    obey(SUBJECTS)

@@ -2,18 +2,16 @@
 
 import glob
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from figure import Figure, Goal, LeftOutError, Side
 from programs import ProgramFailedError, timed
 from rounds import Sample, alternate, in_blocks
 from surroundings import Surroundings
+from told import Told
 
 from containers import NOTHING, with_an_image
 from kedge.contract.ownership import remove
@@ -22,7 +20,6 @@ from kedge.environment import bytecode, uv
 from kedge.package.source import open_package
 from kedge.run.prepare import prepare
 
-_PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "decorated.py")
 _TIMES_FASTER = 50  # than `docker run --rm`
 _NUMBERS, _QUICK_NUMBERS = 12_500_000, 125_000  # of 8 bytes
 _ITEMS, _QUICK_ITEMS = 10_000, 40
@@ -46,7 +43,7 @@ _PATIENCE_S = 120.0  # for what compiles behind a first run
 def called(place: Surroundings) -> Iterator[Figure]:
     """A call of a function that does nothing, warm, beside a container that does nothing."""
     times = 1 if place.quick else 20
-    with Told(place, "called") as calling:
+    with _told(place, "called") as calling:
         peers: list[tuple[str, Sample]] = []
         for kind in KINDS:
             if (found := with_an_image(kind)) is not None:
@@ -75,7 +72,7 @@ def arrays(place: Surroundings) -> Iterator[Figure]:
     site = _numpy(place)
     with ExitStack() as after:
         sending, receiving, copying = (
-            after.enter_context(Told(place, subject, site))
+            after.enter_context(_told(place, subject, site))
             for subject in ("sent", "received", "copied")
         )
         for told in (sending, receiving):
@@ -101,7 +98,7 @@ def arrays(place: Surroundings) -> Iterator[Figure]:
 def many(place: Surroundings) -> Iterator[Figure]:
     """Many calls by `.map`: the time by their number."""
     count = _QUICK_ITEMS if place.quick else _ITEMS
-    with Told(place, "mapped") as mapping, Told(place, "pooled") as pooling:
+    with _told(place, "mapped") as mapping, _told(place, "pooled") as pooling:
         mapping.asked(1)
         ours, theirs = alternate(
             1, lambda: mapping.asked(count) / count, lambda: pooling.asked(count) / count, warm=0
@@ -154,51 +151,9 @@ def first(place: Surroundings) -> Iterator[Figure]:
     )
 
 
-class Told:
-    """The program `decorated` at work, told by its standard input. Ended at the end of a `with` block.
-
-    Args:
-        place: where everything happens.
-        subject: what it does.
-        site: a folder with packages that it can import.
-    """
-
-    def __init__(self, place: Surroundings, subject: str, *site: str) -> None:
-        self._said = os.path.join(place.folder, f"said-{subject}")
-        with open(self._said, "w") as said:
-            self._process = subprocess.Popen(
-                [place.python, _PROGRAM, subject, *site],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _where: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self._process.terminate()
-        self._process.communicate()
-
-    def asked(self, number: int) -> float:
-        """Seconds that it took with that number."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(f"{number}\n")
-            self._process.stdin.flush()
-            return float(self._process.stdout.readline())
-        except (BrokenPipeError, ValueError) as error:
-            self._process.wait()
-            with open(self._said, errors="replace") as said:
-                raise ProgramFailedError(said.read().strip()) from error
+def _told(place: Surroundings, subject: str, *site: str) -> Told:
+    """The program `decorated`; `site` is a folder with packages that it can import."""
+    return Told(place, place.python, "decorated.py", subject, *site)
 
 
 def _numpy(place: Surroundings) -> str:

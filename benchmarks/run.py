@@ -24,6 +24,7 @@ import machine
 import progress
 import report
 import starts
+import tasks
 import upkeep
 import warm
 from figure import Figure, LeftOutError
@@ -58,6 +59,8 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "function-array": functions.arrays,
     "function-map": functions.many,
     "function-first": functions.first,
+    "tasks": tasks.in_process,
+    "shell-tasks": tasks.shell,
 }
 
 

@@ -18,6 +18,8 @@ BENCHMARKS = ROOT / "benchmarks"
 REFERENCE = ROOT / "docs" / "reference" / "benchmarks.md"
 TIMEOUT = 600  # a first start makes Kedge's own environment; nothing here takes a minute otherwise
 QUICK_ROUNDS = 2
+QUICK_TASKS = (2, 10)
+PEERS = ("Dask", "Luigi", "Prefect")  # of tasks
 
 
 @pytest.fixture
@@ -52,11 +54,16 @@ def benchmark(
     return done
 
 
-def measured(temporary: Path, *names: str) -> dict[str, Any]:
+def measured(temporary: Path, *names: str, **variables: str) -> dict[str, Any]:
     """What a quick call for these figures gives, by name."""
-    document = json.loads(benchmark(temporary, "--quick", "--json", *names).stdout)
+    document = json.loads(benchmark(temporary, "--quick", "--json", *names, **variables).stdout)
     assert document["left_out"] == {}
     return {figure["name"]: figure for figure in document["figures"]}
+
+
+def nothing_cached(temporary: Path) -> dict[str, str]:
+    """Variables with which uv has nothing to install."""
+    return {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(temporary / "cache")}
 
 
 def test_a_table_names_the_machine_each_figure_its_peers_and_its_goal(tmp_path: Path) -> None:
@@ -124,6 +131,32 @@ def test_decorated_functions_are_measured_beside_what_they_replace(tmp_path: Pat
     assert found["function-first"]["goal"]["limit"] == 2
 
 
+def test_tasks_are_measured_for_every_number_of_them(tmp_path: Path) -> None:
+    found = measured(tmp_path, "tasks", "shell-tasks", **nothing_cached(tmp_path))
+    for name in ("tasks", "shell-tasks process", "shell-tasks sandbox"):
+        for count in QUICK_TASKS:
+            for figure in (found[f"{name} {count}"], found[f"{name} gathered {count}"]):
+                assert len(figure["ours"]["seconds"]) == QUICK_ROUNDS
+    assert found["tasks 10"]["goal"]["limit"] == 0.0002
+    shell = found["shell-tasks process 10"]
+    assert shell["peers"][0]["what"] == "subprocess.run of it"
+    assert (shell["goal"]["kind"], shell["goal"]["limit"]) == ("above", 0.004)
+    assert [check["text"].split(":")[0] for check in shell["checks"]] == ["flat"]
+    notes = found["tasks 2"]["notes"]
+    assert [note.split(":")[0] for note in notes] == [f"without {peer}" for peer in PEERS]
+
+
+@pytest.mark.slow
+def test_what_tasks_stand_beside_is_measured_or_its_absence_told(tmp_path: Path) -> None:
+    found = measured(tmp_path, "tasks", "shell-tasks")
+    lacking = {"tasks gathered 2": {"Luigi"}}  # it gives nothing back from several processes
+    for name in ("tasks 2", "tasks gathered 2", "shell-tasks process 2"):
+        beside = [peer["what"].split()[0] for peer in found[name]["peers"]]
+        told = " ".join(found[name]["notes"])
+        for peer in set(PEERS) - lacking.get(name, set()):
+            assert (peer in beside) is not (f"without {peer}: " in told)
+
+
 def test_memory_is_told_in_its_own_unit(parts: SimpleNamespace) -> None:
     side = parts.figure.Side("a fork", (2.5, 3.5), "MiB")
     figure = parts.figure.Figure("x", side)
@@ -140,8 +173,7 @@ def test_nothing_is_left_behind_and_no_home_is_touched(tmp_path: Path, kedge_hom
 def test_what_cannot_be_measured_here_is_left_out_with_its_reason(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
-    offline = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "cache")}
-    out = benchmark(made, "--quick", "environment", "package", **offline).stdout
+    out = benchmark(made, "--quick", "environment", "package", **nothing_cached(tmp_path)).stdout
     assert "left out: environment: it needs" in out
     assert "looked at again" in out  # the others are measured all the same
 
