@@ -75,18 +75,25 @@ class InProcessExecutor(Executor):
                     reason = error.reason
                 else:
                     reported = _told(error)
+        wall, outlived = time.monotonic() - began, False
+        if reason == "exited":  # so it is by itself, whatever was asked of it
+            timeout = job.resources.timeout
+            outlived = job.cancel.requested or (timeout is not None and wall > timeout)
+        if outlived and job.cancel.requested:  # as of any program, whatever it made of that
+            code, reason, answer = 1, "cancelled", None
         job.on_tick()
         return Ended(
             exit_code=code,
             signal=None,
             reason=reason,
-            wall_s=time.monotonic() - began,
+            wall_s=wall,
             cpu_s=time.thread_time() - used,
             peak_memory_mb=None,
             read_bytes=None,
             written_bytes=None,
             answer=answer,
             reported=reported,
+            outlived=outlived,
         )
 
 
@@ -255,12 +262,12 @@ class _Printing:
         self._output: Callable[[Stream, bytes], None] | None = output
         self._lock = threading.RLock()
 
-    def take(self, stream: "Stream", text: str) -> bool:
-        """Take a text, unless the run has ended."""
+    def take(self, stream: "Stream", data: bytes) -> bool:
+        """Take what was printed, unless the run has ended."""
         with self._lock:
             if self._output is None:
                 return False
-            self._output(stream, text.encode("utf-8", "backslashreplace"))
+            self._output(stream, data)
             return True
 
     def end(self) -> None:
@@ -303,7 +310,12 @@ class _Printed(io.TextIOBase):
 
     def __init__(self, name: "Stream", before: Any) -> None:
         self.before = before
-        self._name: Stream = name
+        self.name_in_log: Stream = name
+
+    @property
+    def buffer(self) -> Any:
+        """Where bytes go: to whoever prints too. Whoever is not of a run has what was there before."""
+        return self.before.buffer if _current.get() is None else _PrintedBytes(self)
 
     @property
     def encoding(self) -> Any:  # type: ignore[override]
@@ -317,10 +329,16 @@ class _Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write it where this context's go."""
+        if not isinstance(text, str):  # what is tried with bytes first counts on this error
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         current = _current.get()
-        if current is not None and current.take(self._name, text):
+        if current and current.take(self.name_in_log, text.encode("utf-8", "backslashreplace")):
             return len(text)
         return 0 if self.before is None else int(self.before.write(text))
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -340,3 +358,37 @@ class _Printed(io.TextIOBase):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.before, name)
+
+
+class _PrintedBytes(io.BufferedIOBase):
+    """What a stream's bytes go through: where its texts go, and in their order."""
+
+    def __init__(self, texts: _Printed) -> None:
+        self._texts = texts
+
+    def write(self, data: Any) -> int:
+        """Write them where this context's go."""
+        taken = memoryview(data).tobytes()
+        current = _current.get()
+        if current is None or not current.take(self._texts.name_in_log, taken):
+            self._texts.before.buffer.write(taken)
+        return len(taken)
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+        self._texts.flush()
+
+    def isatty(self) -> bool:
+        """As the texts'."""
+        return self._texts.isatty()
+
+    def fileno(self) -> int:
+        """As the texts'."""
+        return self._texts.fileno()
+
+    def close(self) -> None:
+        """What wraps this one closes it with itself, and others print on."""

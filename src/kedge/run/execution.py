@@ -174,8 +174,7 @@ class Execution:
             wrong = StartFailed(error.message, where=error.where, hint=error.hint)
         except OSError as error:
             if error.errno not in _SCARCE:
-                lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
-                record.finish(self.entry, lost)
+                record.finish(self.entry, _lost(error))
                 raise
             wrong = StartFailed(
                 f"this machine refuses what the run needs: {error.strerror}",
@@ -185,8 +184,7 @@ class Execution:
             record.finish(self.entry, RunCancelled("interrupted with Ctrl-C", hint="run it again"))
             raise
         except BaseException as error:
-            lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
-            record.finish(self.entry, lost)
+            record.finish(self.entry, _lost(error))
             raise
         finally:
             log.close()
@@ -378,6 +376,22 @@ def stopped(cancel: Cancel) -> RunFailed:
             hint="run it again",
         )
     return RunCancelled("interrupted before anything was run", hint="give the command again")
+
+
+def _lost(error: BaseException) -> Lost:
+    """What the record says of a run that an error ended which is none of its code's; its caller gets that one."""
+    from kedge.contract import runner
+
+    kind, text = type(error).__qualname__, runner.message_of(error)
+    said = kind if text == kind else f"{kind}: {text}"
+    if not isinstance(error, Exception):
+        return Lost(f"Kedge was ended by {said}", hint="run it again")
+    return Lost(
+        f"an error that is not its code's own ended the run: {said}",
+        hint="its traceback says where: in a middleware, a plug-in or Kedge itself",
+        type=kind,
+        traceback=runner.traceback_of(error),
+    )
 
 
 def file_facts(port: str, path: str) -> dict[str, Any]:
