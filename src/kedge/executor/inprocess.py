@@ -113,11 +113,25 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     """What the function returns, or the names that the source leaves and the task declares."""
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
-        exec(compile(payload.source, payload.place, "exec"), names)  # noqa: S102 - it is what is asked for
+        code = compile(payload.source, payload.place, "exec")
+        with _unheard(job):
+            exec(code, names)  # noqa: S102 - it is what is asked for
         left = {port: port.replace("-", "_") for port in payload.kinds}
         return {port: names[name] for port, name in left.items() if name in names}
-    value = payload.function(**_placed(payload.arguments, job))
+    arguments = _placed(payload.arguments, job)
+    with _unheard(job):
+        value = payload.function(**arguments)
     return _awaited(value, job) if inspect.isawaitable(value) else value
+
+
+@contextmanager
+def _unheard(job: "Job") -> Iterator[None]:
+    """A block that nothing can stop."""
+    job.cancel.unheard = True
+    try:
+        yield
+    finally:
+        job.cancel.unheard = False
 
 
 def _placed(arguments: Mapping[str, Any], job: "Job") -> dict[str, Any]:
@@ -277,8 +291,16 @@ class _Printing:
 
 
 _current: ContextVar[_Printing | None] = ContextVar("current", default=None)
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _going = 0
+
+
+def _renew() -> None:
+    global _lock
+    _lock = threading.Lock()  # after a fork: whoever held it is not there
+
+
+os.register_at_fork(after_in_child=_renew)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +128,7 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
         self._has_folder = self._has_workspace = not task.executor.of_this_process
+        self._making = threading.Lock()
 
     def run(
         self, snapshot: str | None, paths: tuple[str, ...], waited: Mapping[str, float]
@@ -194,10 +196,14 @@ class Execution:
         return self._ended(wrong, found, measured)
 
     def _make_folder(self) -> None:
-        """Make the folder of a run of this process, which has none before it needs it."""
-        if not self._has_folder:
-            record.settle(self.entry)
-            self._has_folder = True
+        """Make the folder of a run of this process, which has none before it needs it.
+
+        Its loop may ask, and a thread of it that prints, at once.
+        """
+        with self._making:
+            if not self._has_folder:
+                record.settle(self.entry)
+                self._has_folder = True
 
     def _listen(self) -> None:
         self._make_folder()
