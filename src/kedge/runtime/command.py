@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.data import Data, field
-from kedge.errors import TaskError
+from kedge.errors import TaskError, Where
 from kedge.runtime import shell
 from kedge.runtime.arguments import filled, values_of, wrong_texts
 from kedge.runtime.base import Runtime
@@ -49,6 +49,12 @@ class CommandRuntime(Data, Runtime[Process]):
     async def _setup_runtime(self, task: "Task") -> Process:
         if problems := [*wrong_texts(self._texts())]:
             raise TaskError.of(problems, "command")
+        if not self.command:
+            raise TaskError(
+                "the command is empty",
+                where=Where(path="command"),
+                hint="write a text for the shell, or a program and its arguments",
+            )
         values = values_of(task)
         if isinstance(self.command, str):
             argv = shell.argv(shell.prepare(self.command, values), values)
