@@ -173,21 +173,25 @@ class Registry[T]:
         """Where the class of a loaded `kind` came from, for people."""
         return self._describe(self.get(kind))
 
+    def unclaimed(self) -> list[str]:
+        """Every kind that is there without its plug-in: it comes with Kedge, or was just written as a class."""
+        with self._lock:
+            return sorted({*self._builtin, *(self._classes.keys() - self._entry_points().keys())})
+
     def plugins(self) -> list[Plugin]:
         """Every plug-in of this sort, loaded to see whether it works; a broken one harms no other."""
         with self._lock:
             found = []
             for kind, points in sorted(self._entry_points().items()):
-                problem = None
-                try:
-                    if kind in self._builtin:
-                        raise self._double(kind, self._builtin[kind], _describe_points(points))
-                    self.get(kind)
-                except PluginError as error:
-                    problem = error
-                found += [
-                    Plugin(kind, self.group, _describe_points([one]), problem) for one in points
-                ]
+                for point in sorted(points, key=_describe_point):
+                    place, problem = _describe_point(point), None
+                    try:
+                        if kind in self._builtin:
+                            raise self._double_of_builtin(kind, place)
+                        self.get(kind)
+                    except PluginError as error:
+                        problem = error
+                    found.append(Plugin(kind, self.group, place, problem))
             unreadable = [kind for kind in self._broken if kind.startswith("distribution ")]
             found += [Plugin("", self.group, name, self._broken[name]) for name in unreadable]
             return found
@@ -230,10 +234,13 @@ class Registry[T]:
     def _refuse_double(self, kind: str, cls: type[T]) -> None:
         owner = self._builtin.get(kind)
         if owner is not None and cls.__module__ != owner:
-            raise self._double(kind, f"{owner}, which comes with Kedge", self._describe(cls))
+            raise self._double_of_builtin(kind, self._describe(cls))
         other = self._classes.get(kind)
         if other is not None and _identity(other) != _identity(cls):
             raise self._double(kind, self._describe(other), self._describe(cls))
+
+    def _double_of_builtin(self, kind: str, other: str) -> DuplicateKindError:
+        return self._double(kind, f"{self._builtin[kind]}, which comes with Kedge", other)
 
     def _double(self, kind: str, one: str, other: str) -> DuplicateKindError:
         return DuplicateKindError(

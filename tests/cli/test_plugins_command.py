@@ -29,15 +29,19 @@ def install(site: Path, name: str, kind: str, source: str) -> None:
 
 
 def plugins(site: Path, language: str = "en") -> tuple[int, list[dict[str, str]], str]:
+    ended = command(site, language, "--json")
+    return ended.returncode, json.loads(ended.stdout), ended.stderr
+
+
+def command(site: Path, language: str = "en", *options: str) -> "subprocess.CompletedProcess[str]":
     paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
-    ended = subprocess.run(
-        [sys.executable, "-m", "kedge", "plugins", "--json"],
+    return subprocess.run(
+        [sys.executable, "-m", "kedge", "plugins", *options],
         env={**os.environ, "PYTHONPATH": paths, "LANGUAGE": language},
         capture_output=True,
         text=True,
         check=False,
     )
-    return ended.returncode, json.loads(ended.stdout), ended.stderr
 
 
 def test_the_built_in_kinds_are_listed(tmp_path: Path) -> None:
@@ -82,3 +86,20 @@ def test_a_broken_plug_in_is_told_and_harms_no_other(tmp_path: Path) -> None:
     assert code == 1
     assert states["wreck"] == "broken"
     assert states["moon"] == states["local"] == "ready"
+
+
+def test_who_claims_a_kind_that_is_taken_hides_nobody(tmp_path: Path) -> None:
+    """A built-in one goes on working; of two distributions with one kind neither does, and both are told."""
+    install(tmp_path, "kedge_thief", "local", MODULE)
+    install(tmp_path, "kedge_left", "mars", MODULE.replace("moon", "mars"))
+    install(tmp_path, "kedge_right", "mars", MODULE.replace("moon", "mars"))
+    code, found, _ = plugins(tmp_path)
+    assert code == 1
+    rows = [(one["kind"], one["state"]) for one in found if one["sort"] == "target"]
+    assert rows == [("local", "ready"), ("local", "broken"), ("mars", "broken"), ("mars", "broken")]
+    origins = [one["origin"] for one in found if one["sort"] == "target"]
+    assert "kedge.target.local" in origins[0] and "kedge_thief 1.0" in origins[1]
+    assert "kedge_left 1.0" in origins[2] and "kedge_right 1.0" in origins[3]
+    said = command(tmp_path).stderr
+    assert "which comes with Kedge" in said
+    assert said.count("'mars' is claimed twice") == 1

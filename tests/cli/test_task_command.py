@@ -71,3 +71,43 @@ def test_nothing_of_the_authors_is_imported_before_a_task_is_set_up(
     assert not mark.exists()
     kedge("task", "run", "task.yml", cwd=tmp_path, env=env)
     assert mark.exists()
+
+
+COMMAND = 'runtime: {kind: command, command: "echo {n}"}\n'
+FUNCTION = "runtime: {kind: python_function, func: "
+WRONG = {  # a file, and how what is wrong with it is told: found when it is read, made, set up or given its values
+    COMMAND + "inputs: [{id: n, kind: file, path: nowhere}]": "2:10 (n)",
+    COMMAND + "inputs:\n- {id: n, kind: number, value: twelve}": '3:3 (n)|the text "twelve"',
+    COMMAND + "inputs: [{id: n, kind: json, value: [.inf]}]": "2:10 (n[0])|is inf",
+    COMMAND + "inputs: [{id: n, kind: number}]": "2:10 (n)|bound to nothing",
+    COMMAND + "inputs: [{id: a b, kind: number, value: 1}]": "2:10 (a b)|not a name",
+    COMMAND + 'inputs: [{id: n, kind: file, path: "a\\0b"}]': "2:10 (n)|it has a NUL in it",
+    COMMAND + "outputs: [{id: n, kind: file, path: .}]": "2:11 (n)",
+    COMMAND: "1:35 (command:1:6)|`{n}` is not declared",
+    COMMAND + "executor: inprocess": "2:11 (executor)|does not take",
+    "runtime: {kind: command, command: [a, 3]}": "(runtime.command",
+    'runtime: {kind: command, command: [a, "\\0"]}': "1:39 (command[1])|NUL",
+    "runtime: {kind: command, command: []}": "1:35 (command)|the command is empty",
+    'runtime: {kind: command, command: ""}': "1:35 (command)|the command is empty",
+    "runtime: {kind: 3, command: x}": "1:17 (runtime.kind)|`3` is no kind of runtime",
+    "runtime: {kind: python_script, script: nowhere.py}": "1:40 (script)",
+    FUNCTION + "nowhere:f}": "1:40 (func)|No module named 'nowhere'",
+    FUNCTION + "divides:f}": "1:40 (func)|ZeroDivisionError|divides.py:2",
+    FUNCTION + "leaves:f}": "1:40 (func)|SystemExit: 3|leaves.py:1",
+    FUNCTION + "torn:f}": "1:40 (func)|SyntaxError|torn.py:1",
+    FUNCTION + "os:sep}": "1:40 (func)|is no function",
+}
+
+
+@pytest.mark.parametrize(("text", "told"), WRONG.items(), ids=map(str, range(len(WRONG))))
+def test_what_is_wrong_is_told_with_its_place_and_what_to_do(
+    kedge: Any, tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "divides.py").write_text("\n1 / 0\n")
+    (tmp_path / "leaves.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "torn.py").write_text("def f(:\n")
+    (tmp_path / "task.yml").write_text(text)
+    said = kedge("task", "run", tmp_path / "task.yml", code=2).err
+    for words in told.split("|"):
+        assert words in said, said
+    assert f"at {tmp_path}/task.yml:" in said and "hint: " in said

@@ -175,6 +175,10 @@ def test_an_exception_reaches_whoever_asked_and_leaves_nothing_behind(
     assert len(runs) == 2 * recorded
     for run in runs:
         assert run.status == ("succeeded" if family is TaskMiddleware else "failed")
+        if run.failure is not None:
+            assert run.failure["kind"] == "lost" and "LookupError: mine" in run.failure["message"]
+            assert "in __call__" in run.failure["traceback"]
+            assert "middleware" in run.failure["hint"]
         assert not os.path.exists(os.path.join(run.folder, "workspace"))
         assert not os.path.exists(os.path.join(run.folder, "control"))
     assert task.run_sync().failure is None

@@ -387,3 +387,22 @@ def test_two_that_put_a_folder_at_one_path_at_once_both_succeed(tmp_path: Path) 
             future.result()
     assert sorted(os.listdir(place)) == ["a", "b", "c"]
     assert sorted(os.listdir(tmp_path)) == ["place", "source"]
+
+
+def test_what_nothing_can_be_made_of_is_an_error_of_its_task() -> None:
+    def task(command: Any = "true", env: Any = None, **ports: Any) -> Task:
+        return Task(runtime=CommandRuntime(command, env={} if env is None else env), **ports)
+
+    for made, words in (
+        (task(env=["A=1"]), "`env` is a `list`, and no mapping"),
+        (task(env={1: "1"}), "`1` is a `int`"),
+        (task(env={"A": 1}), "env.A: `1` is a `int`"),
+        (task(outputs=[File("out", "a\0b")]), "the path of the output `out` has a NUL"),
+        (task(outputs=[File("out", "a\ud800b")]), "half a character"),
+        (task("echo {x}", inputs=[Json("x", [10**5000])]), "`x[0]` is an integer of more than"),
+        (task("echo {x}", inputs=[Number("x", -(10**5000))]), "`x` is an integer of more than"),
+    ):
+        with pytest.raises(ValueError) as raised:
+            made.run_sync()
+        assert isinstance(raised.value, kedge.KedgeError) and words in str(raised.value)
+        assert raised.value.hint

@@ -3,11 +3,13 @@
 import asyncio
 import contextvars
 import io
+import logging
 import os
 import shutil
 import subprocess
 import sys
 import threading
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from kedge import (
     Task,
 )
 from kedge.errors import TaskError
+from kedge.run import record
 from kedge.task.port import Typed
 
 
@@ -37,11 +40,15 @@ def home(shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def log_of(ended: Any) -> str:
+    return bytes_of(ended).decode()
+
+
+def bytes_of(ended: Any) -> bytes:
     from kedge.run.log import read_log
 
     path = f"{ended.run.folder}/log"
     found = read_log(path) if os.path.exists(path) else ()
-    return b"".join(data for _, _, data in found).decode()
+    return b"".join(data for _, _, data in found)
 
 
 def area(width: float, height: float = 2) -> float:
@@ -324,6 +331,151 @@ def test_the_streams_are_what_they_were_but_for_what_is_written(tmp_path: Path) 
         assert ended.outputs["result"] == ["latin-1", "strict", file.fileno(), False]
 
 
+def test_bytes_go_to_the_log_of_their_run_among_the_texts_around_them(tmp_path: Path) -> None:
+    def speak() -> None:
+        print("text", end=" ")
+        sys.stdout.buffer.write(b"\xff\x00bytes\n")
+        sys.stderr.buffer.write(memoryview(b"\xfe error\n"))
+        with io.TextIOWrapper(sys.stdout.buffer, encoding="latin-1") as wrapped:
+            print("\xe9", file=wrapped)
+        with pytest.raises(TypeError, match="not bytes"):
+            sys.stdout.write(b"x")
+        with pytest.raises(TypeError):
+            sys.stdout.buffer.write("x")
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as taken:
+            sys.stdout.buffer.write(b"taken\n")
+        assert taken.buffer.getvalue() == b"taken\n"
+        assert sys.stdout.writable() and sys.stdout.buffer.writable()
+        print("a part of a line, \u03bb", end="")
+
+    expected = b"text \xff\x00bytes\n\xfe error\n\xe9\na part of a line, \xce\xbb"
+    with open(tmp_path / "out", "w") as file:
+        for stream in (file, io.StringIO()):
+            with redirect_stdout(stream):
+                ended = Task(runtime=PythonFunctionRuntime(speak)).run_sync()
+                assert ended.failure is None, ended.failure.traceback
+                print("mine")
+            assert bytes_of(ended) == expected
+    assert stream.getvalue() == "mine\n" and (tmp_path / "out").read_text() == "mine\n"
+
+
+def test_bytes_that_others_write_meanwhile_go_where_they_went(tmp_path: Path) -> None:
+    speaking, ending = threading.Event(), threading.Event()
+    kept: list[Any] = []
+
+    def speak() -> None:
+        kept.append(sys.stdout.buffer)
+        speaking.set()
+        ending.wait(60)
+
+    with open(tmp_path / "out", "w") as file, redirect_stdout(file):
+        task = Task(runtime=PythonFunctionRuntime(speak))
+        going = threading.Thread(target=lambda: kept.append(task.run_sync()))
+        going.start()
+        assert speaking.wait(60)
+        sys.stdout.write("text ")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(b"meanwhile\n")
+        ending.set()
+        going.join()
+        kept[0].write(b"after\n")
+        kept[0].flush()
+    assert (tmp_path / "out").read_bytes() == b"text meanwhile\nafter\n"
+    assert bytes_of(kept[1]) == b""
+    with redirect_stdout(io.StringIO()):
+        speaking.clear()
+        ending.clear()
+        going = threading.Thread(target=task.run_sync)
+        going.start()
+        assert speaking.wait(60)
+        assert not hasattr(sys.stdout, "buffer")  # a text stream of this thread has none
+        ending.set()
+        going.join()
+
+
+def test_a_handler_of_logging_writes_to_the_run_that_it_was_made_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", here)
+    log = logging.getLogger("kedge-test-handlers")
+    monkeypatch.setattr(log, "propagate", False)
+    monkeypatch.setattr(log, "handlers", [])
+
+    def before() -> None:
+        log.warning("to whom it was made for")
+
+    def during() -> None:
+        log.handlers = [logging.StreamHandler()]
+        log.warning("to the run")
+
+    def last_resort() -> None:
+        log.warning("to the run")
+
+    log.handlers = [logging.StreamHandler()]
+    assert log_of(Task(runtime=PythonFunctionRuntime(before)).run_sync()) == ""
+    assert here.getvalue() == "to whom it was made for\n"
+    assert log_of(Task(runtime=PythonFunctionRuntime(during)).run_sync()) == "to the run\n"
+    log.warning("after it")
+    assert here.getvalue().endswith("\nafter it\n")
+    again = Task(runtime=PythonFunctionRuntime(before)).run_sync()
+    assert log_of(again) == "to whom it was made for\n"  # it asks who prints each time
+    log.handlers = []
+    assert log_of(Task(runtime=PythonFunctionRuntime(last_resort)).run_sync()) == "to the run\n"
+    assert sys.stderr is here
+
+
+def test_what_cannot_be_ended_says_so_once_it_has_ended(tmp_path: Path) -> None:
+    async def blocks() -> int:
+        time.sleep(0.1)
+        return 4
+
+    def sleeps() -> int:
+        return asyncio.run(blocks())
+
+    for func in (blocks, sleeps):
+        task = Task(runtime=PythonFunctionRuntime(func), resources={"timeout": 0.05})
+        ended = task.run_sync()
+        assert ended.outputs == {"result": 4}
+        (warning,) = ended.run.warnings
+        assert "past its timeout of 0.05 s" in warning and "script" in warning
+    task = Task(runtime=PythonFunctionRuntime(sleeps), resources={"timeout": 60})
+    assert task.run_sync().run.warnings == ()
+
+
+def test_a_function_that_was_cancelled_is_so_although_it_went_on_to_its_end(tmp_path: Path) -> None:
+    begun, ending = threading.Event(), threading.Event()
+    out = tmp_path / "out.txt"
+
+    def deaf(task: Task, out: Path) -> None:
+        begun.set()
+        ending.wait(60)
+        out.write_text("x")
+        if task.name == "fails":
+            raise LookupError("mine")
+
+    async def cancelled(name: str) -> None:
+        begun.clear()
+        ending.clear()
+        task = Task(
+            id="deaf", name=name, runtime=PythonFunctionRuntime(deaf), outputs=[File("out", out)]
+        )
+        going = asyncio.ensure_future(task.run())
+        await asyncio.to_thread(begun.wait, 60)
+        going.cancel()
+        await asyncio.sleep(0)
+        ending.set()
+        with pytest.raises(asyncio.CancelledError):
+            await going
+
+    for name, word in (("ends", "nothing can end"), ("fails", "LookupError: mine")):
+        asyncio.run(cancelled(name))
+        run = record.list_runs(1, function="deaf")[0]
+        assert run.status == "cancelled" and run.failure is not None
+        assert "went on to its end" in run.failure["message"] and word in run.failure["message"]
+        assert not out.exists() and run.outputs == {}
+
+
 def test_a_function_does_not_block_the_loop_and_a_second_loop_works_as_the_first() -> None:
     going = threading.Event()
 
@@ -410,7 +562,6 @@ def test_a_coroutine_whose_time_was_over_has_failed_whatever_it_does_then() -> N
 
 def test_a_coroutine_can_be_cancelled_from_outside() -> None:
     from kedge.executor import ask_from_outside
-    from kedge.run import record
 
     async def endless() -> None:
         await asyncio.sleep(0.2)

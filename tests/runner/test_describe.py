@@ -393,6 +393,38 @@ def test_one_unreadable_annotation_harms_no_other(everywhere: Any) -> None:
     assert "`Nowhere` is not defined" in warned["a"]
 
 
+def test_forms_without_their_types_say_nothing(everywhere: Any) -> None:
+    """Bare `Union` and its like: on 3.14 it is a class, and on all of them some forms' classes are."""
+    everywhere.write(
+        module="""
+        import typing, types
+        from typing import *
+
+        def f(a: Union, b: Literal, c: Optional, d: type(List[int]), e: type(Union[int, str]),
+              g: getattr(types, "UnionType", Union), h: getattr(types, "GenericAlias", Union),
+              i: "Union", j: "Literal", k: Callable, l: Generic, m: ClassVar, n: ForwardRef,
+              o: typing, p: list, q: List, r: dict, s: Tuple, t: Optional[int]): ...
+
+        def given(a: Union, b: Literal, g: getattr(types, "UnionType", Union), q: List):
+            return {"as_it_came": [a, b, g, q]}
+        """
+    )
+    described = everywhere.describe("module:f")["module:f"]
+    properties = described["inputs"]["properties"]
+    assert properties.pop("t") == {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    assert [properties.pop(name)["type"] for name in "pqrs"] == [
+        "array",
+        "array",
+        "object",
+        "array",
+    ]
+    assert all(one == {} for one in properties.values())
+    assert {one["path"] for one in described["warnings"]} == set(properties)
+    values = {"a": 1, "b": "x", "g": None, "q": [2]}
+    came = everywhere.result("module:given", values, convert=sorted(values))
+    assert came == {"as_it_came": [1, "x", None, [2]]}
+
+
 def test_annotations_are_not_evaluated_on_3_14_either(everywhere: Any) -> None:
     """Without the future import: what the version evaluates at definition must exist, on 3.14 nothing."""
     everywhere.write(

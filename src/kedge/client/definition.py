@@ -17,6 +17,7 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, create_model
 
+from kedge.client.placing import placed
 from kedge.client.task import Task
 from kedge.data import Data
 from kedge.errors import PluginError, Problem, TaskError, nearest
@@ -62,8 +63,23 @@ def load_file(path: str | os.PathLike[str]) -> Task:
         ManifestError: it cannot be read, or is no YAML.
         TaskError: it is no task, all that is wrong, with line and column.
     """
+    document = read_file(path)
+    with placed(document):
+        return task_of(document, path)
+
+
+def read_file(path: str | os.PathLike[str]) -> Document:
+    """The data in a YAML or JSON file, with the places of all that is in it.
+
+    Raises:
+        ManifestError: it cannot be read, or is no YAML.
+    """
     file = shown(os.fspath(path))
-    document = read_yaml(read_text(os.fspath(path), file), file)
+    return read_yaml(read_text(os.fspath(path), file), file)
+
+
+def task_of(document: Document, path: str | os.PathLike[str]) -> Task:
+    """The task in the data of a file, as `load_file`."""
     return _read(document, os.path.dirname(os.path.abspath(path)))
 
 
@@ -190,9 +206,13 @@ class _Reading:
     def _part(self, name: str, path: Path, value: Any) -> Any:
         """A runtime, an executor, a target or a port."""
         registry = _PARTS[name]
-        if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+        kind = value.get("kind") if isinstance(value, Mapping) else None
+        if not isinstance(kind, str):
             known = ", ".join(registry.kinds())
-            self._wrong(path, f"it says no kind of {registry.noun}", f"`kind` is one of: {known}")
+            message = f"it says no kind of {registry.noun}"
+            if kind is not None:
+                message, path = f"`{kind!r:.80}` is no kind of {registry.noun}", (*path, "kind")
+            self._wrong(path, message, f"`kind` is one of: {known}")
             return None
         try:
             cls = registry.get(value["kind"])

@@ -28,6 +28,8 @@ def places(task: Task) -> dict[str, str]:
         TaskError: an output cannot be there, or what is there would be lost with it: all that is wrong.
     """
     ports = [port for port in task.outputs if kind_of(port.schema) != "value"]
+    if problems := [*_unspeakable(ports)]:
+        raise TaskError.of(problems, f"the outputs of `{task.name}`")
     found = {port.id: os.path.realpath(port.bound) for port in ports if port.bound}
     problems = [
         Problem(message, Where(path=port.id), hint)
@@ -54,6 +56,18 @@ def put(outputs: Mapping[str, Any], found: Mapping[str, str]) -> None:
                 f"the output `{port}` cannot be put at `{place}`: {error.strerror or error}",
                 hint=f"the run succeeded, and has it: {outputs[port]}",
             ) from error
+
+
+def _unspeakable(ports: Iterable[Port]) -> Iterator[Problem]:
+    """Paths that no file system takes."""
+    for port in ports:
+        try:
+            impossible = b"\0" in os.fsencode(port.bound or "")
+        except UnicodeEncodeError:
+            impossible = True
+        if impossible:
+            message = f"the path of the output `{port.id}` has a NUL or half a character in it"
+            yield Problem(message, Where(path=port.id), "take it out")
 
 
 def _wrong(

@@ -23,6 +23,7 @@ _MOST_IN_BACKGROUND: Final = 32
 _MEMORY_EACH_MB: Final = 64  # of Kedge's own and of the smallest program
 # Asynchronous calls: mostly stamps are looked at, or all wait for the one that prepares.
 _MOST_PREPARING: Final = 4
+_LOOK_S: Final = 0.05  # how soon it is seen that a run has come to what cannot be stopped
 
 
 @final
@@ -91,6 +92,7 @@ class Session:
     def close(self) -> None:
         """Stop the runs that go on, with their grace periods, and end all that was kept.
 
+        What nothing can stop is not waited for: whoever calls it does, or it ends with the process.
         An interruption meanwhile (Ctrl-C) stops them at once.
         """
         self._closed = True
@@ -113,7 +115,8 @@ class Session:
         with self._changed:
             for cancel in self._going:
                 cancel.request(force=force)
-            self._changed.wait_for(lambda: not self._going)
+            while not all(cancel.unheard for cancel in self._going):
+                self._changed.wait(_LOOK_S)
 
 
 def _at_once() -> int:
@@ -133,6 +136,8 @@ _open: "weakref.WeakSet[Session]" = weakref.WeakSet()
 
 
 def _renew_all() -> None:
+    global _making
+    _making = threading.Lock()  # whoever held it is not there
     for session in _open:
         session.renew()
 
@@ -147,7 +152,7 @@ def _session() -> Session:
     return made
 
 
-_making: Final = threading.Lock()
+_making = threading.Lock()
 
 
 def session() -> Session:

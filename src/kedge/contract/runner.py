@@ -1524,9 +1524,11 @@ def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     if type(annotation).__name__ == "UnionType":  # int | str, 3.10 to 3.13
         return union_form(), annotation.__args__
     origin = getattr(annotation, "__origin__", None)
-    if origin is None or (isinstance(annotation, type) and not hasattr(annotation, "__args__")):
+    args = getattr(annotation, "__args__", None if isinstance(annotation, type) else ())
+    if origin is None or not isinstance(
+        args, tuple
+    ):  # a class of such forms has these as descriptors
         return annotation, ()
-    args = getattr(annotation, "__args__", ())
     return origin, tuple(None if arg is type(None) else arg for arg in args)
 
 
@@ -1566,6 +1568,8 @@ def bare(annotation: Any, scope: Scope) -> tuple[Any, Scope, list[Any], list[str
                 annotation = annotation.type
             elif type(origin).__name__ == "TypeAliasType":
                 annotation = alias_value(origin, args)
+            elif name in ("Union", "Literal") and not args:
+                raise UnreadableError("`{}` alone says nothing".format(name))
             else:
                 return annotation, scope, metadata, qualifiers
     raise UnreadableError("it refers to itself")

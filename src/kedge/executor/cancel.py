@@ -17,7 +17,7 @@ _making = threading.Lock()  # of pipes; no handler of signals makes one
 
 def _renew() -> None:
     global _making
-    _making = threading.Lock()  # another thread may have held it
+    _making = threading.Lock()  # after a fork: whoever held it is not there
 
 
 os.register_at_fork(after_in_child=_renew)
@@ -35,7 +35,8 @@ class Cancel:
         signal.signal(signal.SIGINT, lambda *_: cancel.request(force=cancel.requested))
 
     `fileno()` is readable from the first request on and stays so; `forced_fileno()` the same once force
-    was asked for. Nothing needs to be read from either.
+    was asked for. Nothing needs to be read from either. While `unheard`, what goes on is code that nothing
+    can stop.
 
     Args:
         parent: whose requests are this one's too.
@@ -45,7 +46,7 @@ class Cancel:
 
     __slots__ = (
         *("__weakref__", "_asked", "_by_signal", "_children", "_control", "_forced"),
-        *("_held", "_interrupted", "abandoned", "forced", "requested"),
+        *("_held", "_interrupted", "abandoned", "forced", "requested", "unheard"),
     )
 
     def __init__(self, parent: "Cancel | None" = None, *, by_signal: bool = False) -> None:
@@ -59,6 +60,7 @@ class Cancel:
         self.requested = False
         self.forced = False
         self.abandoned = False
+        self.unheard = False
         if parent is not None:
             parent._children.add(self)
             if parent.requested:

@@ -76,18 +76,25 @@ class InProcessExecutor(Executor):
                     reason = error.reason
                 else:
                     reported = _told(error)
+        wall, outlived = time.monotonic() - began, False
+        if reason == "exited":  # so it is by itself, whatever was asked of it
+            timeout = job.resources.timeout
+            outlived = job.cancel.requested or (timeout is not None and wall > timeout)
+        if outlived and job.cancel.requested:  # as of any program, whatever it made of that
+            code, reason, answer = 1, "cancelled", None
         job.on_tick()
         return Ended(
             exit_code=code,
             signal=None,
             reason=reason,
-            wall_s=time.monotonic() - began,
+            wall_s=wall,
             cpu_s=time.thread_time() - used,
             peak_memory_mb=None,
             read_bytes=None,
             written_bytes=None,
             answer=answer,
             reported=reported,
+            outlived=outlived,
         )
 
 
@@ -107,9 +114,22 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     """What the function returns, or the names that the source leaves and the task declares."""
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
-        return runner.executed(payload.source, payload.place, names, payload.kinds)
-    value = payload.function(**_placed(payload.arguments, job))
+        with _unheard(job):
+            return runner.executed(payload.source, payload.place, names, payload.kinds)
+    arguments = _placed(payload.arguments, job)
+    with _unheard(job):
+        value = payload.function(**arguments)
     return _awaited(value, job) if inspect.isawaitable(value) else value
+
+
+@contextmanager
+def _unheard(job: "Job") -> Iterator[None]:
+    """A block that nothing can stop."""
+    job.cancel.unheard = True
+    try:
+        yield
+    finally:
+        job.cancel.unheard = False
 
 
 def _placed(arguments: Mapping[str, Any], job: "Job") -> dict[str, Any]:
@@ -259,12 +279,12 @@ class _Printing:
         self._output: Callable[[Stream, bytes], None] | None = output
         self._lock = threading.RLock()
 
-    def take(self, stream: "Stream", text: str) -> bool:
-        """Take a text, unless the run has ended."""
+    def take(self, stream: "Stream", data: bytes) -> bool:
+        """Take what was printed, unless the run has ended."""
         with self._lock:
             if self._output is None:
                 return False
-            self._output(stream, text.encode("utf-8", "backslashreplace"))
+            self._output(stream, data)
             return True
 
     def end(self) -> None:
@@ -274,8 +294,16 @@ class _Printing:
 
 
 _current: ContextVar[_Printing | None] = ContextVar("current", default=None)
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _going = 0
+
+
+def _renew() -> None:
+    global _lock
+    _lock = threading.Lock()  # after a fork: whoever held it is not there
+
+
+os.register_at_fork(after_in_child=_renew)
 
 
 @contextmanager
@@ -307,7 +335,12 @@ class _Printed(io.TextIOBase):
 
     def __init__(self, name: "Stream", before: Any) -> None:
         self.before = before
-        self._name: Stream = name
+        self.name_in_log: Stream = name
+
+    @property
+    def buffer(self) -> Any:
+        """Where bytes go: to whoever prints too. Whoever is not of a run has what was there before."""
+        return self.before.buffer if _current.get() is None else _PrintedBytes(self)
 
     @property
     def encoding(self) -> Any:  # type: ignore[override]
@@ -321,10 +354,16 @@ class _Printed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write it where this context's go."""
+        if not isinstance(text, str):  # what is tried with bytes first counts on this error
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         current = _current.get()
-        if current is not None and current.take(self._name, text):
+        if current and current.take(self.name_in_log, text.encode("utf-8", "backslashreplace")):
             return len(text)
         return 0 if self.before is None else int(self.before.write(text))
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
 
     def flush(self) -> None:
         """Nothing waits here."""
@@ -344,3 +383,37 @@ class _Printed(io.TextIOBase):
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.before, name)
+
+
+class _PrintedBytes(io.BufferedIOBase):
+    """What a stream's bytes go through: where its texts go, and in their order."""
+
+    def __init__(self, texts: _Printed) -> None:
+        self._texts = texts
+
+    def write(self, data: Any) -> int:
+        """Write them where this context's go."""
+        taken = memoryview(data).tobytes()
+        current = _current.get()
+        if current is None or not current.take(self._texts.name_in_log, taken):
+            self._texts.before.buffer.write(taken)
+        return len(taken)
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+        self._texts.flush()
+
+    def isatty(self) -> bool:
+        """As the texts'."""
+        return self._texts.isatty()
+
+    def fileno(self) -> int:
+        """As the texts'."""
+        return self._texts.fileno()
+
+    def close(self) -> None:
+        """What wraps this one closes it with itself, and others print on."""

@@ -89,6 +89,7 @@ class Ended(Data):
         killed: whether Kedge sent it SIGKILL, for whatever reason.
         answer: the outputs that are values, where it gave them to Kedge and wrote no `out/data.json`.
         reported: its error as `kedge.contract.failure.read` gives it, where it wrote no file of it.
+        outlived: whether it outlived its timeout or a request to stop, since nothing can end it.
     """
 
     exit_code: int | None
@@ -106,3 +107,4 @@ class Ended(Data):
     killed: bool = False
     answer: Mapping[str, Any] | None = None
     reported: dict[str, Any] | None = None
+    outlived: bool = False

@@ -123,8 +123,10 @@ def _came(value: Any) -> str:
 def _unreadable(shown: str, error: OSError | ValueError, *, link: bool) -> str:
     if isinstance(error, FileNotFoundError):
         return f"`{shown}` is a symbolic link to nothing" if link else f"there is no `{shown}`"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"`{shown}` cannot be read ({reason.lower()})"
+    reason = "it has a NUL in it"  # the only ValueError that the system's calls raise
+    if isinstance(error, OSError):
+        reason = error.strerror or str(error)
+    return f"`{shown}` cannot be read ({reason[:1].lower() + reason[1:]})"
 
 
 def _missing_hint(path: str, what: str) -> str:

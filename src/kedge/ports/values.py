@@ -28,6 +28,7 @@ _DEEPEST: Final = 100
 _WITH_UNIT: Final = re.compile(
     r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(\S.*?)?\s*", re.ASCII
 )
+_MOST_BITS: Final = 14_284  # of 4300 digits, beyond which Python makes no text of an integer
 _LONGEST_NUMBER: Final = 120  # characters of a number with its unit
 
 
@@ -109,6 +110,9 @@ class Coercion:
             float,
         ):  # numpy's float64 and IntEnum are numbers of their own kind
             value = float(value) if isinstance(value, float) else int(value)
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            self.wrong(place, "is an integer of more than 4300 digits", "give it as a text", value)
+            return 0  # nothing can say it, the message of whatever else is wrong neither
         if isinstance(value, float) and not math.isfinite(value):
             hint = "give a finite number; null in an optional port says that there is none"
             return self.wrong(

@@ -16,6 +16,7 @@ from kedge.store import Database, connection
 _json: Final = json.JSONEncoder(allow_nan=False).encode
 
 _INSERT: Final = "INSERT INTO events (run, seq, ts, type, data) VALUES (?, ?, ?, ?, ?)"
+_INSERT_AGAIN: Final = _INSERT.replace("INSERT", "INSERT OR REPLACE")
 
 PROGRESS: Final = "progress"
 READY: Final = "ready"
@@ -51,9 +52,12 @@ def events(run_id: str, after: int = 0) -> list[Event]:
     return [Event(seq, ts, type, json.loads(data)) for seq, ts, type, data in rows]
 
 
-def write_first(logs: Iterable["EventLog"]) -> None:
-    """Record the events of runs that have none yet, within a transaction."""
-    connection().write_many(_INSERT, [row for log in logs for row in log.taken(0)])
+def write_first(store: Database, logs: Iterable["EventLog"]) -> None:
+    """Record the events of runs that have ended and have none yet, within a transaction.
+
+    They are not taken from their logs: should it fail, it will be done again.
+    """
+    store.write_many(_INSERT_AGAIN, [row for log in logs for row in log.rows(0)])
 
 
 @final
@@ -96,8 +100,12 @@ class EventLog:
 
     def taken(self, number: int) -> list[tuple[str, int, str, str, str]]:
         """What waits as rows of the table, the first with the number after this one; nothing waits then."""
-        waiting, self._waiting = self._waiting, []
-        return [(self.run_id, at, *event) for at, event in enumerate(waiting, number + 1)]
+        taken, self._waiting = self.rows(number), []
+        return taken
+
+    def rows(self, number: int) -> list[tuple[str, int, str, str, str]]:
+        """As `taken`; it waits on."""
+        return [(self.run_id, at, *event) for at, event in enumerate(self._waiting, number + 1)]
 
     def _make_room(self, store: Database, number: int) -> None:
         self._progress += 1

@@ -128,7 +128,9 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
         self._has_folder = self._has_workspace = not task.executor.of_this_process
-        self._making = threading.RLock()  # of these two: threads of the code may print
+        self._making = (
+            threading.RLock()
+        )  # of these two: the loop may ask, and a thread that prints, at once
 
     def run(
         self, snapshot: str | None, paths: tuple[str, ...], waited: Mapping[str, float]
@@ -177,8 +179,7 @@ class Execution:
             wrong = StartFailed(error.message, where=error.where, hint=error.hint)
         except OSError as error:
             if error.errno not in _SCARCE:
-                lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
-                record.finish(self.entry, lost)
+                record.finish(self.entry, _lost(error), log=self.events)
                 raise
             wrong = StartFailed(
                 f"this machine refuses what the run needs: {error.strerror}",
@@ -189,8 +190,7 @@ class Execution:
             record.finish(self.entry, cancelled, log=self.events)
             raise
         except BaseException as error:
-            lost = Lost(f"Kedge was ended by {type(error).__name__}", hint="run it again")
-            record.finish(self.entry, lost)
+            record.finish(self.entry, _lost(error), log=self.events)
             raise
         finally:
             log.close()
@@ -384,6 +384,22 @@ def stopped(cancel: Cancel) -> RunFailed:
             hint="run it again",
         )
     return RunCancelled("interrupted before anything was run", hint="give the command again")
+
+
+def _lost(error: BaseException) -> Lost:
+    """What the record says of a run that an error ended which is none of its code's; its caller gets that one."""
+    from kedge.contract import runner
+
+    kind, text = type(error).__qualname__, runner.message_of(error)
+    said = kind if text == kind else f"{kind}: {text}"
+    if not isinstance(error, Exception):
+        return Lost(f"Kedge was ended by {said}", hint="run it again")
+    return Lost(
+        f"an error that is not its code's own ended the run: {said}",
+        hint="its traceback says where: in a middleware, a plug-in or Kedge itself",
+        type=kind,
+        traceback=runner.traceback_of(error),
+    )
 
 
 def file_facts(port: str, path: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from kedge.task import Resources
 
 # What there is no more room for has been removed by then; see `kedge.contract.pickled`.
 _NO_ROOM: Final = "NoRoomError"
+_NOTHING_ENDS_IT: Final = " because nothing can end code that runs in Kedge's own process"
 STDERR_LINES: Final = 20  # what a person reads of a program that left no error file
 
 
@@ -55,7 +56,9 @@ def failure_of(
         )
     if ended.reason == "cancelled":
         return RunCancelled(
-            f"the run was cancelled{_last_word(reported)}",
+            "the run was cancelled"
+            + (f", and went on to its end{_NOTHING_ENDS_IT}" if ended.outlived else "")
+            + _last_word(reported),
             hint=f"what it had written is kept: `kedge show {run_id}`",
             evidence=evidence,
             **_user(reported),
@@ -149,6 +152,11 @@ def warnings_of(ended: Ended, reported: dict[str, Any] | None, resources: Resour
             f"it succeeded although {ended.oom_kills} of its processes"
             f" {'was' if ended.oom_kills == 1 else 'were'} killed"
             f" at its memory limit of {resources.memory_mb} MiB"
+        )
+    if ended.outlived and resources.timeout is not None:
+        said.append(
+            f"it went on for {ended.wall_s:.3g} s, past its timeout of {resources.timeout:g} s,"
+            f"{_NOTHING_ENDS_IT}; a coroutine can be ended, and so can a decorated function or a script"
         )
     return said
 

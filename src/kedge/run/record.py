@@ -146,6 +146,10 @@ _INSERT: Final = (
     f"INSERT INTO runs ({', '.join((*_COLUMNS, 'failure_kind'))}) "
     f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
 )
+_INSERT_AGAIN: Final = (  # where an interruption came between the commit and what was done on it
+    f"{_INSERT} ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, "failure_kind"))
+)
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM runs "
 
 
@@ -167,7 +171,7 @@ def create(*, late: bool = False, **facts: Any) -> Run:
     if late:
         _unwritten.add(run)
         return run
-    _insert(run)
+    connection().write_many(_INSERT, [_row(run)])
     # The record first: a folder that no record knows would never be found and removed.
     try:
         _make_folder(run)
@@ -363,19 +367,26 @@ def _status(failure: RunFailed | None) -> str:
     return "cancelled" if failure.kind == "cancelled" else "failed"
 
 
-def _insert(*runs: Run) -> None:
-    connection().write_many(_INSERT, [_row(run) for run in runs])
-
-
 def _row(run: Run) -> tuple[str | int | None, ...]:
     own = [_stored(name, getattr(run, name)) for name in _OWN]
     return (*own, *(_text(getattr(run.holder, name)) for name in _LEASE), run.failure_kind)
 
 
-def _insert_late(entries: Sequence[Entry]) -> None:
-    with connection().transaction():
-        _insert(*(run for run, _ in entries))
-        events.write_first([log for _, log in entries if log is not None])
+def _insert_late(place: str, entries: Sequence[Entry]) -> None:
+    rows = [_late_row(run) for run, _ in entries]
+    store = connection(place)
+    with store.transaction():
+        store.write_many(_INSERT_AGAIN, rows)
+        events.write_first(store, [log for _, log in entries if log is not None])
+
+
+def _late_row(run: Run) -> tuple[str | int | None, ...]:
+    """A late run's row, come what may: it is none of the runs' that it is recorded with."""
+    try:
+        return _row(run)
+    except (TypeError, ValueError, RecursionError) as error:  # such as a number of 5000 digits
+        said = f"what it was given and gave cannot be recorded: {error}"
+        return _row(replace(run, inputs={}, outputs={}, warnings=(*run.warnings, said)))
 
 
 def _make_folder(run: Run) -> None:

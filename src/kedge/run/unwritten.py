@@ -5,20 +5,23 @@ process must be, would take longer than most of them do.
 """
 
 import atexit
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Final, final
 
 from kedge.errors import StoreError
+from kedge.home import home
 
 if TYPE_CHECKING:
     from kedge.run.events import EventLog
     from kedge.run.record import Run
 
 AFTER_S: Final = 0.05
+_DUE: Final = 0.0  # has ended, and waited long enough
 _MOST: Final = 1000  # that wait; whoever comes then records them
 
 type Entry = tuple[Run, EventLog | None]
@@ -27,54 +30,62 @@ type Entry = tuple[Run, EventLog | None]
 
 @final
 class Unwritten:
-    """The runs that are to be recorded, by their ids.
+    """The runs that are to be recorded, by their ids: each in the home that it began in.
 
     Args:
-        write: records some of them, all or none.
+        write: records some of them in a home, all or none; and does it again, should that be asked for.
     """
 
-    def __init__(self, write: Callable[[Sequence[Entry]], None]) -> None:
+    _runs: dict[str, tuple[str, float, "Run", "EventLog | None"]]  # home and moment first
+    _thread: threading.Thread | None
+
+    def __init__(self, write: Callable[[str, Sequence[Entry]], None]) -> None:
         self._write = write
         self._over = False
-        self._thread: threading.Thread | None = None
         self._renew()
         os.register_at_fork(after_in_child=self._renew)
+        atexit.register(self._last)
 
     def add(self, run: "Run") -> None:
         """Take a run that has begun.
 
         Raises:
-            StoreError: others cannot be recorded.
+            StoreError: others of its home cannot be recorded; or Python is ending, and it cannot.
         """
-        if self._failed or self._over or len(self._runs) >= _MOST:
+        place = home()
+        if place in self._failed or len(self._runs) >= _MOST:
             self.write_all()
         with self._lock:
-            self._runs[run.id] = (run, None)
-            self._since[run.id] = time.monotonic()
-            if self._thread is None:
+            self._runs[run.id] = (place, time.monotonic(), run, None)
+            if self._thread is None and not self._over:
                 self._start()
+            if self._over:
+                try:
+                    self._write_to(run.id)
+                except StoreError:
+                    del self._runs[run.id]  # it has not begun
+                    raise
         if not self._some.is_set():
             self._some.set()
 
     def change(self, run: "Run") -> bool:
-        """Take what became of a run that goes on; False where it is recorded already."""
+        """Take what became of a run that goes on; False where it is recorded already, or has ended."""
         with self._lock:
-            if run.id not in self._runs:
+            if not self._goes_on(run):
                 return False
-            self._runs[run.id] = (run, None)
+            self._runs[run.id] = (*self._runs[run.id][:2], run, None)
             return True
 
     def end(self, run: "Run", events: "EventLog | None") -> bool:
-        """Take the end of a run; False where it is recorded already.
+        """Take the end of a run; False where it is recorded already, or had ended.
 
         Raises:
             StoreError: Python is ending, and it cannot be recorded.
         """
         with self._lock:
-            if run.id not in self._runs:
+            if not self._goes_on(run):
                 return False
-            self._runs[run.id] = (run, events)
-            self._since[run.id] = 0.0  # is due
+            self._runs[run.id] = (self._runs[run.id][0], _DUE, run, events)
             if self._over:
                 self._write_to(run.id)
             return True
@@ -90,39 +101,52 @@ class Unwritten:
                 self._write_to(run.id)
 
     def write_all(self) -> None:
-        """Record all of them, for somebody who looks.
+        """Record all of this home, for somebody who looks; and of others what can be.
 
         Raises:
             StoreError: they cannot be.
         """
         with self._lock:
-            if self._runs:
-                self._write_to(next(reversed(self._runs)))
+            here = home()
+            for place, last in self._lasts().items():
+                with nullcontext() if place == here else suppress(StoreError):
+                    self._write_to(last)
+
+    def _goes_on(self, run: "Run") -> bool:
+        return run.id in self._runs and not self._runs[run.id][2].ended_yet
+
+    def _lasts(self, until: float = math.inf) -> dict[str, str]:
+        """The last run of each home that began, or has ended, by then."""
+        return {place: id for id, (place, since, _, _) in self._runs.items() if since <= until}
 
     def _write_to(self, last: str) -> None:
-        """Record a run and all that began before it, so that their order in the store is that of their beginnings."""
+        """Record a run and all that began before it there: their order in the store is that of their beginnings."""
+        place = self._runs[last][0]
         ids = [*self._runs]
-        ids = ids[: ids.index(last) + 1]
-        self._failed = True
-        self._write([self._runs[id] for id in ids])
-        self._failed = False
-        for id in ids:
-            del self._runs[id], self._since[id]
+        ids = [id for id in ids[: ids.index(last) + 1] if self._runs[id][0] == place]
+        self._failed.add(place)
+        self._write(place, [self._runs[id][2:] for id in ids])
+        self._failed.discard(place)
+        done = set(ids)
+        # In one step: Ctrl-C may come at any moment.
+        self._runs = {id: self._runs[id] for id in self._runs if id not in done}
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._serve, name="kedge-record", daemon=True)
-        with suppress(RuntimeError):  # Python starts none once it is ending
+        try:
             thread.start()
+        except RuntimeError:  # there can be no more of them, or Python is ending: each by itself
+            self._over = True
+        else:
             self._thread = thread
-            atexit.register(self._last)
 
     def _serve(self) -> None:
         while self._some.wait():
             time.sleep(AFTER_S)
-            with self._lock, suppress(StoreError):  # the next to come tries again, and is told
-                until = time.monotonic() - AFTER_S
-                if due := [id for id, since in self._since.items() if since <= until]:
-                    self._write_to(due[-1])
+            with self._lock:
+                for last in self._lasts(time.monotonic() - AFTER_S).values():
+                    with suppress(StoreError):  # the next to come tries again, and is told
+                        self._write_to(last)
                 if not self._runs:
                     self._some.clear()
 
@@ -135,7 +159,6 @@ class Unwritten:
         """Begin with none: after a fork they are the parent's."""
         self._lock = threading.Lock()
         self._some = threading.Event()
-        self._runs: dict[str, Entry] = {}
-        self._since: dict[str, float] = {}
+        self._runs = {}
         self._thread = None
-        self._failed = False
+        self._failed: set[str] = set()  # homes

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.data import Data, field
-from kedge.errors import TaskError
+from kedge.errors import Problem, TaskError, Where
 from kedge.runtime import shell
 from kedge.runtime.arguments import filled, values_of, wrong_texts
 from kedge.runtime.base import Runtime
@@ -47,8 +47,18 @@ class CommandRuntime(Data, Runtime[Process]):
     env: Mapping[str, str] = field(default_factory=dict)
 
     async def _setup_runtime(self, task: "Task") -> Process:
-        if problems := [*wrong_texts(self._texts())]:
+        problems = [*wrong_texts(self._texts())]
+        if not isinstance(self.env, Mapping):
+            message = f"`env` is a `{type(self.env).__name__}`, and no mapping"
+            problems.append(Problem(message, Where(path="env"), 'write `{"NAME": "value"}`'))
+        if problems:
             raise TaskError.of(problems, "command")
+        if not self.command:
+            raise TaskError(
+                "the command is empty",
+                where=Where(path="command"),
+                hint="write a text for the shell, or a program and its arguments",
+            )
         values = values_of(task)
         if isinstance(self.command, str):
             argv = shell.argv(shell.prepare(self.command, values), values)
@@ -61,4 +71,7 @@ class CommandRuntime(Data, Runtime[Process]):
         texts: dict[str, Any] = {"command": self.command}
         if isinstance(self.command, list | tuple):
             texts = {f"command[{at}]": text for at, text in enumerate(self.command)}
-        return texts | {f"env.{name}": text for name, text in self.env.items()}
+        if isinstance(self.env, Mapping):
+            names = {f"env[{name!r}]": name for name in self.env if not isinstance(name, str)}
+            texts |= names | {f"env.{name}": text for name, text in self.env.items()}
+        return texts

@@ -135,6 +135,15 @@ def _read(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
 _known = lru_cache(_MOST_SIGNATURES)(_read)
 
 
+def _raised_at(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    from traceback import extract_tb
+
+    frames = [one for one in extract_tb(error.__traceback__) if one.filename[:1] != "<"]
+    return f"{frames[-1].filename}:{frames[-1].lineno}"
+
+
 def _found(reference: str) -> Callable[..., Any]:
     module, _, name = reference.partition(":")
     try:
@@ -144,10 +153,22 @@ def _found(reference: str) -> Callable[..., Any]:
     except (ImportError, AttributeError, ValueError) as error:
         raise TaskError(
             f"the function `{reference}` cannot be had: {error}",
+            where=Where(path="func"),
             hint="write `module:function`, of a module that can be imported here",
         ) from error
+    except (Exception, SystemExit) as error:
+        kind = type(error).__name__
+        raise TaskError(
+            f"the function `{reference}` cannot be had: its import raised {kind}: {error}",
+            where=Where(path="func"),
+            hint=f"see {_raised_at(error)}",
+        ) from error
     if not callable(found):
-        raise TaskError(f"`{reference}` is no function", hint="write `module:function`")
+        raise TaskError(
+            f"`{reference}` is no function",
+            where=Where(path="func"),
+            hint="write `module:function`",
+        )
     result: Callable[..., Any] = found
     return result
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, final
 
 from kedge.errors import StoreError
-from kedge.home import folder, home
+from kedge.home import home
 from kedge.store.migrations import MIGRATIONS
 
 FILE: Final = "kedge.db"
@@ -99,23 +99,28 @@ _INHERITED: list[sqlite3.Connection] = []
 _OPEN = threading.local()
 
 
-def connection() -> Database:
-    """The thread's own database in Kedge's home, opened when first asked for, anew after a fork."""
+def connection(place: str | None = None) -> Database:
+    """The thread's own database in Kedge's home, opened when first asked for, anew after a fork.
+
+    `place` is another home than that of now.
+    """
     found: Database | None = getattr(_OPEN, "database", None)
-    if found is not None and found.usable and found.path == os.path.join(home(), FILE):
+    place = place or home()
+    if found is not None and found.usable and found.path == os.path.join(place, FILE):
         return found
-    _OPEN.database = database = opened()  # one of another home, if there was, closes with this
+    _OPEN.database = database = opened(place)  # one of another home, if there was, closes with this
     return database
 
 
-def opened() -> Database:
+def opened(place: str | None = None) -> Database:
     """A new connection to the database in Kedge's home, made and brought up to date when it must be.
 
     Raises `StoreError` when the file is damaged, was written by a newer Kedge, or cannot be written.
     """
-    path = os.path.join(home(), FILE)
+    place = place or home()
+    path = os.path.join(place, FILE)
     try:
-        folder()
+        os.makedirs(place, mode=0o700, exist_ok=True)
         return Database(path, _connected(path))
     except sqlite3.Error as error:
         raise _explained(error, path) from error

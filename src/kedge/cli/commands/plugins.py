@@ -1,5 +1,6 @@
 """`kedge plugins`: the kinds there are, and what other distributions bring."""
 
+from operator import itemgetter
 from typing import Any
 
 import click
@@ -41,10 +42,13 @@ def _kinds() -> tuple[list[dict[str, str]], list[str]]:
         ("port", port_types),
     ]
     for sort, registry in registries:
-        plugins = {plugin.kind: plugin for plugin in registry.plugins()}
-        for kind in sorted({*registry.kinds(), *plugins}):
-            plugin = plugins.get(kind)
-            problem: KedgeError | None = plugin.problem if plugin else None
+        plugins = (
+            registry.plugins()
+        )  # first: loading one may bring kinds that it has no entry point for
+        rows: list[tuple[str, str, KedgeError | None]]
+        rows = [(kind, registry.origin(kind), None) for kind in registry.unclaimed()]
+        rows += [(plugin.kind, plugin.origin, plugin.problem) for plugin in plugins]
+        for kind, origin, problem in sorted(rows, key=itemgetter(0)):
             one = {"sort": sort, "kind": kind, "state": "ready", "name": "", "description": ""}
             if problem is None:
                 cls = registry.get(kind)
@@ -52,7 +56,7 @@ def _kinds() -> tuple[list[dict[str, str]], list[str]]:
                     one[text] = str(getattr(cls, f"kind_{text}", ""))
             else:
                 one["state"] = "broken"
-                broken.append(getattr(problem, "traceback", None) or str(problem))
-            one["origin"] = plugin.origin if plugin else registry.origin(kind)
-            found.append(one)
+                said = getattr(problem, "traceback", None) or str(problem)
+                broken += [said] * (said not in broken)
+            found.append(one | {"origin": origin})
     return found, broken

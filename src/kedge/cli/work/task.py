@@ -6,7 +6,8 @@ from typing import Any
 
 from kedge.cli import result as results
 from kedge.client import delivery
-from kedge.client.definition import load_file
+from kedge.client.definition import read_file, task_of
+from kedge.client.placing import placed
 from kedge.executor import Cancel
 from kedge.run import core, inline
 from kedge.run.warmth import kept_warm
@@ -20,12 +21,13 @@ def work(observer: core.Observer, cancel: Cancel, *, file: str, as_json: bool) -
     """
     with cancel.interrupting():
         core.settle()
-        task = load_file(file)
-        places = delivery.places(task)
-    sys.path.insert(
-        0, os.path.dirname(os.path.abspath(file))
-    )  # for `module:function`, as of a script
-    with kept_warm(1) as pool:
+        document = read_file(file)
+        with placed(document):
+            task = task_of(document, file)
+            places = delivery.places(task)
+    # For `module:function`, as of a script.
+    sys.path.insert(0, os.path.dirname(os.path.abspath(file)))
+    with kept_warm(1) as pool, placed(document):
         ended = inline.run_task(task, observer, cancel, pool)
     if ended.failure is not None:
         raise ended.failure
