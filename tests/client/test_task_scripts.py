@@ -245,9 +245,7 @@ def test_an_environment_is_not_opened_to_a_script_with_what_is_not_its(
     script = folder / "scripts" / "script.py"
     script.parent.mkdir()
     script.write_text("")
-    with pytest.raises(
-        TaskError, match=r"environment .* would be open to the run, and that has"
-    ):
+    with pytest.raises(TaskError, match=r"environment .* would be open to the run, and that has"):
         Task(runtime=PythonScriptRuntime(script, python=place)).run_sync()
 
 
