@@ -214,7 +214,7 @@ def test_objects_are_unpickled_where_the_function_runs(executor: str, folder: Pa
     with open(outputs["longer"], "rb") as longer, open(outputs["none"], "rb") as none:
         assert pickle.load(longer).length == 3 and pickle.load(none) is None
     refused = Task(
-        runtime=PythonFunctionRuntime(threading.Lock),
+        runtime=PythonFunctionRuntime(lambda: threading.Lock()),
         outputs=[Pickle("lock")],
         executor=executor,
     )
