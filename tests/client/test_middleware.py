@@ -219,12 +219,12 @@ def test_one_that_waits_for_a_loop_is_named_where_none_runs_also_when_it_is_awai
     said = "Sleeping.__call__\\(\\) waits for an event loop"
     with using(Sleeping("Task")):
         with pytest.raises(UsageError, match=said):
-            in_process("sleeps").run_sync()
+            in_process("sleeping-middleware").run_sync()
         with pytest.raises(UsageError, match=said):
-            asyncio.run(in_process("sleeps").run())
-    assert runs_of("sleeps") == []
+            asyncio.run(in_process("sleeping-middleware").run())
+    assert runs_of("sleeping-middleware") == []
     with using(Sleeping("Executor")):
-        ended = in_process("sleeps").run_sync()
+        ended = in_process("sleeping-middleware").run_sync()
     assert isinstance(ended.failure, StartFailed) and "waits for an event loop" in str(
         ended.failure
     )

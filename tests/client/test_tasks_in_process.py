@@ -438,7 +438,7 @@ def test_what_cannot_be_ended_says_so_once_it_has_ended(tmp_path: Path) -> None:
         ended = task.run_sync()
         assert ended.outputs == {"result": 4}
         (warning,) = ended.run.warnings
-        assert "past its timeout of 0.05 s" in warning and "script" in warning
+        assert "past its timeout of 0.05 s" in warning and "`process`" in warning
     task = Task(runtime=PythonFunctionRuntime(sleeps), resources={"timeout": 60})
     assert task.run_sync().run.warnings == ()
 

@@ -365,3 +365,23 @@ def test_runs_are_recorded_in_the_order_in_which_they_began() -> None:
     assert [row[0] for row in rows] == ["outer", "inner"]
     record.finish(outer)
     assert record.list_runs()[0].function == "other"
+
+
+def test_what_cannot_be_recorded_at_the_end_is_said_in_a_line(home: Path) -> None:
+    source = """
+import os, shutil
+from kedge import PythonFunctionRuntime, Task
+Task(runtime=PythonFunctionRuntime(lambda: 4)).run_sync()
+home = os.environ["KEDGE_HOME"]
+shutil.rmtree(home)
+open(home, "w").close()
+"""
+    environment = os.environ | {"PYTHONPATH": SOURCE, "KEDGE_HOME": str(home)}
+    command = [sys.executable, "-c", source]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    home.unlink()
+    assert done.returncode == 0
+    assert done.stderr.splitlines()[-1].startswith(
+        "the last runs of this process are not on record"
+    )
+    assert "Traceback" not in done.stderr

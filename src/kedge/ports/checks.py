@@ -125,8 +125,8 @@ def _is_plain(schema: Schema, value: Any) -> bool:
 
     Most are: this is for them not to wait for what the others need.
     """
-    kind = type(value)
-    if schema and (len(schema) > 1 or _TYPES.get(schema.get("type")) is not kind):
+    kind, wanted = type(value), schema.get("type")
+    if schema and (len(schema) > 1 or type(wanted) is not str or _TYPES.get(wanted) is not kind):
         return False
     if kind is str:
         return bool(value.isascii())

@@ -156,7 +156,7 @@ def warnings_of(ended: Ended, reported: dict[str, Any] | None, resources: Resour
     if ended.outlived and resources.timeout is not None:
         said.append(
             f"it went on for {ended.wall_s:.3g} s, past its timeout of {resources.timeout:g} s,"
-            f"{_NOTHING_ENDS_IT}; a coroutine can be ended, and so can a decorated function or a script"
+            f"{_NOTHING_ENDS_IT}; a coroutine can be ended, and what has a process of its own (the executor `process` or `sandbox`)"
         )
     return said
 

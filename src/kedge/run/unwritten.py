@@ -7,6 +7,7 @@ process must be, would take longer than most of them do.
 import atexit
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -153,7 +154,10 @@ class Unwritten:
     def _last(self) -> None:
         """Record what is there, and from now on each by itself."""
         self._over = True
-        self.write_all()
+        try:
+            self.write_all()
+        except StoreError as error:
+            print(f"the last runs of this process are not on record: {error}", file=sys.stderr)
 
     def _renew(self) -> None:
         """Begin with none: after a fork they are the parent's."""
