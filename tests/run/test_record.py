@@ -305,3 +305,15 @@ def test_the_result_of_a_run_has_outputs_at_top_level_and_reserved_names() -> No
     assert not validator.is_valid(result | {"_other": 1})
     assert not validator.is_valid({"stress": 1.0})
     jsonschema_rs.meta.validate(result_schema())
+
+
+def test_a_fork_makes_other_names_than_its_parent() -> None:
+    record.new_id()  # more are ready now
+    reading, writing = os.pipe()
+    if not (child := os.fork()):
+        os.write(writing, record.new_id().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reading, 100).decode() not in {record.new_id() for _ in range(200)}
+    os.close(reading)
+    os.close(writing)

@@ -32,6 +32,7 @@ STATUSES: Final = (*ALIVE, "succeeded", "failed", "cancelled")
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _LETTERS: Final = bytes(ord(_ALPHABET[byte & 31]) for byte in range(256))
 _ID_LENGTH: Final = 12  # 60 random bits
+_IDS: Final = 64  # made at once
 _NEAREST_OF: Final = 1000  # a mistyped id is looked for among this many newest runs
 _NAMED: Final = 8  # ids that a message lists before it says how many more there are
 
@@ -458,7 +459,17 @@ def _plain(value: Any) -> Any:
 
 def new_id() -> str:
     """A name that no other run has."""
-    return os.urandom(_ID_LENGTH).translate(_LETTERS).decode()
+    try:
+        return _ids.pop()
+    except IndexError:  # many at once: to ask the system lets other threads go first
+        letters = os.urandom(_ID_LENGTH * _IDS).translate(_LETTERS).decode()
+        made = [letters[at : at + _ID_LENGTH] for at in range(0, len(letters), _ID_LENGTH)]
+        _ids.extend(made[1:])
+        return made[0]
+
+
+_ids: Final[list[str]] = []
+os.register_at_fork(after_in_child=_ids.clear)
 
 
 def _ambiguous(name: str, ids: list[str]) -> UnknownName:

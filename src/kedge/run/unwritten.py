@@ -38,6 +38,7 @@ class Unwritten:
     """
 
     _runs: dict[str, tuple[str, float, "Run", "EventLog | None"]]  # home and moment first
+    _taken: dict[str, tuple[str, float, "Run", "EventLog | None"]]
     _thread: threading.Thread | None
 
     def __init__(self, write: Callable[[str, Sequence[Entry]], None]) -> None:
@@ -60,22 +61,19 @@ class Unwritten:
             self._runs[run.id] = (place, time.monotonic(), run, None)
             if self._thread is None and not self._over:
                 self._start()
-            if self._over:
-                try:
-                    self._write_to(run.id)
-                except StoreError:
+        if self._over:
+            try:
+                self.write(run)
+            except StoreError:
+                with self._lock:
                     del self._runs[run.id]  # it has not begun
-                    raise
+                raise
         if not self._some.is_set():
             self._some.set()
 
     def change(self, run: "Run") -> bool:
         """Take what became of a run that goes on; False where it is recorded already, or has ended."""
-        with self._lock:
-            if not self._goes_on(run):
-                return False
-            self._runs[run.id] = (*self._runs[run.id][:2], run, None)
-            return True
+        return self._changed(run, None, None)
 
     def end(self, run: "Run", events: "EventLog | None") -> bool:
         """Take the end of a run; False where it is recorded already, or had ended.
@@ -83,13 +81,10 @@ class Unwritten:
         Raises:
             StoreError: Python is ending, and it cannot be recorded.
         """
-        with self._lock:
-            if not self._goes_on(run):
-                return False
-            self._runs[run.id] = (self._runs[run.id][0], _DUE, run, events)
-            if self._over:
-                self._write_to(run.id)
-            return True
+        waits = self._changed(run, _DUE, events)
+        if waits and self._over:
+            self.write(run)
+        return waits
 
     def write(self, run: "Run") -> None:
         """Record a run now, if that is still to be done.
@@ -97,9 +92,8 @@ class Unwritten:
         Raises:
             StoreError: it cannot be.
         """
-        with self._lock:
-            if run.id in self._runs:
-                self._write_to(run.id)
+        with self._writing:
+            self._write_to(run.id)
 
     def write_all(self) -> None:
         """Record all of this home, for somebody who looks; and of others what can be.
@@ -107,30 +101,57 @@ class Unwritten:
         Raises:
             StoreError: they cannot be.
         """
-        with self._lock:
+        with self._writing:
             here = home()
             for place, last in self._lasts().items():
                 with nullcontext() if place == here else suppress(StoreError):
                     self._write_to(last)
 
-    def _goes_on(self, run: "Run") -> bool:
-        return run.id in self._runs and not self._runs[run.id][2].ended_yet
+    def _changed(self, run: "Run", since: float | None, events: "EventLog | None") -> bool:
+        while True:
+            with self._lock:
+                if (held := self._runs.get(run.id)) is not None:
+                    place, began, known, _ = held
+                    if known.ended_yet:
+                        return False
+                    moment = began if since is None else since
+                    self._runs[run.id] = (place, moment, run, events)
+                    return True
+                if run.id not in self._taken:
+                    return False
+            with self._writing:  # it is being recorded as it was
+                pass
 
     def _lasts(self, until: float = math.inf) -> dict[str, str]:
         """The last run of each home that began, or has ended, by then."""
-        return {place: id for id, (place, since, _, _) in self._runs.items() if since <= until}
+        with self._lock:
+            return {place: id for id, (place, since, *_) in self._runs.items() if since <= until}
 
     def _write_to(self, last: str) -> None:
-        """Record a run and all that began before it there: their order in the store is that of their beginnings."""
-        place = self._runs[last][0]
-        ids = [*self._runs]
-        ids = [id for id in ids[: ids.index(last) + 1] if self._runs[id][0] == place]
-        self._failed.add(place)
-        self._write(place, [self._runs[id][2:] for id in ids])
-        self._failed.discard(place)
-        done = set(ids)
-        # In one step: Ctrl-C may come at any moment.
-        self._runs = {id: self._runs[id] for id in self._runs if id not in done}
+        """Record a run and all that began before it there: their order in the store is that of their beginnings.
+
+        Whoever asks is the one who writes; meanwhile runs begin and end.
+        """
+        with self._lock:
+            if last not in self._runs:
+                return
+            place = self._runs[last][0]
+            ids = [*self._runs]
+            ids = [id for id in ids[: ids.index(last) + 1] if self._runs[id][0] == place]
+            taken = {id: self._runs[id] for id in ids}
+            self._taken = taken
+            self._runs = {id: held for id, held in self._runs.items() if id not in taken}
+        try:
+            self._write(place, [held[2:] for held in taken.values()])
+            self._failed.discard(place)
+            taken = {}
+        except StoreError:
+            self._failed.add(place)
+            raise
+        finally:  # also after Ctrl-C, which may come at any moment
+            with self._lock:
+                self._runs = taken | self._runs
+                self._taken = {}
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._serve, name="kedge-record", daemon=True)
@@ -144,10 +165,11 @@ class Unwritten:
     def _serve(self) -> None:
         while self._some.wait():
             time.sleep(AFTER_S)
-            with self._lock:
+            with self._writing:
                 for last in self._lasts(time.monotonic() - AFTER_S).values():
                     with suppress(StoreError):  # the next to come tries again, and is told
                         self._write_to(last)
+            with self._lock:
                 if not self._runs:
                     self._some.clear()
 
@@ -161,7 +183,9 @@ class Unwritten:
 
     def _renew(self) -> None:
         """Begin with none: after a fork they are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is here
+        self._writing = threading.Lock()  # of who records, and taken before the other
+        self._taken = {}  # those that are being recorded
         self._some = threading.Event()
         self._runs = {}
         self._thread = None
