@@ -12,8 +12,10 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import cloudpickle
 import pytest
 
 import kedge
@@ -197,7 +199,10 @@ def test_what_cannot_be_pickled_is_named_before_anything_is_started(executor: st
         Task(runtime=PythonFunctionRuntime(lambda task: local), executor=executor).run_sync()
 
 
-def test_objects_are_unpickled_where_the_function_runs(executor: str, folder: Path) -> None:
+def test_objects_are_unpickled_where_the_function_runs(
+    executor: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))  # their classes are of this module
     (folder / "seen.pkl").write_bytes(pickle.dumps(NewsOfItsProcess()))
 
     def tells(seen: int, beam: Beam) -> dict[str, Any]:
@@ -387,3 +392,19 @@ def test_its_memory_is_limited(executor: str) -> None:
     assert failure is not None and (
         failure.kind == "out_of_memory" or "MemoryError" in failure.message
     )
+
+
+def test_what_is_of_a_module_that_cannot_be_imported_by_its_name_is_sent_as_it_is(
+    executor: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = ModuleType("made_by_hand")
+    exec(
+        "TWO = 2\nclass Load:\n    n = 3\ndef area(width):\n    return width * TWO * Load.n",
+        made.__dict__,
+    )
+    monkeypatch.setitem(sys.modules, "made_by_hand", made)
+    task = Task(
+        runtime=PythonFunctionRuntime(made.area), inputs=[Number("width", 2)], executor=executor
+    )
+    assert task.run_sync().outputs == {"result": 12}
+    assert "made_by_hand" not in cloudpickle.list_registry_pickle_by_value()

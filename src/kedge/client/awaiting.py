@@ -26,8 +26,6 @@ async def ended[Result](future: "Future[Result]", stop: Callable[[bool], Any]) -
     try:
         return await asyncio.shield(waiting)
     except asyncio.CancelledError:
-        if future.cancel():  # it waited for its turn
-            raise
         stop(False)
         while not waiting.done():
             try:

@@ -124,7 +124,12 @@ class Task(task.Task):
         """
         cancel = Cancel()
         going = session().tasks(_depth.get()).submit(self._run, cancel)
-        return await awaiting.ended(going, cancel.request)
+
+        def stop(force: bool) -> None:
+            if not going.cancel():  # else it waited for its turn
+                cancel.request(force)
+
+        return await awaiting.ended(going, stop)
 
     def _run(self, cancel: Cancel) -> core.Result:
         _depth.set(_depth.get() + 1)  # in a context of its own

@@ -123,12 +123,18 @@ def _dumped(thing: Any) -> tuple[bytes, set[str], list[str]]:
 
     modules: set[str] = set()
     files: list[str] = []
+    by_value: dict[str, ModuleType] = {}
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, one: Any) -> Any:
             """What cloudpickle does, and note what goes by name."""
             if hasattr(type(one), DECORATED):  # which is a plain function where it runs
                 return operator.getitem, ((one.__wrapped__,), 0)
+            if isinstance(one, type | FunctionType) and one.__module__ not in by_value:
+                module = sys.modules.get(one.__module__)
+                if module is not None and not _can_be_imported(one.__module__):
+                    by_value[one.__module__] = module
+                    cloudpickle.register_pickle_by_value(module)
             found = super().reducer_override(one)
             if found is NotImplemented and isinstance(one, type | FunctionType | ModuleType):
                 name = one.__name__ if isinstance(one, ModuleType) else one.__module__
@@ -138,8 +144,23 @@ def _dumped(thing: Any) -> tuple[bytes, set[str], list[str]]:
             return found
 
     file = io.BytesIO()
-    Pickler(file, _PROTOCOL).dump(thing)
+    already = set(cloudpickle.list_registry_pickle_by_value())
+    try:
+        Pickler(file, _PROTOCOL).dump(thing)
+    finally:
+        for name in by_value.keys() - already:
+            cloudpickle.unregister_pickle_by_value(by_value[name])
     return file.getvalue(), modules, files
+
+
+def _can_be_imported(module: str) -> bool:
+    """Whether a module would be found by its name; one that was loaded in another way goes by value."""
+    top = module.partition(".")[0]
+    return any(
+        finder.find_spec(top, None) is not None
+        for finder in sys.meta_path
+        if hasattr(finder, "find_spec")
+    )
 
 
 def _folder_of(module: str) -> str | None:
