@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     from kedge.task.resources import Resources
 
 _SIMPLE: Final = (int, float, bool, type(None))
-_MOST_IN_MEMORY: Final = (
-    1 << 20
-)  # characters of an answer; a longer one goes through a file, as those of programs do
+# Characters of an answer; a longer one goes through a file, as those of programs do, and comes under their limit.
+_MOST_IN_MEMORY: Final = 1 << 20
 _LISTENS_AFTER_S: Final = 0.05  # as long as a run of this process is known to no other
 _NOT_LIMITED: Final = "code that runs in Kedge's own process is neither isolated nor limited"
 

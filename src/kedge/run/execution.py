@@ -128,9 +128,8 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.place = os.path.join(entry.folder, "workspace")
         self._has_folder = self._has_workspace = not task.executor.of_this_process
-        self._making = (
-            threading.RLock()
-        )  # of these two: the loop may ask, and a thread that prints, at once
+        # Of these two: a loop may ask for them, and a thread that prints, at once.
+        self._making = threading.RLock()
 
     def run(
         self, snapshot: str | None, paths: tuple[str, ...], waited: Mapping[str, float]

@@ -74,16 +74,15 @@ def _run(
         chosen = choose_for(task.runtime.gives, task.runtime.roots)
         executor = chosen.executor
         warnings += [chosen.notice] if chosen.notice else []
-    bound = (
-        Task(  # not of the task's own class, which may have more to check than what is bound here
-            **vars(task)
-            | {
-                "executor": executor,
-                "target": task.target or LocalTarget(),
-                "resources": limits,
-                "inputs": given(ports, values),
-            }
-        )
+    # Not of the task's own class, which may have more to check than what is bound here.
+    bound = Task(
+        **vars(task)
+        | {
+            "executor": executor,
+            "target": task.target or LocalTarget(),
+            "resources": limits,
+            "inputs": given(ports, values),
+        }
     )
     facts = {
         "runtime": task.runtime.kind,

@@ -23,9 +23,7 @@ from kedge.executor.descriptors import inheritable
 from kedge.executor.processes import send, wait_readable
 
 _GUARD: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "guard.py")
-_PATIENCE_S: Final = (
-    30.0  # for a copy; a bare Python takes a second to start on a very busy machine
-)
+_PATIENCE_S: Final = 30.0  # for a copy: a bare Python may take a second to start
 _STOPPED_S: Final = 0.1  # one that has not answered by then may have been stopped
 _ANSWER: Final = 32
 _NEVER: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL)  # of a kernel that makes no copies
