@@ -35,9 +35,10 @@ def main():
         print(os.getpid(), flush=True)
         signal.pause()
     if command == "interrupted":
-        signal.signal(signal.SIGINT, lambda *_: os.write(1, b"answered\\n"))
-        os.write(1, b"waiting\\n")
-        signal.pause()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        print("waiting", flush=True)
+        signal.sigwait({signal.SIGINT})
+        print("answered", flush=True)
         return 9
     if command == "echo":
         sys.stdout.write(sys.stdin.read())
