@@ -37,7 +37,7 @@ MADE = os.path.join(os.path.dirname(__file__), "made")
 
 def node(name, parent):
     @trivial_factory
-    class Node(AbstractCachingStateNode[bool]):
+    class Node(AbstractCachingStateNode[int]):
         _parent_states = staticmethod(lambda: [parent])
         _state_name = staticmethod(lambda: name)
 
@@ -45,7 +45,7 @@ def node(name, parent):
             os.makedirs(MADE, exist_ok=True)
             if not os.path.exists(f"{MADE}/{name}"):
                 open(f"{MADE}/{name}", "w").close()
-            return True
+            return 0
 
     return Node
 
