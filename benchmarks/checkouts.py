@@ -23,6 +23,14 @@ DEPENDENCY = "click"  # small, needs nothing itself, and where Kedge runs it is 
 _LOCK = os.path.join(ROOT, "requirements", "kedge.txt")
 _ENTRY = os.path.join(ROOT, "kedge")
 MAIN = "def main() -> None:\n    pass\n"
+STATES = 5  # each needs the one before it, and makes a file
+_STATE = """
+@state(needs=[{needs}], inputs=["lock.txt"], outputs=["made/{number}"])
+def state_{number}(ctx: Context) -> None:
+    (ctx.root / "made").mkdir(exist_ok=True)
+    (ctx.root / "made" / "{number}").touch()
+
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +40,12 @@ class Checkout:
     Args:
         root: its folder.
         app: its entry script that starts `main`.
+        boot: its entry script that reaches its states.
     """
 
     root: str
     app: str
+    boot: str
 
     @property
     def python(self) -> str:
@@ -66,11 +76,14 @@ def checkout(place: Surroundings, name: str, variables: Mapping[str, str]) -> Ch
         "lock.txt": locked(),
         "src/app/__init__.py": MAIN,
         "primer/proto.py": _read(os.path.join(ROOT, "primer", "proto.py")),
+        "src/app/states.py": _states(),
         "run": _entry("start app:main"),
+        "prime": _entry("boot app.states"),
     }
     write(root, texts)
-    os.chmod(f"{root}/run", 0o755)
-    made = Checkout(root, f"{root}/run")
+    made = Checkout(root, f"{root}/run", f"{root}/prime")
+    for script in (made.app, made.boot):
+        os.chmod(script, 0o755)
     try:
         timed((made.app,), variables, os.path.join(place.folder, "said"))
     except ProgramFailedError as error:
@@ -131,6 +144,13 @@ def write(root: str, texts: Mapping[str, str]) -> None:
         os.makedirs(os.path.dirname(f"{root}/{path}"), exist_ok=True)
         with open(f"{root}/{path}", "w") as file:
             file.write(text)
+
+
+def _states() -> str:
+    """A module with states."""
+    needed = ["", *(f"state_{number}" for number in range(STATES - 1))]
+    states = [_STATE.format(number=number, needs=needs) for number, needs in enumerate(needed)]
+    return "\n".join(["from kedge.primer import Context, state\n", *states])
 
 
 def _entry(call: str) -> str:

@@ -4,11 +4,11 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from checkouts import DEPENDENCY, checkout, script, variables
+from checkouts import DEPENDENCY, STATES, checkout, script, variables
 from figure import Check, Figure, Goal, LeftOutError, Side
 from peers import last_line
 from programs import ProgramFailedError, timed
-from protoprimed import protoprimed
+from protoprimed import BUILDERS, protoprimed
 from rounds import Sample, alternate
 from surroundings import Surroundings
 
@@ -46,6 +46,37 @@ def app(place: Surroundings) -> Iterator[Figure]:
         checks=(
             _faster(mine, by_uv, 1, "uv run --script"),
             *(_faster(mine, other, 4, "protoprimer") for other in others),
+        ),
+        notes=(_CACHED, *lacking),
+    )
+
+
+def boot(place: Surroundings) -> Iterator[Figure]:
+    """The same where states are to be reached, and all of them are."""
+    known = variables(place)
+    ours = checkout(place, "primed-boot", known)
+    timed((ours.boot,), known, os.path.join(place.folder, "said"))
+    words = {
+        f"./prime, which has nothing to do for {STATES} states": (ours.boot,),
+        "the environment's python alone": (ours.python, "-I", "-c", "pass"),
+        "./app of the same project": (ours.app,),
+    }
+    lacking = []
+    for built_by in BUILDERS:
+        try:
+            peer = protoprimed(place, known, built_by)
+            what = f"protoprimer {peer.version}: a boot_env script of the same, built by {built_by}"
+            words[what] = (peer.boot,)
+        except ProgramFailedError as error:
+            lacking.append(f"without protoprimer: {built_by}: {last_line(error)}")
+    mine, bare, start, *others = _sides(place, 9, words)
+    yield Figure(
+        "primer-boot",
+        mine,
+        (bare, start, *others),
+        checks=tuple(
+            _faster(mine, other, 20, other.what.replace(": a boot_env script of the same", ""))
+            for other in others[:1]
         ),
         notes=(_CACHED, *lacking),
     )

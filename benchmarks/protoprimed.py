@@ -10,12 +10,17 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from checkouts import MAIN, requirement, write
-from programs import timed
+from checkouts import MAIN, STATES, requirement, write
+from programs import ProgramFailedError, timed
 from surroundings import Surroundings
 
+from kedge.contract.ownership import remove
 from kedge.environment import uv
 
+BUILDERS = {  # and their backends; the first is its documents', the second the quickest known
+    "setuptools": "setuptools.build_meta",
+    "uv_build": "uv_build",
+}
 _PROJECT = """\
 [build-system]
 requires = ["{builder}"]
@@ -52,9 +57,9 @@ def node(name, parent):
 
 def main():
     context = ContextBuilder().entry_func(EntryFunc.func_boot_env)
-    context = context.forced_final_state("state_4").build_context()
+    context = context.forced_final_state(f"state_{STATES - 1}").build_context()
     parent = TargetState.target_proto_bootstrap_completed.value.name
-    for number in range(5):
+    for number in range(STATES):
         context.register_factory(f"state_{number}", node(f"state_{number}", parent))
         parent = f"state_{number}"
     run_process(context)
@@ -77,27 +82,25 @@ class Protoprimed:
 
 
 def protoprimed(
-    place: Surroundings,
-    variables: Mapping[str, str],
-    builder: str = "setuptools",
-    backend: str = "setuptools.build_meta",
+    place: Surroundings, variables: Mapping[str, str], built_by: str = "setuptools"
 ) -> Protoprimed:
-    """A checkout with protoprimer, booted once, its project built by a `backend`.
+    """A checkout with protoprimer, booted once, its project built by one of BUILDERS.
 
-    Two things are done for it that it cannot always do itself, none of which counts: it is given uv, and uv makes its
-    environment beforehand, since it would download a Python for that.
+    What it does once is done for it where that needs more than a package index: it finds the uv that Kedge has,
+    and its environment is there, for which it would have uv download a Python.
 
     Raises:
         ProgramFailedError: it cannot be had, or does not work here.
     """
-    root = os.path.join(place.folder, f"protoprimed-{builder}")
+    root = os.path.join(place.folder, f"protoprimed-{built_by}")
     if not os.path.exists(root):
-        _set_up(
-            place,
-            root,
-            variables,
-            _PROJECT.format(builder=builder, backend=backend, requirement=requirement()),
-        )
+        backend = BUILDERS[built_by]
+        text = _PROJECT.format(builder=built_by, backend=backend, requirement=requirement())
+        try:
+            _set_up(place, root, variables, text)
+        except ProgramFailedError:
+            remove(root)
+            raise
     [information] = glob.glob(f"{root}/venv/lib/*/site-packages/protoprimer-*.dist-info")
     version = os.path.basename(information).removeprefix("protoprimer-").removesuffix(".dist-info")
     return Protoprimed(version, f"{root}/run", f"{root}/boot")
@@ -121,7 +124,7 @@ def _set_up(place: Surroundings, root: str, variables: Mapping[str, str], projec
             ".python-version": f"{place.version}\n",
             "pyproject.toml": project,
             "src/app/__init__.py": MAIN,
-            "src/app/states.py": _STATES,
+            "src/app/states.py": f"STATES = {STATES}\n{_STATES}",
         },
     )
     os.makedirs(f"{root}/cache/venv/uv.venv/bin")  # where it would install uv

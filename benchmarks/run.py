@@ -41,6 +41,7 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "agent": starts.through_an_agent,
     "primer": starts.primer,
     "primer-app": primed.app,
+    "primer-boot": primed.boot,
     "primer-first": primed.first,
     "import": starts.imported,
     "environment": environments.built,
