@@ -76,7 +76,7 @@ def boot(place: Surroundings) -> Iterator[Figure]:
         (bare, start, *others),
         checks=tuple(
             _faster(mine, other, 20, other.what.replace(": a boot_env script of the same", ""))
-            for other in others[:1]
+            for other in others
         ),
         notes=(_CACHED, *lacking),
     )

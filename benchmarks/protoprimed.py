@@ -17,7 +17,7 @@ from surroundings import Surroundings
 from kedge.contract.ownership import remove
 from kedge.environment import uv
 
-BUILDERS = {  # and their backends; the first is its documents', the second the quickest known
+BUILDERS = {  # and their backends: that of its documents, and the quickest known
     "setuptools": "setuptools.build_meta",
     "uv_build": "uv_build",
 }
