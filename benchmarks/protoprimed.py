@@ -113,6 +113,7 @@ def _set_up(place: Surroundings, root: str, variables: Mapping[str, str], projec
     common = ("--no-config", "--python")
     with_it = {**variables, "UV_OFFLINE": "1"} if place.quick else variables
     venv = f"{root}/venv"
+    os.mkdir(root)
     timed((uv.binary(), "venv", *common, base, venv), with_it, said)
     install = (uv.binary(), "pip", "install", *common, f"{venv}/bin/python", "protoprimer")
     timed(install, with_it, said)
