@@ -89,7 +89,7 @@ def at_work(
                 )
                 after.enter_context(told).asked(1)
             except ProgramFailedError as error:
-                lacking.append(f"without {peer.name.title()}: {_last_line(str(error))}")
+                lacking.append(f"without {peer.name.title()}: {last_line(error)}")
             else:
                 name = f"{peer.name.title()} {version}"
                 working.append(Doing(f"{name}, {how}", told, peer.most))
@@ -118,7 +118,7 @@ def _installed(place: Surroundings, peer: Peer) -> tuple[str, str]:
     ).stdout.strip()
 
 
-def _last_line(said: str) -> str:
+def last_line(error: ProgramFailedError) -> str:
     """The last line of what a program said that says something."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:_LONGEST] if lines else "it ended and said nothing"

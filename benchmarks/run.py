@@ -21,6 +21,7 @@ import files
 import functions
 import looks
 import machine
+import primed
 import progress
 import report
 import starts
@@ -39,6 +40,9 @@ FIGURES: dict[str, Callable[[Surroundings], Iterator[Figure]]] = {
     "run": starts.run_of_nothing,
     "agent": starts.through_an_agent,
     "primer": starts.primer,
+    "primer-app": primed.app,
+    "primer-boot": primed.boot,
+    "primer-first": primed.first,
     "import": starts.imported,
     "environment": environments.built,
     "compile": environments.compiled,

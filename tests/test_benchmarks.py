@@ -157,6 +157,34 @@ def test_what_tasks_stand_beside_is_measured_or_its_absence_told(tmp_path: Path)
             assert (peer in beside) is not (f"without {peer}: " in told)
 
 
+def test_the_primer_is_measured_in_a_small_project_beside_what_it_replaces(tmp_path: Path) -> None:
+    protoprimers = {"primer-app": 1, "primer-boot": 2}  # one for each way to build its project
+    found = measured(tmp_path, *protoprimers)
+    assert list(found) == [*protoprimers]
+    for name, figure in found.items():
+        for side in (figure["ours"], *figure["peers"]):
+            assert len(side["seconds"]) == QUICK_ROUNDS
+        beside = [peer for peer in figure["peers"] if peer["what"].startswith("protoprimer ")]
+        lacking = [note for note in figure["notes"] if note.startswith("without protoprimer: ")]
+        assert len(beside) + len(lacking) == protoprimers[name]
+    assert found["primer-app"]["peers"][1]["what"] == "uv run --script of the same"
+    assert found["primer-app"]["goal"]["limit"] == 0.025
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_first_start_is_measured_or_left_out_where_pip_cannot_have_the_same(
+    tmp_path: Path,
+) -> None:
+    document = json.loads(benchmark(tmp_path, "--quick", "--json", "primer-first").stdout)
+    if document["left_out"]:
+        assert document["left_out"]["primer-first"].startswith("it needs ")
+        return
+    [figure] = document["figures"]
+    assert [len(peer["seconds"]) for peer in figure["peers"]] == [QUICK_ROUNDS] * 2
+    [check] = figure["checks"]
+    assert check["text"].endswith("times as fast as venv and pip (goal: at least 3)")
+
+
 def test_memory_is_told_in_its_own_unit(parts: SimpleNamespace) -> None:
     side = parts.figure.Side("a fork", (2.5, 3.5), "MiB")
     figure = parts.figure.Figure("x", side)
