@@ -44,7 +44,7 @@ def test_a_circle_is_an_error_with_its_path() -> None:
     a = named("a")
     b = named("b", needs=[a])
     c = named("c", replaces=a, needs=[b])
-    with pytest.raises(UsageError, match="in a circle: c → b → c$"):
+    with pytest.raises(UsageError, match=r"in a circle: c → b → c$"):
         Graph([c, named("other")])
 
 
@@ -60,7 +60,9 @@ def test_an_unknown_goal_is_an_error_with_the_nearest_names() -> None:
 
 
 def test_two_states_of_one_name_are_an_error_with_both_places() -> None:
-    with pytest.raises(UsageError, match=r"called `a`: .*test_graph.py:\d+ and .*test_graph.py:\d+"):
+    with pytest.raises(
+        UsageError, match=r"called `a`: .*test_graph.py:\d+ and .*test_graph.py:\d+"
+    ):
         Graph([named("a"), named("a")])
 
 
@@ -111,7 +113,9 @@ def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
 def test_needs_are_states_and_paths_are_lists() -> None:
     with pytest.raises(UsageError, match="needs 'a', which is no state"):
         named("b", needs=["a"])
-    with pytest.raises(UsageError, match="the inputs of `b` are 'web', not a list of texts") as error:
+    with pytest.raises(
+        UsageError, match="the inputs of `b` are 'web', not a list of texts"
+    ) as error:
         named("b", inputs="web")
     assert error.value.hint == 'write inputs=["web"]'
     with pytest.raises(UsageError, match="the outputs of `b`"):
@@ -146,7 +150,9 @@ def test_a_graph_is_drawn_as_a_tree() -> None:
         "end",
     ]
     deep = named("deep", needs=[named("deeper")])
-    assert as_text(Graph([named("top", needs=[deep]), named("side", needs=[deep])])).splitlines() == [
+    assert as_text(
+        Graph([named("top", needs=[deep]), named("side", needs=[deep])])
+    ).splitlines() == [
         "top",
         "└── deep",
         "    └── deeper",
