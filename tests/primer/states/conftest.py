@@ -144,7 +144,7 @@ class Project:
     @staticmethod
     def all_end(descriptors: list[int]) -> bool:
         """Whether the processes of these pidfds end in good time."""
-        return all([has_ended(descriptor) for descriptor in descriptors])
+        return all(has_ended(descriptor) for descriptor in descriptors)
 
     def begin(self, *words: str, **how: Any) -> "subprocess.Popen[str]":
         """Begin a boot without waiting for it."""

@@ -104,6 +104,22 @@ def test_a_ready_made_state_is_called_as_its_variable() -> None:
     assert named("given-name").name == "given-name"
 
 
+def test_a_ready_made_state_is_called_as_in_the_module_that_declares_it(project: Any) -> None:
+    project.states(
+        """
+from kedge.primer.ready import node_packages
+
+modules = node_packages("web")
+
+@state(needs=[modules])
+def built(ctx): ...
+""",
+        module="front",
+    )
+    project.states("from pkg.front import built\n")
+    assert list(project.reasons()) == ["modules", "built"]
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "..", "-h", "a b"])
 def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="is no name of a state"):
