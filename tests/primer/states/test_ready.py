@@ -280,14 +280,16 @@ def test_docker_is_an_engine_where_its_service_answers(project: Any) -> None:
 
 @pytest.fixture
 def served(project: Any) -> Any:
-    """A project with a service at a port that was free a moment ago; it is ended with the test."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    project.write("public/index.html", "hello")
-    project.states(SERVED.format(port=port))
-    yield project
-    project.boot("stopped")
+    """A project with a service at a port that nobody else is given; it is ended with the test."""
+    with (
+        socket.socket() as held
+    ):  # bound and not listening: the service may bind it too, and no other does
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        project.write("public/index.html", "hello")
+        project.states(SERVED.format(port=held.getsockname()[1]))
+        yield project
+        project.boot("stopped")
 
 
 def pid(project: Any) -> int:
