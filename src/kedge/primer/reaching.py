@@ -22,15 +22,31 @@ SKIPPED = "skipped"  # the digest of a state that is not wanted here
 
 
 class Standing:
-    """How one state stands: why it is skipped, or why it is stale, or neither."""
+    """How one state stands.
 
-    __slots__ = ("digest", "key", "reasons", "skipped")
+    Args:
+        key: the key that it has now.
+        digest: the key's.
+        reasons: why it is stale; empty for one that is not.
+        skipped: why it is not wanted, None where it is.
+        memory: what was read of its inputs, if that is new.
+    """
 
-    def __init__(self, key: str, digest: str, reasons: list[str], skipped: str | None) -> None:
+    __slots__ = ("digest", "key", "memory", "reasons", "skipped")
+
+    def __init__(
+        self,
+        key: str,
+        digest: str,
+        reasons: list[str],
+        skipped: str | None = None,
+        memory: bytes | None = None,
+    ) -> None:
         self.key = key
         self.digest = digest
         self.reasons = reasons
         self.skipped = skipped
+        self.memory = memory
 
 
 class Start:
@@ -39,11 +55,16 @@ class Start:
     Args:
         graph: the project's states.
         place: where the project is.
+        goals: the states that are wanted.
         verbose: whether tools' output is shown, and what is skipped.
     """
 
-    def __init__(self, graph: "Graph", place: "Place", verbose: bool) -> None:
+    def __init__(
+        self, graph: "Graph", place: "Place", goals: "list[State]", verbose: bool = False
+    ) -> None:
         self.graph = graph
+        self.goals = goals
+        self.order = graph.order(goals)
         self.place = place
         self.verbose = verbose
         self.during: str | None = None  # the state whose functions are being called
@@ -52,20 +73,17 @@ class Start:
             os.path.normpath(path) for state in graph.states.values() for path in state.outputs
         )
         # Before anything is executed, since that may change what functions use.
-        self.sources = {name: source_of(state, place.root) for name, state in graph.states.items()}
+        self.sources = {state.name: source_of(state, place.root) for state in self.order}
 
-    def reach(self, goals: "list[State]", anew: bool) -> None:
-        """Bring the goals about, and what they need first.
-
-        Args:
-            goals: states to be reached.
-            anew: reach the goals though they are fresh.
-        """
-        for state in self.graph.order(goals):
+    def reach(self, anew: bool = False) -> None:
+        """Bring the goals about, and what they need first; `anew` the goals though they are fresh."""
+        for state in self.order:
             self.during = state.name
-            standing = self.look(state, anew and state in goals)
+            standing = self.look(state, anew and state in self.goals)
+            if standing.memory is not None:
+                self.place.remember(state.name, standing.memory, "inputs")
             if standing.reasons:
-                standing = self.reach_locked(state, anew and state in goals)
+                standing = self.reach_locked(state, anew and state in self.goals)
             elif standing.skipped and self.verbose:
                 self.context(state).say(f"skipped: {standing.skipped}")
             self.standings[state.name] = standing
@@ -79,10 +97,10 @@ class Start:
                 return Standing(
                     "", SKIPPED, [], why if isinstance(why, str) else "it is not wanted"
                 )
-        memory = self.place.read(state.name, "inputs") if state.inputs else None
-        held, new = contents(self.place.root, state.inputs, self.given, memory)
-        if new is not None and state.inputs:
-            self.place.remember(state.name, new)
+        held, memory = "", None
+        if state.inputs:
+            known = self.place.read(state.name, "inputs")
+            held, memory = contents(self.place.root, state.inputs, self.given, known)
         needs = {one.name: self.standings[one.name].digest for one in self.graph.needs(state)}
         key = key_of(self.sources[state.name], needs, held)
         data = self.place.read(state.name)
@@ -93,13 +111,13 @@ class Start:
             reasons.append(
                 "it was never reached" if data is None else "it was begun and not finished"
             )
-            return Standing(key, digest_of(key), reasons, None)
+            return Standing(key, digest_of(key), reasons, memory=memory)
         if record.key != key:
             stale = {name for name, one in self.standings.items() if one.reasons}
             reasons += differences(record.key, key, stale)
-            return Standing(key, digest_of(key), reasons, None)
+            return Standing(key, digest_of(key), reasons, memory=memory)
         reasons += self.lacking(state)
-        return Standing(key, record.digest, reasons, None)
+        return Standing(key, record.digest, reasons, memory=memory)
 
     def lacking(self, state: "State") -> list[str]:
         """What a state has not, though it was reached: outputs, or what its check looks for."""
@@ -133,7 +151,7 @@ class Start:
                 self.place.write(
                     state.name, Record(standing.key, standing.digest, value).to_bytes()
                 )
-                standing = Standing(standing.key, standing.digest, [], None)
+                standing = Standing(standing.key, standing.digest, [])
         finally:
             os.close(lock)
         return standing
