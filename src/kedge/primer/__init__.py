@@ -1,0 +1,1 @@
+"""The primer's second half: what a repository needs besides its environment."""
