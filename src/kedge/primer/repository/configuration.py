@@ -12,7 +12,7 @@ from kedge.primer.repository.entry import text_of
 
 PATH = "primer.json"
 PYTHON = ">=3.12"  # Where nothing says which; it is what Kedge itself needs.
-LOCK = "requirements.lock"  # Where there is none yet.
+LOCK = "requirements.lock.txt"  # Where there is none yet; a name that pip takes too.
 
 _LOCKS = ("uv.lock", "pylock.toml")  # All that is in them has hashes.
 _CLAUSE = r"\s*(>=|<|==|!=)\s*\d+(\.\d+)*(\.\*)?\s*"  # as in proto.py
@@ -66,7 +66,7 @@ def found_lock(root: str) -> str | None:
             return name
     found = [
         os.path.relpath(path, root).replace(os.sep, "/")
-        for pattern in ("requirements*.txt", "requirements*.lock", "requirements/*.txt")
+        for pattern in ("requirements*.txt", "requirements/*.txt")
         for path in sorted(glob.glob(os.path.join(glob.escape(root), pattern)))
         if "--hash=" in (text_of(path) or "")
     ]
