@@ -1,11 +1,32 @@
 """`kedge primer`: a repository that starts itself, from a bare checkout to its own code."""
 
 import click
+from click.shell_completion import CompletionItem
 
-from kedge.cli.report import say, write_text
+from kedge.cli.report import say, write_json, write_text
 from kedge.version import __version__
 
 _BY = f"kedge {__version__}"
+
+
+def _entry_words(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The entry scripts of the repository that the current folder is in."""
+    import os
+
+    from kedge.errors import KedgeError
+    from kedge.primer.repository.explained import scripts
+
+    try:
+        found = {os.path.basename(path): entry for path, entry in scripts(".").items()}
+    except (KedgeError, OSError):  # a word cannot be completed where there is no repository
+        return []
+    return [
+        CompletionItem(name, help=f"{entry.helper} {entry.target}")
+        for name, entry in found.items()
+        if name.startswith(incomplete)
+    ]
 
 
 @click.group("primer", no_args_is_help=True)
@@ -68,3 +89,70 @@ def update(folder: str, force: bool) -> None:
         write_text("\n".join(found.lines))
     else:
         say(f"nothing to do: the files are those of {_BY}")
+
+
+@command.command("explain")
+@click.argument("entry", required=False, shell_complete=_entry_words)
+@click.option("--json", "as_json", is_flag=True, help="Print the document itself.")
+def explain(entry: str | None, as_json: bool) -> None:
+    """Say what ENTRY would do, and why: its environment, the parts of its key, its states.
+
+    ENTRY is an entry script; without one all of the repository are explained. Nothing is made or executed.
+    """
+    import os
+
+    from kedge.cli.primer_view import summary
+    from kedge.errors import UsageError
+    from kedge.primer.repository.explained import explained, script, scripts
+
+    found = [script(entry)[0]] if entry is not None else list(scripts("."))
+    if not as_json:
+        for path in found:
+            write_text(summary(os.path.basename(path), explained(path)))
+    elif len(found) == 1:
+        write_json(explained(found[0]))
+    else:
+        names = ", ".join(f"`{os.path.basename(path)}`" for path in found)
+        raise UsageError(f"there are several entry scripts: {names}", hint="name the one")
+
+
+@command.command("graph")
+@click.argument("entry", required=False, shell_complete=_entry_words)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "mermaid", "json"]),
+    default="text",
+    show_default=True,
+)
+def graph(entry: str | None, form: str) -> None:
+    """Draw the graph of the states that the boot script ENTRY reaches; without one of the only one."""
+    import os
+
+    from kedge.cli.primer_view import as_mermaid, as_text
+    from kedge.errors import PrimerError, UsageError
+    from kedge.primer.repository.explained import explained, script, scripts
+
+    if entry is not None:
+        found = dict([script(entry)])
+    else:
+        found = {path: one for path, one in scripts(".").items() if one.helper == "boot"}
+    if len(found) > 1:
+        names = ", ".join(f"`{os.path.basename(path)}`" for path in found)
+        raise UsageError(f"there are several boot scripts: {names}", hint="name the one")
+    if not found or next(iter(found.values())).helper != "boot":
+        raise PrimerError(
+            f"`{entry}` has no states" if entry else "there is no boot script",
+            hint="`kedge primer init --boot package.states` makes one",
+        )
+    path = next(iter(found))
+    states = explained(path)["states"]
+    if states is None:
+        raise PrimerError(
+            "the environment that the states are in is not ready",
+            hint=f"start `{path}` once; `kedge primer explain` says what changed",
+        )
+    if form == "json":
+        write_json(states)
+    else:
+        write_text(as_text(states) if form == "text" else as_mermaid(states))
