@@ -32,17 +32,19 @@ def summary(name: str, document: dict[str, Any]) -> str:
 
 def state_line(state: dict[str, Any]) -> str:
     """Whether a state is fresh, and why not."""
-    return "fresh" if state["fresh"] else f"stale: {state['why']}"
+    if state["skipped"]:
+        return f"skipped: {state['skipped']}"
+    return "fresh" if state["fresh"] else f"stale: {'; '.join(state['reasons'])}"
 
 
 def as_text(states: list[dict[str, Any]]) -> str:
     """The graph as trees: what nothing else needs stands on the left, what it needs below it.
 
     >>> print(as_text([
-    ...     {"name": "packages", "needs": [], "fresh": True},
-    ...     {"name": "web", "needs": ["packages"], "fresh": False, "why": "never reached"},
+    ...     {"name": "packages", "needs": [], "fresh": True, "skipped": None},
+    ...     {"name": "web", "needs": ["packages"], "fresh": False, "skipped": None, "reasons": ["new"]},
     ... ]))
-    web  stale: never reached
+    web  stale: new
     └── packages  fresh
     """
     by_name = {one["name"]: one for one in states}
