@@ -126,6 +126,11 @@ def test_further_scripts_go_beside_the_first(tmp_path: Path) -> None:
     init(tmp_path, main="demo:main")
     before = (tmp_path / "primer.json").read_text()
     assert init(tmp_path, boot="demo.states") == ["prime", "prime.cmd"]
+    lock = tmp_path / "requirements.lock.txt"
+    for text, locked in (("", False), (HASHED.replace("tiny", "kedge"), True)):
+        lock.write_text(text)
+        left = planned(str(tmp_path), Request(boot="demo.states"), "a test").left
+        assert ("lock kedge too: the states import it" not in left) is locked
     assert init(tmp_path, main="demo:other", name="other") == ["other", "other.cmd"]
     assert "\nset -- boot demo.states app " in (tmp_path / "prime").read_text()
     assert "\nset -- start demo:other app " in (tmp_path / "other").read_text()
@@ -218,18 +223,6 @@ def test_a_proto_file_with_other_line_ends_is_no_other(kedge: Any, tmp_path: Pat
     assert kedge("primer", "update", tmp_path).out == ""
     assert init(tmp_path, main="demo:main") == []
     assert tree(tmp_path) == before
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Kedge's own wheel, built from this checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    words = [uv.find_uv_bin(), "build", "--wheel", "--out-dir", str(folder)]
-    words += ["--python", sys.executable, str(REPOSITORY)]
-    built = subprocess.run(words, capture_output=True, text=True, timeout=FINISHED_SECONDS)
-    assert built.returncode == 0, built.stderr
-    [path] = folder.glob("*.whl")
-    return path
 
 
 def test_an_installed_kedge_brings_the_proto_file(wheel: Path, tmp_path: Path) -> None:

@@ -78,7 +78,14 @@ def planned(root: str, asked: Request, by: str) -> Plan:
         document = configuration.guessed(root, environment, asked.lock, module)
         plan.files[configuration.PATH] = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         known = document["environments"]
-    _leave(plan, known[environment], [target.partition(":")[0] for _, target in scripts.values()])
+    own = known[environment]
+    _leave(plan, own, [target.partition(":")[0] for _, target in scripts.values()])
+    if asked.boot and not re.search(
+        r'^kedge\b|^name = "kedge"',
+        text_of(os.path.join(root, own.get("lock", ""))) or "",
+        re.MULTILINE,
+    ):
+        plan.left.append("lock kedge too: the states import it")
     return plan
 
 
