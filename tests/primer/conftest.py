@@ -124,6 +124,7 @@ def proto() -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    module.import_more()
     return module
 
 

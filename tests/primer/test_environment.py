@@ -21,8 +21,21 @@ def test_an_edited_lock_makes_it_anew(checkout: Any, wheels: dict[str, Path]) ->
     assert checkout.report()["tiny"] == "1.0"
     checkout.lock(wheels["2.0"])
     assert checkout.report()["tiny"] == "2.0"
-    assert len(checkout.made()) == 1
     assert checkout.report()["said"] == ""
+
+
+def test_all_but_the_environment_before_is_removed(checkout: Any) -> None:
+    process = checkout.begin("wait")
+    process.stdout.readline()
+    older = checkout.made()
+    checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})
+    kept = checkout.made()
+    assert set(kept) > set(older)  # Somebody runs in it.
+    process.kill()
+    process.communicate()
+    checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})
+    assert len(checkout.made()) == 2
+    assert not set(older) & set(checkout.made())
 
 
 def test_what_the_lock_no_longer_names_is_gone(checkout: Any) -> None:
@@ -41,7 +54,7 @@ def test_a_wrong_hash_leaves_the_old_environment(checkout: Any, wheels: dict[str
     ended = checkout.start()
     assert ended.returncode == 3
     assert ended.stdout == ""
-    assert "`requirements/app.txt` cannot be installed by uv or pip" in ended.stderr
+    assert "`requirements/app.txt` cannot be installed by " in ended.stderr
     assert "ash mismatch" in ended.stderr
     assert "Traceback" not in ended.stderr
     lock.write_text(good)
@@ -207,7 +220,7 @@ def test_a_local_file_overrides_the_configuration(checkout: Any, tmp_path: Path)
         ("primer.local.json", '{"downlod": false}', "no option `downlod`, but `download`"),
         ("primer.json", "{", "primer.json is not JSON"),
         ("primer.json", "[]", "[] is not an object"),
-        ("primer.json", '{"python": 3.12}', "`python` is 3.12, not a str"),
+        ("primer.json", '{"python": 3.12}', "`python` is 3.12, and not like '>=3.8'"),
         ("primer.json", '{"environments": {"app": {"loc": ""}}}', "no option `loc`, but `lock`"),
         ("primer.json", '{"environments": {"app": {"lock": "x"}}}', "there is no lock file `x`"),
         ("primer.json", '{"environments": {"app": []}}', "[] is not an object"),
