@@ -42,6 +42,14 @@ class Context:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def remember(self, text: str) -> None:
+        """Keep a text for later starts, such as what a check has found; not a failure where that cannot be."""
+        self._start.place.remember(self._state.name, os.fsencode(text), "kept")
+
+    def recall(self) -> str:
+        """The text that this state has kept; empty without one."""
+        return os.fsdecode(self._start.place.read(self._state.name, "kept") or b"")
+
     def say(self, text: str) -> None:
         """Tell people one thing, on standard error."""
         from kedge.primer.progress import say

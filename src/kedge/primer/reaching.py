@@ -22,15 +22,31 @@ SKIPPED = "skipped"  # the digest of a state that is not wanted here
 
 
 class Standing:
-    """How one state stands: why it is skipped, or why it is stale, or neither."""
+    """How one state stands.
 
-    __slots__ = ("digest", "key", "reasons", "skipped")
+    Args:
+        key: the key that it has now.
+        digest: the key's.
+        reasons: why it is stale; empty for one that is not.
+        skipped: why it is not wanted, None where it is.
+        memory: what was read of its inputs, if that is new.
+    """
 
-    def __init__(self, key: str, digest: str, reasons: list[str], skipped: str | None) -> None:
+    __slots__ = ("digest", "key", "memory", "reasons", "skipped")
+
+    def __init__(
+        self,
+        key: str,
+        digest: str,
+        reasons: list[str],
+        skipped: str | None = None,
+        memory: bytes | None = None,
+    ) -> None:
         self.key = key
         self.digest = digest
         self.reasons = reasons
         self.skipped = skipped
+        self.memory = memory
 
 
 class Start:
@@ -64,6 +80,8 @@ class Start:
         for state in self.graph.order(goals):
             self.during = state.name
             standing = self.look(state, anew and state in goals)
+            if standing.memory is not None:
+                self.place.remember(state.name, standing.memory, "inputs")
             if standing.reasons:
                 standing = self.reach_locked(state, anew and state in goals)
             elif standing.skipped and self.verbose:
@@ -79,10 +97,10 @@ class Start:
                 return Standing(
                     "", SKIPPED, [], why if isinstance(why, str) else "it is not wanted"
                 )
-        memory = self.place.read(state.name, "inputs") if state.inputs else None
-        held, new = contents(self.place.root, state.inputs, self.given, memory)
-        if new is not None and state.inputs:
-            self.place.remember(state.name, new)
+        held, memory = "", None
+        if state.inputs:
+            known = self.place.read(state.name, "inputs")
+            held, memory = contents(self.place.root, state.inputs, self.given, known)
         needs = {one.name: self.standings[one.name].digest for one in self.graph.needs(state)}
         key = key_of(self.sources[state.name], needs, held)
         data = self.place.read(state.name)
@@ -93,13 +111,13 @@ class Start:
             reasons.append(
                 "it was never reached" if data is None else "it was begun and not finished"
             )
-            return Standing(key, digest_of(key), reasons, None)
+            return Standing(key, digest_of(key), reasons, memory=memory)
         if record.key != key:
             stale = {name for name, one in self.standings.items() if one.reasons}
             reasons += differences(record.key, key, stale)
-            return Standing(key, digest_of(key), reasons, None)
+            return Standing(key, digest_of(key), reasons, memory=memory)
         reasons += self.lacking(state)
-        return Standing(key, record.digest, reasons, None)
+        return Standing(key, record.digest, reasons, memory=memory)
 
     def lacking(self, state: "State") -> list[str]:
         """What a state has not, though it was reached: outputs, or what its check looks for."""
@@ -133,7 +151,7 @@ class Start:
                 self.place.write(
                     state.name, Record(standing.key, standing.digest, value).to_bytes()
                 )
-                standing = Standing(standing.key, standing.digest, [], None)
+                standing = Standing(standing.key, standing.digest, [])
         finally:
             os.close(lock)
         return standing

@@ -2,6 +2,7 @@
 
     <home>/states/<machine>/<state>/record    the key with which it was reached, and what it returned
                                    /inputs    what was read of its inputs, so that it is not read again
+                                   /kept      a text that it has kept: what its check has found
                                    /lock      held by the start that reaches it
                                    /folder    the state's own
 
@@ -86,12 +87,12 @@ class Place:
         except OSError as error:
             raise refused(path, error) from None
 
-    def remember(self, name: str, memory: bytes) -> None:
-        """Keep what was read of a state's inputs; where that cannot be, they are read again next time."""
+    def remember(self, name: str, data: bytes, file: str) -> None:
+        """Write a state's file that only saves time; where that cannot be, the time is not saved."""
         from kedge.errors import StoreError
 
         try:
-            self.write(name, memory, "inputs")
+            self.write(name, data, file)
         except StoreError:
             pass
 
