@@ -55,9 +55,8 @@ def boot(
         options = [word for word in words if word.startswith("-")]
         if options:
             no_option(options[0])
-        goals = graph.goals(words)
-        start = Start(graph, place, verbose)
-        start.reach(goals, rebuild)
+        start = Start(graph, place, graph.goals(words), verbose)
+        start.reach(rebuild)
     except KeyboardInterrupt:
         from kedge.primer.progress import say
 

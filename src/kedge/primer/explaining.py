@@ -16,10 +16,10 @@ def explain(graph: Graph, place: Place) -> list[dict[str, Any]]:
         for each state its `name`, `summary`, `goal` (whether it is one without arguments), `needs` (names),
         `fresh`, `skipped` (why, or None) and `reasons` (sentences; empty when it is fresh or skipped).
     """
-    start = Start(graph, place, verbose=False)
+    start = Start(graph, place, list(graph.states.values()))
     goals = graph.goals()
     found = []
-    for state in graph.order(list(graph.states.values())):
+    for state in start.order:
         standing = start.standings[state.name] = start.look(state)
         found.append(
             {

@@ -55,11 +55,16 @@ class Start:
     Args:
         graph: the project's states.
         place: where the project is.
+        goals: the states that are wanted.
         verbose: whether tools' output is shown, and what is skipped.
     """
 
-    def __init__(self, graph: "Graph", place: "Place", verbose: bool) -> None:
+    def __init__(
+        self, graph: "Graph", place: "Place", goals: "list[State]", verbose: bool = False
+    ) -> None:
         self.graph = graph
+        self.goals = goals
+        self.order = graph.order(goals)
         self.place = place
         self.verbose = verbose
         self.during: str | None = None  # the state whose functions are being called
@@ -68,22 +73,17 @@ class Start:
             os.path.normpath(path) for state in graph.states.values() for path in state.outputs
         )
         # Before anything is executed, since that may change what functions use.
-        self.sources = {name: source_of(state, place.root) for name, state in graph.states.items()}
+        self.sources = {state.name: source_of(state, place.root) for state in self.order}
 
-    def reach(self, goals: "list[State]", anew: bool) -> None:
-        """Bring the goals about, and what they need first.
-
-        Args:
-            goals: states to be reached.
-            anew: reach the goals though they are fresh.
-        """
-        for state in self.graph.order(goals):
+    def reach(self, anew: bool = False) -> None:
+        """Bring the goals about, and what they need first; `anew` the goals though they are fresh."""
+        for state in self.order:
             self.during = state.name
-            standing = self.look(state, anew and state in goals)
+            standing = self.look(state, anew and state in self.goals)
             if standing.memory is not None:
                 self.place.remember(state.name, standing.memory, "inputs")
             if standing.reasons:
-                standing = self.reach_locked(state, anew and state in goals)
+                standing = self.reach_locked(state, anew and state in self.goals)
             elif standing.skipped and self.verbose:
                 self.context(state).say(f"skipped: {standing.skipped}")
             self.standings[state.name] = standing
