@@ -102,7 +102,9 @@ def test_comments_moves_docstrings_and_what_it_does_not_use_reach_nothing(built:
     moved = moved.replace("    if LIMIT", "    # Another one.\n\n    if LIMIT")
     built.states(moved.replace("return 1", "return 2"))
     built.states(
-        HELPERS.replace('"Twice."', '"Two times."').replace("def half", "\n\n# A comment.\ndef half"),
+        HELPERS.replace('"Twice."', '"Two times."').replace(
+            "def half", "\n\n# A comment.\ndef half"
+        ),
         module="helpers",
         header="",
     )
@@ -243,9 +245,7 @@ def test_names_of_inputs_may_have_any_letters(project: Any) -> None:
     with open(odd, "w") as stream:
         stream.write("1")
     project.write("web/*.ts", "a file of that name")
-    project.states(
-        '@state(inputs=["web", "web/*.ts"])\ndef größe(ctx):\n    note(ctx, "größe")\n'
-    )
+    project.states('@state(inputs=["web", "web/*.ts"])\ndef größe(ctx):\n    note(ctx, "größe")\n')
     project.boot()
     project.boot()
     assert project.reached() == ["größe"]

@@ -129,8 +129,8 @@ def graph(entry: str | None, form: str) -> None:
     """Draw the graph of the states that the boot script ENTRY reaches; without one of the only one."""
     import os
 
-    from kedge.cli.primer_view import as_mermaid, as_text
     from kedge.errors import PrimerError, UsageError
+    from kedge.primer.drawing import as_mermaid, as_text
     from kedge.primer.repository.explained import explained, script, scripts
 
     if entry is not None:
