@@ -92,6 +92,25 @@ def test_defaults_are_what_stands_in_the_repository(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        (">=3.10", ">=3.10"),
+        (">= 3.9, < 4", ">= 3.9, < 4"),
+        ("~=3.11", ">=3.12"),
+        ("3.11", ">=3.12"),
+    ],
+)
+def test_a_python_that_cannot_be_said_in_the_same_way_is_told(
+    tmp_path: Path, given: str, written: str
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nrequires-python = "{given}"\n')
+    plan = planned(str(tmp_path), Request(main="demo:main"), "a test")
+    assert json.loads(plan.files["primer.json"])["python"] == written
+    told = f"write in primer.json which Python fits: >=3.12 for {given}"
+    assert (told in plan.left) is (given != written)
+
+
+@pytest.mark.parametrize(
     ("files", "lock"),
     [
         ({"pylock.toml": "", "requirements.txt": HASHED}, "pylock.toml"),

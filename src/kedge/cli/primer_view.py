@@ -14,15 +14,13 @@ def summary(name: str, document: dict[str, Any]) -> str:
         name: of the entry script.
         document: as it explained itself.
     """
-    interpreters = document["interpreters"]
-    here = [
-        f"{version or 'does not start'}  {path}" for path, version in interpreters["here"].items()
-    ]
+    wanted, here = document["interpreters"]["wanted"], document["interpreters"]["here"]
+    found = table([[version or "does not start", path] for path, version in here.items()])
     rows = [
         ["environment", f"{document['environment']}  {_freshness(document)}"],
         ["key", "\n".join(_key(document))],
-        ["chain", "\n".join(document["chain"])],
-        ["python", "\n".join([interpreters["wanted"], *here])],
+        ["chain", "\n".join(dict.fromkeys(document["chain"]))],
+        ["python", f"{wanted}\n{found}"],
     ]
     if document["states"] is not None:
         rows.append(["states", as_text(document["states"])])

@@ -34,7 +34,7 @@ def command() -> None:
     """Give a repository one command that works on a bare machine."""
 
 
-@command.command("init")
+@command.command("init", short_help="Write what a repository needs to start itself.")
 @click.argument("folder", type=click.Path(), default=".")
 @click.option("--main", metavar="MODULE:FUNCTION", help="The function that the entry script calls.")
 @click.option("--boot", metavar="MODULE", help="A module with states, for a boot script `prime`.")
@@ -73,7 +73,7 @@ def init(
     )
 
 
-@command.command("update")
+@command.command("update", short_help="Refresh what `init` has written.")
 @click.argument("folder", type=click.Path(), default=".")
 @click.option("--force", is_flag=True, help="Replace files that were edited by hand too.")
 def update(folder: str, force: bool) -> None:
@@ -91,7 +91,7 @@ def update(folder: str, force: bool) -> None:
         say(f"nothing to do: the files are those of {_BY}")
 
 
-@command.command("explain")
+@command.command("explain", short_help="Say what an entry script would do, and why.")
 @click.argument("entry", required=False, shell_complete=_entry_words)
 @click.option("--json", "as_json", is_flag=True, help="Print the document itself.")
 def explain(entry: str | None, as_json: bool) -> None:
@@ -116,7 +116,7 @@ def explain(entry: str | None, as_json: bool) -> None:
         raise UsageError(f"there are several entry scripts: {names}", hint="name the one")
 
 
-@command.command("graph")
+@command.command("graph", short_help="Draw the states of a boot script.")
 @click.argument("entry", required=False, shell_complete=_entry_words)
 @click.option(
     "--format",

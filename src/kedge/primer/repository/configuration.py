@@ -47,7 +47,15 @@ def guessed(root: str, environment: str, lock: str | None, module: str) -> dict[
     paths = _paths(root, module)
     if paths:
         own["paths"] = paths
-    return {"python": _python(project(root)), "environments": {environment: own}}
+    return {"python": python(root)[0], "environments": {environment: own}}
+
+
+def python(root: str) -> tuple[str, str]:
+    """What `requires-python` says, if the proto file understands it; else a default, and what it did say."""
+    wanted = str(project(root).get("requires-python", ""))
+    if re.fullmatch(f"{_CLAUSE}(,{_CLAUSE})*", wanted):
+        return wanted, ""
+    return PYTHON, wanted
 
 
 def project(root: str) -> dict[str, Any]:
@@ -94,11 +102,3 @@ def _paths(root: str, module: str) -> list[str]:
     if os.path.isdir(os.path.join(root, "src")) or module_file(root, ["."], module) is None:
         return ["src"]
     return ["."]
-
-
-def _python(table: dict[str, Any]) -> str:
-    """What `requires-python` says, if the proto file understands it."""
-    wanted = table.get("requires-python")
-    if isinstance(wanted, str) and re.fullmatch(f"{_CLAUSE}(,{_CLAUSE})*", wanted):
-        return wanted
-    return PYTHON

@@ -78,6 +78,9 @@ def planned(root: str, asked: Request, by: str) -> Plan:
         document = configuration.guessed(root, environment, asked.lock, module)
         plan.files[configuration.PATH] = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         known = document["environments"]
+        given, instead_of = configuration.python(root)
+        if instead_of:
+            plan.left.append(f"write in primer.json which Python fits: {given} for {instead_of}")
     own = known[environment]
     _leave(plan, own, [target.partition(":")[0] for _, target in scripts.values()])
     if asked.boot and not re.search(
