@@ -123,7 +123,7 @@ else:
 
 def checked_name(name: str) -> str:
     """The name, if a file can be called so and a command line can say it."""
-    if not name.replace("-", "_").isidentifier():
+    if name.startswith("-") or not name.replace("-", "_").isidentifier():
         from kedge.errors import UsageError
 
         raise UsageError(f"{name!r} is no name of a state", hint="letters, digits, `_` and `-`")
