@@ -4,7 +4,7 @@ from kedge.primer.states import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
 
@@ -45,13 +45,10 @@ class Graph:
 
     @staticmethod
     def of(module: "ModuleType") -> "Graph":
-        """The graph of all states that a module has in its variables."""
-        states = []
-        for variable, value in vars(module).items():
-            if isinstance(value, State):
-                if not value.named:
-                    value.name, value.named = variable, True
-                states.append(value)
+        """The graph of all states that a module has in its variables, and of what they need and replace."""
+        states = named(vars(module))
+        for one in everything(states):
+            named(getattr(one.function, "__globals__", {}))  # where its module names what it needs
         return Graph(states)
 
     def standing(self, state: State) -> State:
@@ -104,6 +101,17 @@ class Graph:
                 elif need not in done:
                     path[need] = iter(self.needs(need))
         return list(done)
+
+
+def named(variables: "Mapping[str, object]") -> list[State]:
+    """The states among variables; those without a name get that of their variable."""
+    states = []
+    for variable, value in variables.items():
+        if isinstance(value, State):
+            if not value.named:
+                value.name, value.named = variable, True
+            states.append(value)
+    return states
 
 
 def everything(states: "Iterable[State]") -> list[State]:

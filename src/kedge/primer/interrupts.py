@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,8 +16,7 @@ def raised() -> Iterator[None]:
     def ended(number: int, _: object) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.getsignal(number) for number in ENDING}
-    mine = [number for number, handler in before.items() if handler == signal.SIG_DFL]
+    mine = [number for number in ENDING if signal.getsignal(number) == signal.SIG_DFL]
     for number in mine:
         signal.signal(number, ended)
     try:
@@ -24,3 +24,26 @@ def raised() -> Iterator[None]:
     finally:
         for number in mine:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Within, no signal interrupts: a program that has begun is not forgotten. Afterwards it does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals interrupt only that one
+        return
+    came: list[int] = []
+    before = {
+        number: handler
+        for number in (signal.SIGINT, *ENDING)
+        if callable(handler := signal.getsignal(number))
+    }
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -10,6 +10,7 @@ import threading
 import time
 
 TURN_SECONDS = 0.1
+UNKNOWN_COLUMNS = 80  # of a terminal that does not say how wide it is
 
 _line: "Line | None" = None
 
@@ -80,7 +81,7 @@ class Line:
         if not self.turns:
             return
         try:
-            width = os.get_terminal_size(2).columns - 1
-            os.write(2, b"\r\x1b[K" + text[: max(width, 0)].encode(errors="replace"))
+            width = os.get_terminal_size(2).columns or UNKNOWN_COLUMNS
+            os.write(2, b"\r\x1b[K" + text[: width - 1].encode(errors="replace"))
         except OSError:
             pass  # the terminal has gone

@@ -15,12 +15,13 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from kedge.errors import FunctionError, Unavailable, UsageError
+from kedge.primer.interrupts import held
 
 Word = str | os.PathLike[str]
 
 GRACE_SECONDS = 5  # for a tool that is to end by itself; npm and apt need about one
 LAST_LINES = 20  # of a tool that failed: what fits on a screen with the error
-GUARD = 'read -r _; kill -KILL -- "-$0"'
+GUARD = 'read -r _; kill -s KILL -- "-$0"'  # dash knows no `kill -KILL --`
 
 
 def run(command: Sequence[Word], folder: str, variables: Mapping[str, str], verbose: bool) -> None:
@@ -52,19 +53,21 @@ def finish(
     said: IO[bytes] | None,
 ) -> None:
     """Run a tool with these streams to its end, and raise if that is none."""
-    process = start(command, folder, variables, out, err)
-    guard: subprocess.Popen[bytes] | None = None
+    process = guard = None
     try:
-        guard = subprocess.Popen(
-            ["sh", "-c", GUARD, str(process.pid)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        with held():
+            process = start(command, folder, variables, out, err)
+            guard = subprocess.Popen(
+                ["sh", "-c", GUARD, str(process.pid)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         code = process.wait()
     except BaseException:
-        end(process)
+        if process is not None:
+            end(process)
         raise
     finally:
         if guard is not None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,23 @@ class Ended:
         return json.loads(self.out)
 
 
+class Pipe:
+    """A named pipe that this process can read and write; its other side sees its end once it is closed."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.descriptor = os.open(path, os.O_RDWR)
+
+    def text(self) -> str:
+        """What comes first."""
+        assert select.select([self.descriptor], [], [], FINISHED_SECONDS)[0], "nothing came"
+        return os.read(self.descriptor, 1000).decode()
+
+    def close(self) -> None:
+        """Be done with it."""
+        os.close(self.descriptor)
+
+
 @dataclass
 class Project:
     """A checkout with a module of states, `pkg.things`."""
@@ -123,6 +141,11 @@ class Project:
         assert ended.code == code, ended
         return ended
 
+    @staticmethod
+    def all_end(descriptors: list[int]) -> bool:
+        """Whether the processes of these pidfds end in good time."""
+        return all(has_ended(descriptor) for descriptor in descriptors)
+
     def begin(self, *words: str, **how: Any) -> "subprocess.Popen[str]":
         """Begin a boot without waiting for it."""
         return subprocess.Popen(
@@ -136,6 +159,10 @@ class Project:
             start_new_session=True,
         )
 
+    def pipe(self, name: str) -> "Pipe":
+        """A named pipe below the root, for a test and a state to wait for each other."""
+        return Pipe(self.root / name)
+
     def reached(self) -> list[str]:
         """The states that were executed since this was asked last."""
         file = self.root / "reached"
@@ -147,6 +174,13 @@ class Project:
         """Why each state is stale."""
         states = self.boot(explain={}).json["states"]
         return {one["name"]: one["reasons"] for one in states if one["reasons"]}
+
+
+def has_ended(descriptor: int) -> bool:
+    """Whether the process of a pidfd ends in good time; closes it."""
+    ended = bool(select.select([descriptor], [], [], FINISHED_SECONDS)[0])
+    os.close(descriptor)
+    return ended
 
 
 @pytest.fixture

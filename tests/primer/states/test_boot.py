@@ -2,7 +2,7 @@
 
 import os
 import pty
-import select
+import re
 import signal
 import subprocess
 import sys
@@ -30,8 +30,8 @@ def test_help_lists_goals_with_what_they_are_and_whether_they_are_fresh(project:
         assert lines[0] == "usage: ./prime [STATE...]"
         assert lines[-3:] == [
             "  built     fresh    The front-end is built.",
-            "* checked   stale",
             "* database  stale",
+            "* checked   stale",
         ]
     assert project.reached() == ["built"]
 
@@ -110,7 +110,7 @@ def after(ctx):
     )
     ended = project.boot("after", code=1)
     assert ended.err.count("Traceback (most recent call last):") == 2
-    assert 'KeyError: \'key\'\n\nThe above exception was the direct cause' in ended.err
+    assert "KeyError: 'key'\n\nThe above exception was the direct cause" in ended.err
     assert "in inner\n" in ended.err and "in failing\n" in ended.err
     assert "LookupError: of the project\n" in ended.err
     assert "kedge/primer" not in ended.err and 'File "<string>"' not in ended.err
@@ -125,7 +125,7 @@ def test_an_error_while_the_states_are_imported_is_the_projects_own(project: Any
     project.states("import no_such_module_of_the_project\n")
     ended = project.boot(code=1)
     assert ended.err.startswith("Traceback (most recent call last):\n")
-    assert 'things.py", line 8, in <module>' in ended.err
+    assert 'things.py", line 7, in <module>' in ended.err
     assert ended.err.endswith("No module named 'no_such_module_of_the_project'\n")
     assert "kedge" not in ended.err and "importlib" not in ended.err
     project.states("def broken(:\n")
@@ -142,7 +142,7 @@ def test_a_module_of_states_that_is_not_there_is_an_error(project: Any) -> None:
 def test_a_declaration_that_makes_no_sense_is_an_error_with_its_line(project: Any) -> None:
     project.states('@state(inputs="web")\ndef built(ctx): ...\n')
     ended = project.boot(code=2)
-    assert "(src/pkg/things.py:8): the inputs of `built` are 'web'" in ended.err
+    assert "(src/pkg/things.py:7): the inputs of `built` are 'web'" in ended.err
     assert 'hint: write inputs=["web"]' in ended.err
 
 
@@ -172,7 +172,7 @@ def test_a_tool_that_fails_is_an_error_with_its_last_lines(project: Any) -> None
         "@state\ndef built(ctx):\n    ctx.run('sh', '-c', 'seq 100; echo oh >&2; exit 7')\n"
     )
     ended = project.boot(code=1)
-    assert "primer: error: state `built` (src/pkg/things.py:10): `sh -c 'seq 100" in ended.err
+    assert "primer: error: state `built` (src/pkg/things.py:9): `sh -c 'seq 100" in ended.err
     assert "ended with exit code 7:\n  82\n" in ended.err
     assert ended.err.endswith("  100\n  oh\n")
 
@@ -222,18 +222,17 @@ def waiting(ctx):
     ctx.run("sh", "-c", "trap '' INT; sleep 300 & echo $! > inner; echo $$ > ready; wait")
 """
     )
-    os.mkfifo(project.root / "ready")
+    ready = project.pipe("ready")
     boot = project.begin()
-    tool = int((project.root / "ready").read_text())
+    tool = int(ready.text())
+    ready.close()
     inner = int((project.root / "inner").read_text())
     watched = [os.pidfd_open(pid) for pid in (tool, inner)]
     boot.send_signal(number)
     said = boot.communicate(timeout=60)[1]
     assert boot.returncode == code, said
     assert "Traceback" not in said
-    for descriptor in watched:
-        assert select.select([descriptor], [], [], 30)[0], "it goes on"
-        os.close(descriptor)
+    assert project.all_end(watched)
     assert project.reached() == ["first"]
     assert "first" not in project.reasons()
 
@@ -257,7 +256,7 @@ def slow(ctx):
         gate.read()
 """
     )
-    os.mkfifo(project.root / "gate")
+    gate = project.pipe("gate")
     mine, its = pty.openpty()
     boot = subprocess.Popen(
         project.command(),
@@ -268,10 +267,11 @@ def slow(ctx):
     )
     os.close(its)
     shown = b""
-    while b"/ slow 0 s: it was never" not in shown or b"primer: slow: halfway\r\n" not in shown:
+    turned = re.compile(rb"/ slow \d+ s: it was never")  # as many as pass on a busy machine
+    while not turned.search(shown) or b"primer: slow: halfway\r\n" not in shown:
         shown += os.read(mine, 1000)
-    with open(project.root / "gate", "w"):
-        pass
+        assert len(shown) < 20_000, shown
+    gate.close()
     assert boot.wait(60) == 0
     try:
         while more := os.read(mine, 1000):

@@ -47,7 +47,7 @@ def test_a_circle_is_an_error_with_its_path() -> None:
     a = named("a")
     b = named("b", needs=[a])
     c = named("c", replaces=a, needs=[b])
-    with pytest.raises(UsageError, match="in a circle: c → b → c$"):
+    with pytest.raises(UsageError, match=r"in a circle: c → b → c$"):
         Graph([c, named("other")])
 
 
@@ -105,6 +105,22 @@ def test_a_ready_made_state_is_called_as_its_variable() -> None:
     vars(module).update(node_modules=State(made), other=1)
     assert list(Graph.of(module).states) == ["node_modules"]
     assert named("given-name").name == "given-name"
+
+
+def test_a_ready_made_state_is_called_as_in_the_module_that_declares_it(project: Any) -> None:
+    project.states(
+        """
+from kedge.primer.ready import node_packages
+
+modules = node_packages("web")
+
+@state(needs=[modules])
+def built(ctx): ...
+""",
+        module="front",
+    )
+    project.states("from pkg.front import built\n")
+    assert list(project.reasons()) == ["modules", "built"]
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "-h", "a b"])

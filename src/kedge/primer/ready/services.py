@@ -101,6 +101,7 @@ def begin(
     import time
 
     from kedge.errors import FunctionError, Unavailable
+    from kedge.primer.interrupts import held
 
     own = str(ctx.folder)
     halt(own)
@@ -110,18 +111,19 @@ def begin(
             hint="end it, or let this service use another address",
         )
     log = os.path.join(own, "log")
-    with open(log, "wb") as said:
-        process = subprocess.Popen(
-            ["sh", "-c", WRAPPER, os.path.join(own, "pid"), *command],
-            cwd=os.path.join(ctx.root, folder),
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + seconds
+    process = None
     try:
+        with open(log, "wb") as said, held():
+            process = subprocess.Popen(
+                ["sh", "-c", WRAPPER, os.path.join(own, "pid"), *command],
+                cwd=os.path.join(ctx.root, folder),
+                env={**os.environ, **variables},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + seconds
         while not responds(answers, ctx):
             code = process.poll()
             if code is not None:
@@ -131,6 +133,8 @@ def begin(
             time.sleep(PAUSE_SECONDS)
     except BaseException:
         halt(own)
+        if process is not None and process.poll() is None:
+            process.kill()  # it had not noted its number yet
         raise
     return {"pid": process.pid, "log": log}
 
