@@ -6,8 +6,7 @@ Python, or, while there is none, with any Python from 3.8 on that starts:
     python -I primer/proto.py boot STATES ENVIRONMENT SCRIPT [GOAL...]
 
 1. Running in the environment, and the stamp in it equals the key: call MAIN (`package.module:function`)
-   in this process, or reach goals among the states of the module STATES. Nothing else is started,
-   nothing written or fetched, and only `os` and `sys` are imported.
+   in this process, or reach goals among the states of the module STATES. Nothing else happens.
 2. Otherwise, under a lock: find a Python that fits by running candidates, install the lock file with
    uv (or pip) into a new folder, write the stamp last, and turn the link `.primer/ENVIRONMENT` to it
    with one rename. A kill at any instant leaves the old link; the next start begins anew.
@@ -39,10 +38,7 @@ OPTIONS = {"python": ">=3.8", "environments": {}, "folder": "", "download": True
 OWN_OPTIONS = {"lock": "", "paths": [], "groups": [], "extras": []}
 SWITCHES = ["PRIMER_REBUILD", "PRIMER_EXPLAIN", "PRIMER_VERBOSE"]
 PROBE_SECONDS = 20  # A version manager's shim takes up to a second on a busy machine.
-PROBE = (
-    "import os, sys; print(os.path.realpath(getattr(sys, '_base_executable', '') or sys.executable))\n"
-    "print('%d.%d.%d' % sys.version_info[:3])"
-)
+PROBE = "import sys; print(getattr(sys, '_base_executable', sys.executable), *sys.version_info[:3])"
 SITES = "import os, sysconfig as s; print(os.__file__); print(s.get_path('purelib'))"
 PIP_INSTALL = ["-I", "-m", "pip", "install", "--retries=1", "--no-deps", "--require-hashes", "-r"]
 FOREIGN = (  # Variables of a caller's shell that would turn a tool to another environment.
@@ -148,8 +144,7 @@ class Environment:
 
     def place(self, home):
         """Where in `home` it is, if it is there: a link to it, or what a file says."""
-        link = f"{home}/{self.name}"
-        return link if not WINDOWS else read(link + ".path") or link
+        return (WINDOWS and read(f"{home}/{self.name}.path")) or f"{home}/{self.name}"
 
     def settings(self):
         """The options of primer.json, and beside them its own."""
@@ -199,10 +194,13 @@ class Environment:
 
     def make(self, settings, home):
         """Make it in a new folder, turn the link to that, remove all but the one before."""
-        before = self.key([*FILES, settings["lock"]])  # Before they are used.
+        before = self.key([*FILES, settings["lock"]])  # As the files are before they are used.
         made = f"{settings['folder'] or home}/made/{self.name}"
         folder = f"{made}/{os.urandom(6).hex()}"
         kept = [os.path.basename(os.path.realpath(self.place(home)))]  # Somebody may run in it.
+        if os.path.exists(self.place(home) + "/stamp"):
+            changed = self.changed(settings["lock"], self.place(home))
+            say(f"changed: {', '.join(changed) or 'nothing'}")
         os.makedirs(made, exist_ok=True)
         try:
             self.install(settings, home, folder)
@@ -231,34 +229,35 @@ class Environment:
         lock, inside, said = settings["lock"], folder + PYTHON, []
         fill = [inside, *PIP_INSTALL, lock]
         if uv and os.path.basename(lock) == "uv.lock":
+            VARIABLES["UV_PROJECT_ENVIRONMENT"] = folder
             fill = [uv, "sync", "--frozen", "--no-install-project", "--no-default-groups"]
             fill += ["--project", os.path.dirname(os.path.join(self.root, lock))]
             fill += [f"--group={group}" for group in settings["groups"]]
             fill += [f"--extra={extra}" for extra in settings["extras"]]
         elif uv:
-            fill = [uv, "pip", "install", "--require-hashes", "-r", lock, "--python", inside]
-        fill += ["--compile-bytecode"] if uv else []
-        VARIABLES["UV_PROJECT_ENVIRONMENT"] = folder  # Where a uv.lock is installed.
+            fill = [uv, "pip", "install", "--require-hashes", "-r", lock]
+        fill += ["--python", inside, "--compile-bytecode"] if uv else []
         venv = [python, "-I", "-m", "venv", folder, *(["--without-pip"] if uv else [])]
-        made = run(self.root, f"making an environment of {python}", venv, said)
-        if not (
-            made and run(self.root, f"installing {lock} by {'uv' if uv else 'pip'}", fill, said)
-        ):
-            raise SetUpError("\n  ".join([f"`{lock}` cannot be installed by {uv or 'pip'}", *said]))
+        steps = (f"making an environment of {python}", venv), (f"installing {lock}", fill)
+        if not all(run(self.root, *step, said) for step in steps):
+            by = uv or "pip, and there is no uv"
+            raise SetUpError("\n  ".join([f"`{lock}` cannot be installed by {by}", *said]))
+
+    def changed(self, lock, place):
+        """The parts of the key that are not as the stamp of an environment says."""
+        stamp = (read(place + "/stamp") or "").splitlines()
+        now = self.key([*FILES, lock]) + self.interpreter(place)
+        return [line.split("\t")[0] for line in now.splitlines() if line not in stamp]
 
     def explanation(self):
         """Which environment there is, which parts of its key differ, which Pythons are here."""
         settings = self.settings()
-        places = [self.place(home) for home in self.homes]
-        place = next((place for place in places if os.path.exists(place + "/stamp")), places[0])
-        stamp = (read(place + "/stamp") or "").splitlines()
-        now = self.key([*FILES, settings["lock"]]) + self.interpreter(place)
-        parts = {line.split("\t")[0]: line in stamp for line in now.splitlines()}
+        place = max(map(self.place, self.homes), key=lambda place: os.path.exists(place + "/stamp"))
         return {
             "environment": place,
             "fresh": self.is_fresh(place),
-            "key": parts,
-            "changed": [part for part, same in parts.items() if not same],
+            "key": ["layout", "checkout", "name", *FILES, settings["lock"], "python"],
+            "changed": self.changed(settings["lock"], place),
             "chain": [sys.executable, place + PYTHON, os.path.realpath(place + PYTHON)],
             "interpreters": {"wanted": settings["python"], "here": dict(interpreters())},
             "states": None,
@@ -347,8 +346,8 @@ def interpreters():
         places += sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path)])[::-1]
     for place in dict.fromkeys(places):
         if os.access(place, os.X_OK):
-            lines = output_of([place, "-E", "-s", "-c", PROBE]).splitlines()
-            yield lines if len(lines) == 2 else (place, None)
+            told = output_of([place, "-E", "-s", "-c", PROBE]).rsplit(None, 3)
+            yield (os.path.realpath(told[0]), ".".join(told[1:])) if told[3:] else (place, None)
 
 
 def output_of(command):

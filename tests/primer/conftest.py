@@ -34,6 +34,11 @@ def main():
     if command == "wait":
         print(os.getpid(), flush=True)
         signal.pause()
+    if command == "interrupted":
+        signal.signal(signal.SIGINT, lambda *_: os.write(1, b"answered\\n"))
+        os.write(1, b"waiting\\n")
+        signal.pause()
+        return 9
     if command == "echo":
         sys.stdout.write(sys.stdin.read())
         return 0
@@ -97,14 +102,14 @@ class Checkout:
         return sorted(os.listdir(self.root / ".primer/made/app"))
 
 
-def tiny_wheel(folder: Path, version: str) -> Path:
+def small_wheel(folder: Path, name: str, version: str) -> Path:
     """A wheel with one module that knows its version."""
-    path = folder / f"tiny-{version}-py3-none-any.whl"
-    information = f"tiny-{version}.dist-info"
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    information = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("tiny.py", f"VERSION = {version!r}\n")
+        wheel.writestr(f"{name}.py", f"VERSION = {version!r}\n")
         wheel.writestr(
-            f"{information}/METADATA", f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n"
+            f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         )
         wheel.writestr(
             f"{information}/WHEEL",
@@ -112,7 +117,7 @@ def tiny_wheel(folder: Path, version: str) -> Path:
         )
         wheel.writestr(
             f"{information}/RECORD",
-            f"tiny.py,,\n{information}/METADATA,,\n{information}/WHEEL,,\n{information}/RECORD,,\n",
+            f"{name}.py,,\n{information}/METADATA,,\n{information}/WHEEL,,\n{information}/RECORD,,\n",
         )
     return path
 
@@ -140,9 +145,11 @@ def pythons(proto: ModuleType) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Wheels of the small project's dependency by version."""
+    """Wheels of the small project's dependency by version, in a folder with some of others."""
     folder = tmp_path_factory.mktemp("wheels")
-    return {version: tiny_wheel(folder, version) for version in ("1.0", "2.0")}
+    for name in ("one", "two"):
+        small_wheel(folder, name, "1.0")
+    return {version: small_wheel(folder, "tiny", version) for version in ("1.0", "2.0")}
 
 
 @pytest.fixture(scope="session")

@@ -197,6 +197,24 @@ def test_the_callers_python_variables_do_not_reach_in(checkout: Any, tmp_path: P
         assert str(foreign) not in report["path"]
 
 
+def test_an_active_environment_of_another_project_does_not_reach_in(
+    checkout: Any, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "foreign"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(foreign)], check=True)
+    site = subprocess.check_output(
+        [foreign / "bin/python", "-c", "import sysconfig as s; print(s.get_path('purelib'))"],
+        text=True,
+    ).strip()
+    Path(site, "tiny.py").write_text("raise SystemExit('foreign code ran')\n")
+    checkout.variables["VIRTUAL_ENV"] = str(foreign)
+    checkout.variables["PATH"] = f"{foreign}/bin:{checkout.variables['PATH']}"
+    for _ in ("first", "second"):
+        report = checkout.report()
+        assert report["tiny"] == "1.0"
+        assert str(foreign) not in " ".join([report["base"], *report["path"]])
+
+
 def test_a_second_start_starts_writes_and_fetches_nothing(checkout: Any) -> None:
     packages = Path(checkout.report()["packages"])
     (packages / "sitecustomize.py").write_text(AUDIT)
@@ -205,6 +223,30 @@ def test_a_second_start_starts_writes_and_fetches_nothing(checkout: Any) -> None
     ended = checkout.start("exit", "0")
     assert ended.stderr == "PYTHON\n"
     assert tree(checkout.root) == before
+
+
+@pytest.mark.parametrize("foreign", ["", "PYTHONPATH", "VIRTUAL_ENV"])
+def test_a_second_start_is_one_exec_and_nothing_else(
+    checkout: Any, tmp_path: Path, foreign: str
+) -> None:
+    checkout.variables |= {foreign: str(tmp_path)} if foreign else {}
+    checkout.start("exit", "0")
+    log = tmp_path / "calls"
+    calls = "trace=%process,%network,openat,open,creat,mkdir,rename,unlink,symlink,link,truncate"
+    strace = ["strace", "-f", "-qq", "-o", str(log), "-e", calls]
+    ended = subprocess.run(
+        [*strace, str(checkout.root / "app"), "exit", "0"], env=checkout.variables, check=False
+    )
+    assert ended.returncode == 0
+    lines = [line.partition(" ")[2].strip() for line in log.read_text().splitlines()]
+    programs = [line for line in lines if line.startswith("execve(") and line.endswith("= 0")]
+    assert len(programs) == 2  # The shell, and what replaces it.
+    reading = ("O_WRONLY", "O_RDWR", "O_CREAT")
+    opened = [line for line in lines if line.startswith("open")]
+    assert opened
+    assert [line for line in opened if any(flag in line for flag in reading)] == []
+    usual = ("execve(", "open", "exit", "+++", "arch_prctl", "wait4")
+    assert [line for line in lines if not line.startswith(usual)] == []
 
 
 def tree(root: Path) -> dict[str, int]:
