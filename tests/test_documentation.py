@@ -259,13 +259,16 @@ def test_every_command_has_a_line_in_the_reference_and_no_other_has() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_reference_has_every_option_of_a_command_and_no_other(name: str) -> None:
     module = importlib.import_module(f"kedge.cli.commands.{name.replace('-', '_')}")
-    options = {
-        text
-        for parameter in module.command.params
-        if isinstance(parameter, click.Option)
-        for text in parameter.opts
-    }
-    assert documented_options(name) == options
+    below = getattr(module.command, "commands", {})  # of a command that is a group
+    every = {name: module.command} | {f"{name} {one}": found for one, found in below.items()}
+    for words, command in every.items():
+        options = {
+            text
+            for parameter in command.params
+            if isinstance(parameter, click.Option)
+            for text in parameter.opts
+        }
+        assert documented_options(words) == options, words
 
 
 def documented_options(name: str) -> set[str]:

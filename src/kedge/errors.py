@@ -11,6 +11,7 @@
     │   ├── UnitError             unit            a unit, or a conversion between dimensions
     │   ├── InputError            input           values given to a function; a ValueError too
     │   ├── LockError             lock            a lock that is missing or out of date with --locked
+    │   ├── PrimerError           primer          a repository's entry scripts and their configuration
     │   ├── TaskError             task            parts that do not fit each other; a ValueError too
     │   └── PluginError           plugin          a kind that is unknown, doubled or broken: kedge.registry
     ├── Unavailable               3, unavailable: this machine lacks an engine, a tool or a permission
@@ -269,6 +270,12 @@ class LockError(RequestError):
     """A lock that is missing or older than its declaration where that is not allowed."""
 
     code = "lock"
+
+
+class PrimerError(RequestError):
+    """A repository whose entry scripts, proto file or `primer.json` cannot be made or used."""
+
+    code = "primer"
 
 
 class TaskError(RequestError, ValueError):

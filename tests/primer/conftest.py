@@ -154,6 +154,18 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Kedge's own wheel, built from this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    words = [uv.find_uv_bin(), "build", "--wheel", "--out-dir", str(folder)]
+    words += ["--python", sys.executable, str(REPOSITORY)]
+    built = subprocess.run(words, capture_output=True, text=True, timeout=FINISHED_SECONDS)
+    assert built.returncode == 0, built.stderr
+    [path] = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
 def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A uv cache for all tests of this process."""
     return tmp_path_factory.mktemp("uv-cache")

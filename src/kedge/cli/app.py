@@ -41,6 +41,7 @@ COMMANDS = {
     "plugins": "List runtimes, executors, targets, kinds of ports and the plug-ins that bring more.",
     "config": "Show the configuration and where each value comes from.",
     "python": "Start Kedge's own Python, with kedge importable.",
+    "primer": "Give a repository one command that works on a bare machine.",
     "completion": "Print the completion script for a shell.",
 }
 

@@ -1,6 +1,7 @@
 """Goals, order, and graphs that make no sense."""
 
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from kedge.errors import UnknownName, UsageError
 from kedge.primer import Context, State, state
-from kedge.primer.drawing import as_data, as_mermaid, as_text
+from kedge.primer.drawing import as_mermaid, as_text
+from kedge.primer.explaining import explain
 from kedge.primer.graph import Graph
+from kedge.primer.records import Place
 
 
 def named(name: str, **options: Any) -> State:
@@ -149,60 +152,64 @@ def test_a_state_may_be_declared_without_parentheses() -> None:
     assert (plain.name, plain.summary) == ("plain", "The first line.")
 
 
-def drawn() -> Graph:
+def found(tmp_path: Path, *states: State) -> list[dict[str, Any]]:
+    """How the states of a project stand that was never started."""
+    return explain(Graph(states), Place(str(tmp_path), str(tmp_path / "home")))
+
+
+def some() -> list[State]:
     """A graph with everything that is drawn."""
     packages = named("packages", outputs=["web/node_modules"])
     mine = named("mine", replaces=packages)
-    built = named("built", needs=[packages], inputs=["web"])
-    return Graph([mine, built, named("all", needs=[built, packages]), named("end")])
+    built = named("built", needs=[packages], inputs=["web"], skip_if=lambda ctx: "no web")
+    return [mine, built, named("all", needs=[built, packages]), named("end")]
 
 
-def test_a_graph_is_drawn_as_a_tree() -> None:
-    assert as_text(drawn()).splitlines() == [
-        "all",
-        "├── built",
-        "│   └── mine",
-        "└── mine",
-        "end",
+def test_a_graph_is_drawn_as_a_tree(tmp_path: Path) -> None:
+    assert as_text(found(tmp_path, *some())).splitlines() == [
+        "all  stale",
+        "├── built  skipped: no web",
+        "│   └── mine  stale",
+        "└── mine  stale",
+        "end  stale",
     ]
     deep = named("deep", needs=[named("deeper")])
-    assert as_text(
-        Graph([named("top", needs=[deep]), named("side", needs=[deep])])
-    ).splitlines() == [
-        "top",
-        "└── deep",
-        "    └── deeper",
-        "side",
-        "└── deep (above)",
+    both = [named("top", needs=[deep]), named("side", needs=[deep])]
+    assert as_text(found(tmp_path, *both)).splitlines() == [
+        "top  stale",
+        "└── deep  stale",
+        "    └── deeper  stale",
+        "side  stale",
+        "└── deep  stale (above)",
     ]
-    assert as_text(Graph([])) == "no states"
+    assert as_text([]) == "no states"
 
 
-def test_a_graph_is_drawn_as_mermaid() -> None:
-    assert as_mermaid(drawn()).splitlines() == [
+def test_a_long_chain_is_drawn() -> None:
+    chain = [
+        {
+            "name": str(one),
+            "needs": [str(one + 1)] if one < 3000 else [],
+            "fresh": True,
+            "skipped": None,
+        }
+        for one in range(3001)
+    ]
+    assert as_text(chain).count("\n") == 3000
+
+
+def test_a_graph_is_drawn_as_mermaid(tmp_path: Path) -> None:
+    assert as_mermaid(found(tmp_path, *some())).splitlines() == [
         "flowchart TD",
-        '    s0["mine"]',
+        '    s0["mine"]:::stale',
         '    s1["built"]',
-        '    s2(["all"])',
-        '    s3(["end"])',
+        '    s2(["all"]):::stale',
+        '    s3(["end"]):::stale',
         "    s0 --> s1",
         "    s1 --> s2",
         "    s0 --> s2",
+        "    classDef stale stroke-dasharray: 5 5",
     ]
-
-
-def test_a_graph_is_data() -> None:
-    mine, built, *_ = as_data(drawn())
-    assert mine == {
-        "name": "mine",
-        "summary": "Nothing.",
-        "goal": False,
-        "needs": [],
-        "inputs": [],
-        "outputs": ["web/node_modules"],
-        "replaces": "packages",
-    }
-    assert (built["needs"], built["inputs"]) == (["mine"], ["web"])
 
 
 def test_the_package_is_light_to_import() -> None:

@@ -1,0 +1,1 @@
+"""When the water is high: an example of a repository that starts itself."""

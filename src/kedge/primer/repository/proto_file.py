@@ -1,0 +1,43 @@
+"""The proto file that this Kedge brings: one file, which stands at the root of Kedge's own repository."""
+
+import os
+import re
+
+from kedge.errors import PrimerError, Where
+
+PATH = "primer/proto.py"  # in every repository
+
+_ROOM = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def brought() -> str:
+    """The text of the file, from the installed package or from the checkout that this is."""
+    checkout = os.path.dirname(os.path.dirname(os.path.dirname(_ROOM)))
+    installed = os.path.join(_ROOM, "proto.py")
+    path = installed if os.path.exists(installed) else os.path.join(checkout, PATH)
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def layout(text: str) -> int | None:
+    """The number of the layout of the environments that a proto file makes; None when it says none."""
+    found = re.search(r"^LAYOUT = (\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def repository_of(folder: str) -> str:
+    """The folder itself, or the nearest above it, that has a proto file.
+
+    Raises:
+        PrimerError: there is none.
+    """
+    root = os.path.abspath(folder)
+    while not os.path.isfile(os.path.join(root, PATH)):
+        if os.path.dirname(root) == root:
+            raise PrimerError(
+                f"neither `{folder}` nor a folder above it has a `{PATH}`",
+                where=Where(folder),
+                hint="`kedge primer init` makes one",
+            )
+        root = os.path.dirname(root)
+    return root
