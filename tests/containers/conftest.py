@@ -31,9 +31,9 @@ def there(kind: str) -> Engine:
 
 
 def require(engine: Engine, image: str) -> None:
-    """The engine must have an image that scripts/engines makes."""
+    """The engine must have an image that `./prime` makes."""
     if images.find(engine, image) is None:
-        pytest.skip(f"{engine.kind} does not have {image}: scripts/engines makes it")
+        pytest.skip(f"{engine.kind} does not have {image}: `./prime` makes it")
 
 
 _ALONE: list[str] = []  # the engines that this process has for itself

@@ -1,4 +1,4 @@
-"""The registries that scripts/engines starts on loopback, given images through their HTTP interface.
+"""The registries that `./prime` starts on loopback, given images through their HTTP interface.
 
 No engine makes these images: a test says what is in one, and knows its digest before an engine has seen it.
 """
@@ -128,7 +128,7 @@ def missing(kind: str) -> str:
         address = (FOLDER / kind / "address").read_text().strip()
         _DIRECT.open(f"http://{address}/", timeout=PATIENCE_S).close()
     except (OSError, urllib.error.URLError) as error:
-        return f"no registry on loopback ({error}): scripts/engines starts it"
+        return f"no registry on loopback ({error}): `./prime registries` starts it"
     return ""
 
 

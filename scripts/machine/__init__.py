@@ -1,0 +1,52 @@
+"""What the tests want of a Debian machine, as states: `./prime` reaches all of it, `./prime stopped` ends what runs.
+
+Engines and images are wanted by the tests of containers alone; without them `./test` leaves those out, and says so.
+"""
+
+import shutil
+
+from kedge.primer import Context, state
+from kedge.primer.ready import debian_packages
+from machine.engines import docker, dockerd, engine_packages, podman
+from machine.images import bookworm, bullseye, forky, trixie
+from machine.pythons import pythons
+from machine.registries import FOLDER, STORED, open_registry, private_registry, registries
+
+__all__ = [
+    "bookworm",
+    "bullseye",
+    "docker",
+    "engine_packages",
+    "forky",
+    "machine",
+    "open_registry",
+    "packages",
+    "podman",
+    "private_registry",
+    "pythons",
+    "registries",
+    "stopped",
+    "trixie",
+]
+
+packages = debian_packages(
+    "bubblewrap", "busybox", "ca-certificates", "gcc", "git", "libc6-dev", "mksh", "npm", "procps",
+    "strace", "util-linux", "zsh",
+)  # fmt: skip
+
+
+@state(
+    needs=[packages, pythons, docker, podman, bullseye, bookworm, trixie, forky, registries],
+    default=True,
+)
+def machine(ctx: Context) -> None:
+    """Everything is there that some test wants."""
+
+
+@state(always=True)
+def stopped(ctx: Context) -> None:
+    """Nothing runs any more that a state of these has started; images stay."""
+    for service in (open_registry, private_registry, dockerd):
+        service.stop(ctx)
+    for folder in (FOLDER, STORED):
+        shutil.rmtree(folder, ignore_errors=True)
