@@ -19,6 +19,7 @@ __all__ = [
     "engine_packages",
     "forky",
     "machine",
+    "npm",
     "open_registry",
     "packages",
     "podman",
@@ -30,16 +31,23 @@ __all__ = [
 ]
 
 packages = debian_packages(
-    "bubblewrap", "busybox", "ca-certificates", "gcc", "git", "libc6-dev", "mksh", "npm", "procps",
-    "strace", "util-linux", "zsh",
+    "bubblewrap", "busybox", "ca-certificates", "gcc", "git", "libc6-dev", "mksh", "procps", "strace",
+    "util-linux", "zsh",
 )  # fmt: skip
+npm_package = debian_packages("npm")
+
+
+@state(replaces=npm_package, skip_if=lambda _: "npm is on PATH" if shutil.which("npm") else "")
+def npm(ctx: Context) -> None:
+    """There is npm, from wherever."""
+    npm_package.reach(ctx)
 
 
 @state(
-    needs=[packages, pythons, docker, podman, bullseye, bookworm, trixie, forky, registries],
+    needs=[packages, npm, pythons, docker, podman, bullseye, bookworm, trixie, forky, registries],
     default=True,
 )
-def machine(ctx: Context) -> None:
+def machine(_: Context) -> None:
     """Everything is there that some test wants."""
 
 

@@ -55,13 +55,13 @@ def docker(ctx: Context) -> object:
     return dockerd.reach(ctx)
 
 
-def configured(ctx: Context) -> bool:
+def configured(_: Context) -> bool:
     """Whether Podman's files are there; one that somebody has written stays as it is."""
     return all(path.exists() for path in PODMAN)
 
 
 @state(needs=[engine_packages], check=configured)
-def podman(ctx: Context) -> None:
+def podman(_: Context) -> None:
     """Podman works with mixed control groups, and takes registries on loopback."""
     for path, text in PODMAN.items():
         if not path.exists():

@@ -1,6 +1,7 @@
 """Every version of Python that functions run on."""
 
 import uv
+
 from kedge.primer import Context, state
 from support import pythons as interpreters
 
@@ -11,7 +12,7 @@ def lacking() -> list[str]:
     return sorted(set(interpreters.VERSIONS) - {one.version for one in interpreters.found()})
 
 
-@state(check=lambda ctx: not lacking())
+@state(check=lambda _: not lacking())
 def pythons(ctx: Context) -> None:
     """Every Python that functions run on is here; those that lack are downloaded by uv."""
     missing = lacking()

@@ -15,7 +15,7 @@ ADDRESSES = {"open": "127.0.0.1:5055", "private": "127.0.0.1:5056"}
 ACCOUNT = "kedge-test"
 
 
-def there(ctx: Context) -> bool:
+def there(_: Context) -> bool:
     """Whether the files are there; the folder that they are in is empty after each start of the machine."""
     return all((FOLDER / kind / "config.yml").exists() for kind in ADDRESSES)
 
@@ -62,5 +62,5 @@ private_registry = registry("private")
 
 
 @state(needs=[open_registry, private_registry])
-def registries(ctx: Context) -> None:
+def registries(_: Context) -> None:
     """Registries answer on loopback."""
