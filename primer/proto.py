@@ -62,7 +62,7 @@ def start(main, *call):
 def boot(states, *call):
     """Reach goals among the states of a module, in the environment. Does not return."""
     root, switches = enter("boot", states, *call)
-    __import__("kedge.primer.boot")
+    __import__("kedge.primer.boot")  # `kedge` has to be in the environment's lock file.
     sys.exit(sys.modules["kedge.primer.boot"].main(states, root, *switches))
 
 
