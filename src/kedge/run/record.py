@@ -218,7 +218,7 @@ def update(
     now_known = replace(run, **facts)
     if _unwritten.change(now_known):
         return now_known
-    changed = {name: _stored(name, value) for name, value in facts.items() if name != "holder"}
+    changed = {name: _STORED[name](value) for name, value in facts.items() if name != "holder"}
     if holder is not None:
         changed |= {name: _text(value) for name, value in asdict(holder).items()}
     return now_known if _write(run, changed) else get(run.id)
@@ -351,7 +351,7 @@ def _ended(
         log.add("ended", {"status": ended.status, "kind": ended.failure_kind})
     if _unwritten.end(ended, log):
         return ended
-    changed = {name: _stored(name, value) for name, value in facts.items()}
+    changed = {name: _STORED[name](value) for name, value in facts.items()}
     changed["failure_kind"] = failure.kind if failure else None
     if log is None:
         return ended if _write(run, changed) else None
@@ -369,8 +369,12 @@ def _status(failure: RunFailed | None) -> str:
 
 
 def _row(run: Run) -> tuple[str | int | None, ...]:
-    own = [_stored(name, getattr(run, name)) for name in _OWN]
-    return (*own, *(_text(getattr(run.holder, name)) for name in _LEASE), run.failure_kind)
+    own, held = vars(run), vars(run.holder)
+    return (
+        *[stored(own[name]) for name, stored in _STORED.items()],
+        *[_text(held[name]) for name in _LEASE],
+        run.failure_kind,
+    )
 
 
 def _insert_late(place: str, entries: Sequence[Entry]) -> None:
@@ -437,20 +441,24 @@ def _loaded(row: tuple[Any, ...]) -> Run:
     return Run(holder=held, **values)
 
 
-def _stored(name: str, value: Any) -> str | int | None:
-    if name not in _JSON:
-        text: str | int | None = _text(value)
-        return text
-    if value == {} or value == ():  # most are empty
-        return "[]" if name in _LISTS else "{}"
-    return _json(value)
-
-
 def _text(value: Any) -> Any:
     """Text that SQLite takes: half a character, as in a path that is not UTF-8, becomes a mark."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "replace").decode()
     return value
+
+
+def _object(value: Any) -> str:
+    return "{}" if value == {} else _json(value)  # most are empty
+
+
+def _list(value: Any) -> str:
+    return "[]" if value == () else _json(value)
+
+
+_STORED: Final[dict[str, Callable[[Any], Any]]] = {
+    name: _list if name in _LISTS else _object if name in _OBJECTS else _text for name in _OWN
+}
 
 
 def _plain(value: Any) -> Any:
