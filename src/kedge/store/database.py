@@ -64,7 +64,8 @@ class Database:
         with self._told() as connection:
             at = 0
             while left := len(many) - at:
-                count = min(_AT_ONCE, 1 << left.bit_length() - 1)  # so few that SQLite knows them all
+                # Of a power of two, so that Python keeps all these statements prepared.
+                count = min(_AT_ONCE, 1 << left.bit_length() - 1)
                 rows = many[at : at + count]
                 connection.execute(
                     _repeated(sql, len(rows[0]), count), [value for row in rows for value in row]
