@@ -7,6 +7,8 @@ a millisecond a class, and a run needs fifty of them before it starts. Here one 
 from collections.abc import Callable
 from typing import Any, ClassVar, cast, dataclass_transform
 
+_PLAIN = frozenset((str, int, float, bool))
+
 
 class _Made:
     """A default that is made anew for each instance."""
@@ -50,7 +52,8 @@ class Data:
 
     __fields__: ClassVar[tuple[str, ...]] = ()
     __names__: ClassVar[frozenset[str]] = frozenset()  # the same, to be compared with
-    __defaults__: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    __defaults__: ClassVar[dict[str, Any]] = {}
+    __made__: ClassVar[tuple[tuple[str, _Made], ...]] = ()  # of them, those that are
 
     def __init_subclass__(cls, *, frozen: bool = True, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -63,8 +66,11 @@ class Data:
         cls.__names__ = frozenset(cls.__fields__)
         type.__setattr__(cls, "__match_args__", cls.__fields__)
         given = {name: vars(cls)[name] for name in own if name in vars(cls)}
-        kept = [entry for entry in cls.__defaults__ if entry[0] not in own]
-        cls.__defaults__ = (*kept, *given.items())
+        kept = {name: one for name, one in cls.__defaults__.items() if name not in own}
+        cls.__defaults__ = kept | given
+        cls.__made__ = tuple(
+            (name, one) for name, one in cls.__defaults__.items() if type(one) is _Made
+        )
         if not frozen:
             cls.__setattr__ = object.__setattr__  # type: ignore[method-assign, assignment]
             cls.__delattr__ = object.__delattr__  # type: ignore[method-assign]
@@ -72,15 +78,17 @@ class Data:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         into = vars(self)
+        into.update(self.__defaults__)
         if values:
-            into.update(zip(self.__fields__, values, strict=False))
+            fields = self.__fields__
+            into.update(zip(fields, values, strict=False))
+            twice = named and not named.keys().isdisjoint(fields[: len(values)])
+            if twice or len(values) > len(fields):
+                raise TypeError(_wrong(type(self), len(values), named))
         into.update(named)
-        if len(into) != len(values) + len(named):  # one is given twice, or there are too many
-            raise TypeError(_wrong(type(self), len(values), named))
-        if len(into) < len(self.__names__):
-            for name, default in self.__defaults__:
-                if name not in into:
-                    into[name] = default.make() if type(default) is _Made else default
+        for name, default in self.__made__:
+            if into[name] is default:
+                into[name] = default.make()
         if into.keys() != self.__names__:
             raise TypeError(_wrong(type(self), len(values), named))
 
@@ -112,7 +120,14 @@ def replace[Kind: Data](data: Kind, **changes: Any) -> Kind:
     >>> replace(Size(1), height=3)
     Size(width=1, height=3)
     """
-    return type(data)(**{**vars(data), **changes})
+    kind = type(data)
+    if kind.__init__ is not Data.__init__:  # which has more to do than to take the fields
+        return kind(**{**vars(data), **changes})
+    if not changes.keys() <= kind.__names__:
+        raise TypeError(_wrong(kind, 0, {**vars(data), **changes}))
+    made = object.__new__(kind)
+    vars(made).update(vars(data), **changes)
+    return made
 
 
 def asdict(data: Data) -> dict[str, Any]:
@@ -121,6 +136,8 @@ def asdict(data: Data) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN:  # most are
+        return value
     if isinstance(value, Data):
         return asdict(value)
     if isinstance(value, dict):
@@ -132,7 +149,7 @@ def _plain(value: Any) -> Any:
 
 def _wrong(kind: type[Data], given: int, named: dict[str, Any]) -> str:
     fields = kind.__fields__
-    optional = {name for name, _ in kind.__defaults__}
+    optional = kind.__defaults__.keys()
     twice = [name for name in fields[:given] if name in named]
     unknown = [name for name in named if name not in fields]
     missing = [name for name in fields[given:] if name not in named and name not in optional]

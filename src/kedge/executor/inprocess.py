@@ -113,20 +113,16 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     """What the function returns, or the names that the source leaves and the task declares."""
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
-        with _unheard(job):
-            return runner.executed(payload.source, payload.place, names, payload.kinds)
-    arguments = _placed(payload.arguments, job)
-    with _unheard(job):
-        value = payload.function(**arguments)
+        return _unheard(job, runner.executed, payload.source, payload.place, names, payload.kinds)
+    value = _unheard(job, payload.function, **_placed(payload.arguments, job))
     return _awaited(value, job) if inspect.isawaitable(value) else value
 
 
-@contextmanager
-def _unheard(job: "Job") -> Iterator[None]:
-    """A block that nothing can stop."""
+def _unheard(job: "Job", function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    """What a function returns that nothing can stop."""
     job.cancel.unheard = True
     try:
-        yield
+        return function(*args, **named)
     finally:
         job.cancel.unheard = False
 
@@ -295,6 +291,7 @@ class _Printing:
 _current: ContextVar[_Printing | None] = ContextVar("current", default=None)
 _lock = threading.Lock()
 _going = 0
+_last: "dict[str, _Printed]" = {}  # what stood in their places: mostly it can again
 
 
 def _renew() -> None:
@@ -311,8 +308,11 @@ def _printing(output: Callable[["Stream", bytes], None]) -> Iterator[None]:
     global _going
     with _lock:
         for name in _STREAMS:  # each time: somebody may have redirected them since, or back
-            if not isinstance(getattr(sys, name), _Printed):
-                setattr(sys, name, _Printed(name, getattr(sys, name)))
+            before = getattr(sys, name)
+            if not isinstance(before, _Printed):
+                if name not in _last or _last[name].before is not before:
+                    _last[name] = _Printed(name, before)
+                setattr(sys, name, _last[name])
         _going += 1
     here = _Printing(output)
     token = _current.set(here)

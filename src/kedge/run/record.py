@@ -94,7 +94,7 @@ class Run(Data):
     @property
     def folder(self) -> str:
         """The run's own folder; `workspace` is in it while the run goes on."""
-        return os.path.join(home(), "runs", self.id)
+        return f"{home()}/runs/{self.id}"
 
     @property
     def control(self) -> str:
@@ -409,8 +409,9 @@ _unwritten: Final = Unwritten(_insert_late)
 
 
 def _known(facts: Mapping[str, Any]) -> None:
-    if unknown := facts.keys() - _FACTS:
-        raise TypeError(f"not facts of a run that can be given: {', '.join(sorted(unknown))}")
+    if not facts.keys() <= _FACTS:
+        unknown = ", ".join(sorted(facts.keys() - _FACTS))
+        raise TypeError(f"not facts of a run that can be given: {unknown}")
 
 
 def _write(run: Run, changed: Mapping[str, str | int | None]) -> bool:

@@ -92,7 +92,6 @@ class Target(Registered, registry=targets):
         Raises:
             KedgeError: as `_place` and the executor.
         """
-
         return await around(TargetMiddleware, TargetContext, _placed, self, executor, payload, job)
 
 
