@@ -12,8 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +62,7 @@ class InProcessExecutor(Executor):
         code = 0
         reason: Reason = "exited"
         answer = reported = None
-        with _printing(job.on_output):
+        with _Printing(job.on_output):
             try:
                 value = _called(payload, job)
                 answer = _answer(value, payload, job)
@@ -268,11 +267,38 @@ _STREAMS: Final = ("stdout", "stderr")
 
 
 class _Printing:
-    """Where a run's code prints, one thread at a time, as long as it goes on."""
+    """A block in which what this context prints goes to `output`; what others print goes where it went.
+
+    One thread at a time prints, and none any more once the run has ended: one may outlive it.
+    """
 
     def __init__(self, output: Callable[["Stream", bytes], None]) -> None:
         self._output: Callable[[Stream, bytes], None] | None = output
         self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        global _going
+        with _lock:
+            for name in _STREAMS:  # each time: somebody may have redirected them since, or back
+                before = getattr(sys, name)
+                if not isinstance(before, _Printed):
+                    if name not in _last or _last[name].before is not before:
+                        _last[name] = _Printed(name, before)
+                    setattr(sys, name, _last[name])
+            _going += 1
+        self._token = _current.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        global _going
+        _current.reset(self._token)
+        with self._lock:
+            self._output = None
+        with _lock:
+            _going -= 1
+            for name in () if _going else _STREAMS:
+                stream = getattr(sys, name)
+                if isinstance(stream, _Printed):  # else somebody else has put one there
+                    setattr(sys, name, stream.before)
 
     def take(self, stream: "Stream", data: bytes) -> bool:
         """Take what was printed, unless the run has ended."""
@@ -281,11 +307,6 @@ class _Printing:
                 return False
             self._output(stream, data)
             return True
-
-    def end(self) -> None:
-        """Take no more: a thread may outlive its run."""
-        with self._lock:
-            self._output = None
 
 
 _current: ContextVar[_Printing | None] = ContextVar("current", default=None)
@@ -300,33 +321,6 @@ def _renew() -> None:
 
 
 os.register_at_fork(after_in_child=_renew)
-
-
-@contextmanager
-def _printing(output: Callable[["Stream", bytes], None]) -> Iterator[None]:
-    """A block in which what this context prints goes to `output`; what others print goes where it went."""
-    global _going
-    with _lock:
-        for name in _STREAMS:  # each time: somebody may have redirected them since, or back
-            before = getattr(sys, name)
-            if not isinstance(before, _Printed):
-                if name not in _last or _last[name].before is not before:
-                    _last[name] = _Printed(name, before)
-                setattr(sys, name, _last[name])
-        _going += 1
-    here = _Printing(output)
-    token = _current.set(here)
-    try:
-        yield
-    finally:
-        _current.reset(token)
-        here.end()
-        with _lock:
-            _going -= 1
-            for name in () if _going else _STREAMS:
-                stream = getattr(sys, name)
-                if isinstance(stream, _Printed):  # else somebody else has put one there
-                    setattr(sys, name, stream.before)
 
 
 class _Printed(io.TextIOBase):

@@ -149,7 +149,7 @@ class Execution:
             record.finish(self.entry, StartFailed(error.message, hint=error.hint))
             raise
         measured: dict[str, float | None] = dict(waited)
-        found = workspace.Collected()
+        found: workspace.Collected | None = None
         wrong: RunFailed | None
         try:
             self.observer.started(self.entry)
@@ -193,6 +193,7 @@ class Execution:
         finally:
             log.close()
             self.cancel.deafen()
+        found = found or workspace.Collected()
         if log.problem:
             found.warnings.append(log.problem)
         return self._ended(wrong, found, measured)
