@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast, dataclass_transform
 
 _PLAIN = frozenset((str, int, float, bool))
 _MISSING = object()
-_OFTEN = 100  # instances: compiling takes as long as it saves with so many
+_OFTEN = 50  # instances: compiling takes as long as it saves with so many
 
 
 class _Made:
