@@ -15,7 +15,7 @@ import pytest
 
 from kedge.errors import Lost, StoreError
 from kedge.run import events as events_module
-from kedge.run import record
+from kedge.run import record, rows
 from kedge.run.events import EventLog, events
 from kedge.run.unwritten import Unwritten
 from kedge.store import connection
@@ -104,7 +104,7 @@ def test_events_are_recorded_with_their_run_after_a_disk_that_was_full(
     log.add("started")
     record.finish(run, log=log)
     with monkeypatch.context() as wrong:
-        wrong.setattr(record, "_INSERT_AGAIN", record._INSERT_AGAIN.replace("runs", "nowhere"))
+        wrong.setattr(rows, "_INSERT_AGAIN", rows._INSERT_AGAIN.replace("runs", "nowhere"))
         with pytest.raises(StoreError):
             record.list_runs()
     with monkeypatch.context() as wrong:
@@ -118,14 +118,14 @@ def test_events_are_recorded_with_their_run_after_a_disk_that_was_full(
 
 def test_an_interruption_after_the_commit_costs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(place: str, entries: Any) -> None:
-        record._insert_late(place, entries)
+        rows.insert_late(place, entries)
         raise KeyboardInterrupt
 
     run = record.create(late=True)
     monkeypatch.setattr(record._unwritten, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         record.list_runs()
-    monkeypatch.setattr(record._unwritten, "_write", record._insert_late)
+    monkeypatch.setattr(record._unwritten, "_write", rows.insert_late)
     record.finish(run, log=EventLog(run.id))
     assert [one.status for one in record.list_runs()] == ["succeeded"]
     assert len(events(run.id)) == 1
@@ -157,7 +157,7 @@ def test_a_home_that_cannot_be_written_harms_no_run_of_another(
 ) -> None:
     (tmp_path / "no-folder").write_text("")
     monkeypatch.setenv("KEDGE_HOME", str(tmp_path / "no-folder"))
-    waiting = Unwritten(record._insert_late)
+    waiting = Unwritten(rows.insert_late)
     monkeypatch.setattr(record, "_unwritten", waiting)
     record.finish(record.create(late=True))
     time.sleep(0.2)
@@ -197,7 +197,7 @@ def test_where_no_thread_can_be_started_each_is_recorded_by_itself(
     def refuse(_: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    waiting = Unwritten(record._insert_late)
+    waiting = Unwritten(rows.insert_late)
     monkeypatch.setattr(record, "_unwritten", waiting)
     monkeypatch.setattr(threading.Thread, "start", refuse)
     run = record.create(late=True)
@@ -211,7 +211,7 @@ def test_a_thread_that_prints_and_a_loop_that_listens_make_one_folder(home: Path
     source = """
 import asyncio, time
 from kedge import PythonFunctionRuntime, Task
-from kedge.run import record
+from kedge.run import record, rows
 settle = record.settle
 def slowly(run):
     settle_at.append(time.monotonic())
@@ -256,7 +256,7 @@ warnings.simplefilter("ignore")
 from kedge import PythonFunctionRuntime, Task
 from kedge.client import session
 from kedge.executor import cancel, inprocess
-from kedge.run import record
+from kedge.run import record, rows
 task = Task(runtime=PythonFunctionRuntime(lambda: 4))
 locks = session._making, cancel._making, inprocess._lock, record._unwritten._lock
 for lock in locks:
@@ -299,7 +299,7 @@ def test_a_fork_does_not_record_its_parents(home: Path) -> None:
     source = """
 import os
 from kedge import PythonFunctionRuntime, Task
-from kedge.run import record
+from kedge.run import record, rows
 task = Task(runtime=PythonFunctionRuntime(lambda: 4))
 task.run_sync()
 if not (child := os.fork()):
