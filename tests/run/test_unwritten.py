@@ -255,10 +255,10 @@ import os, sys, threading, warnings
 warnings.simplefilter("ignore")
 from kedge import PythonFunctionRuntime, Task
 from kedge.client import session
-from kedge.executor import cancel, inprocess
-from kedge.run import record, rows
+from kedge.executor import cancel, printing
+from kedge.run import record
 task = Task(runtime=PythonFunctionRuntime(lambda: 4))
-locks = session._making, cancel._making, inprocess._lock, record._unwritten._lock
+locks = session._making, cancel._making, printing._lock, record._unwritten._lock
 for lock in locks:
     lock.acquire()  # as another thread does at the moment of a fork
 if not (child := os.fork()):
