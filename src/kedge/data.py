@@ -57,9 +57,7 @@ class Data:
     __names__: ClassVar[frozenset[str]] = frozenset()  # the same, to be compared with
     __defaults__: ClassVar[dict[str, Any]] = {}
     __made__: ClassVar[tuple[tuple[str, _Made], ...]] = ()  # of them, those that are
-    __takes__: ClassVar[bool] = (
-        True  # the fields and no more: no class on the way has an `__init__`
-    )
+    __takes__: ClassVar[bool] = True  # no more than its fields: there is no other `__init__`
     __left__: ClassVar[int] = 0  # instances until one is compiled, 0: never
 
     def __init_subclass__(cls, *, frozen: bool = True, **options: Any) -> None:
@@ -111,7 +109,7 @@ class Data:
         if (left := self.__left__) > 0:
             kind = type(self)
             kind.__left__ = left - 1
-            if left == 1:
+            if left == 1 and vars(kind)["__init__"] is Data.__init__:
                 type.__setattr__(kind, "__init__", _compiled(kind))
 
     def __setattr__(self, name: str, value: object) -> None:
