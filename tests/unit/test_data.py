@@ -127,6 +127,22 @@ def test_classes_that_derive_from_one_of_which_there_are_many_take_their_own_fie
     assert Base(2, 3) == Base(y=3, x=2)
 
 
+def test_what_somebody_puts_in_the_place_of_an_init_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def noting(self: Point, *values: float, **named: float) -> None:
+        made.append(self)
+        Data.__init__(self, *values, **named)
+
+    class Noted(Point):
+        pass
+
+    monkeypatch.setattr(Noted, "__init__", noting)
+    for _ in range(200):
+        Noted(1)
+    assert len(made) == 200
+
+
 def test_what_does_not_change_cannot_be_set_and_has_a_hash() -> None:
     point = Point(1)
     with pytest.raises(AttributeError, match="`x` cannot be set"):
