@@ -65,7 +65,7 @@ def parameters(thing: Any) -> list[inspect.Parameter]:
         making = inspect.getattr_static(thing, "__init__")
         if making in (object.__init__, BaseException.__init__):
             return []
-        if making is Data.__init__:
+        if issubclass(thing, Data) and thing.__takes__:
             return _fields(thing)
     return list(inspect.signature(thing).parameters.values())
 
@@ -153,7 +153,8 @@ def _fields(cls: type[Data]) -> list[inspect.Parameter]:
     for base in reversed(cls.__mro__):
         hints |= inspect.get_annotations(base)
     defaults = {
-        name: value.make() if hasattr(value, "make") else value for name, value in cls.__defaults__
+        name: value.make() if hasattr(value, "make") else value
+        for name, value in cls.__defaults__.items()
     }
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return [

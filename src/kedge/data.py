@@ -1,11 +1,16 @@
 """Plain data: classes whose fields are their annotations.
 
 What `dataclasses` gives, without compiling methods for each class when it is defined: that takes more than
-a millisecond a class, and a run needs fifty of them before it starts. Here one set of methods serves all.
+a millisecond a class, and a run needs fifty of them before it starts. Here one set of methods serves all, until
+a class has had so many instances that one of its own is worth being compiled.
 """
 
 from collections.abc import Callable
 from typing import Any, ClassVar, cast, dataclass_transform
+
+_PLAIN = frozenset((str, int, float, bool))
+_MISSING = object()
+_OFTEN = 50  # instances: compiling takes as long as it saves with so many
 
 
 class _Made:
@@ -50,7 +55,10 @@ class Data:
 
     __fields__: ClassVar[tuple[str, ...]] = ()
     __names__: ClassVar[frozenset[str]] = frozenset()  # the same, to be compared with
-    __defaults__: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    __defaults__: ClassVar[dict[str, Any]] = {}
+    __made__: ClassVar[tuple[tuple[str, _Made], ...]] = ()  # of them, those that are
+    __takes__: ClassVar[bool] = True  # no more than its fields: there is no other `__init__`
+    __left__: ClassVar[int] = 0  # instances until one is compiled, 0: never
 
     def __init_subclass__(cls, *, frozen: bool = True, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -63,8 +71,21 @@ class Data:
         cls.__names__ = frozenset(cls.__fields__)
         type.__setattr__(cls, "__match_args__", cls.__fields__)
         given = {name: vars(cls)[name] for name in own if name in vars(cls)}
-        kept = [entry for entry in cls.__defaults__ if entry[0] not in own]
-        cls.__defaults__ = (*kept, *given.items())
+        kept = {name: one for name, one in cls.__defaults__.items() if name not in own}
+        cls.__defaults__ = kept | given
+        cls.__made__ = tuple(
+            (name, one) for name, one in cls.__defaults__.items() if type(one) is _Made
+        )
+        owner = next(one for one in cls.__mro__ if "__init__" in vars(one))
+        cls.__takes__ = owner is Data or (owner is not cls and getattr(owner, "__takes__", False))
+        cls.__left__ = _OFTEN if cls.__takes__ else 0
+        if cls.__takes__:
+            type.__setattr__(cls, "__init__", Data.__init__)
+        elif own:  # it hands more to one of those than that has fields
+            for base in cls.__mro__[1:]:
+                if issubclass(base, Data) and base.__takes__ and base is not Data:
+                    base.__left__ = 0
+                    type.__setattr__(base, "__init__", Data.__init__)
         if not frozen:
             cls.__setattr__ = object.__setattr__  # type: ignore[method-assign, assignment]
             cls.__delattr__ = object.__delattr__  # type: ignore[method-assign]
@@ -72,17 +93,24 @@ class Data:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         into = vars(self)
+        into.update(self.__defaults__)
         if values:
-            into.update(zip(self.__fields__, values, strict=False))
+            fields = self.__fields__
+            into.update(zip(fields, values, strict=False))
+            twice = named and not named.keys().isdisjoint(fields[: len(values)])
+            if twice or len(values) > len(fields):
+                raise TypeError(_wrong(type(self), len(values), named))
         into.update(named)
-        if len(into) != len(values) + len(named):  # one is given twice, or there are too many
-            raise TypeError(_wrong(type(self), len(values), named))
-        if len(into) < len(self.__names__):
-            for name, default in self.__defaults__:
-                if name not in into:
-                    into[name] = default.make() if type(default) is _Made else default
+        for name, default in self.__made__:
+            if into[name] is default:
+                into[name] = default.make()
         if into.keys() != self.__names__:
             raise TypeError(_wrong(type(self), len(values), named))
+        if (left := self.__left__) > 0:
+            kind = type(self)
+            kind.__left__ = left - 1
+            if left == 1 and vars(kind)["__init__"] is Data.__init__:
+                type.__setattr__(kind, "__init__", _compiled(kind))
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"`{name}` cannot be set: {type(self).__name__} does not change")
@@ -112,7 +140,14 @@ def replace[Kind: Data](data: Kind, **changes: Any) -> Kind:
     >>> replace(Size(1), height=3)
     Size(width=1, height=3)
     """
-    return type(data)(**{**vars(data), **changes})
+    kind = type(data)
+    if not kind.__takes__:
+        return kind(**{**vars(data), **changes})
+    if not changes.keys() <= kind.__names__:
+        raise TypeError(_wrong(kind, 0, {**vars(data), **changes}))
+    made = object.__new__(kind)
+    vars(made).update(vars(data), **changes)
+    return made
 
 
 def asdict(data: Data) -> dict[str, Any]:
@@ -121,6 +156,8 @@ def asdict(data: Data) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN:  # most are
+        return value
     if isinstance(value, Data):
         return asdict(value)
     if isinstance(value, dict):
@@ -130,9 +167,44 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _compiled(kind: type[Data]) -> Callable[..., None]:
+    """The same `__init__` for one class alone, which says what is wrong in the same words."""
+    fields = kind.__fields__
+    needed = [name for name in fields if name not in kind.__defaults__]
+    known: dict[str, Any] = {"__kind": kind, "__missing": _MISSING, "__refused": _refused}
+    taken, put = [], []
+    for name in fields:
+        known[f"__of_{name}"] = kind.__defaults__.get(name, _MISSING)
+        taken.append(f"{name}=__of_{name}")
+        made = f" if {name} is not __of_{name} else __of_{name}.make()"
+        put.append(f"__into[{name!r}] = {name}" + made * (type(known[f"__of_{name}"]) is _Made))
+    wrong = ["__more", "__rest", *(f"{name} is __missing" for name in needed)]
+    exec(  # noqa: S102 - of names of fields alone
+        f"""def __init__({", ".join(("__self", *taken, "*__more", "**__rest"))}):
+    if {" or ".join(wrong)}:
+        raise __refused(__kind, ({" ".join(f"{name}," for name in fields)}), __more, __rest)
+    __into = __self.__dict__
+    {"; ".join(put) or "pass"}
+""",
+        known,
+    )
+    compiled: Callable[..., None] = known["__init__"]
+    return compiled
+
+
+def _refused(
+    kind: type[Data], values: tuple[Any, ...], more: tuple[Any, ...], rest: dict[str, Any]
+) -> TypeError:
+    fields = kind.__fields__
+    if more:
+        return TypeError(_wrong(kind, len(fields) + len(more), rest))
+    given = {name: one for name, one in zip(fields, values, strict=True) if one is not _MISSING}
+    return TypeError(_wrong(kind, 0, given | rest))
+
+
 def _wrong(kind: type[Data], given: int, named: dict[str, Any]) -> str:
     fields = kind.__fields__
-    optional = {name for name, _ in kind.__defaults__}
+    optional = kind.__defaults__.keys()
     twice = [name for name in fields[:given] if name in named]
     unknown = [name for name in named if name not in fields]
     missing = [name for name in fields[given:] if name not in named and name not in optional]

@@ -1,6 +1,7 @@
 """Where Kedge keeps things: one folder, `KEDGE_HOME`, and the rooms' folders in it."""
 
 import os
+from functools import lru_cache
 
 
 def home() -> str:
@@ -10,13 +11,18 @@ def home() -> str:
     """
     chosen = os.environ.get("KEDGE_HOME")
     if chosen:
-        return os.path.abspath(os.path.expanduser(chosen))
+        return _normal(chosen) if chosen[0] == "/" else os.path.abspath(os.path.expanduser(chosen))
     if os.name == "posix" and os.uname().sysname == "Linux":  # the common case, without an import
         data = os.environ.get("XDG_DATA_HOME") or os.path.join(_user_home(), ".local", "share")
         return os.path.join(data, "kedge")
     import platformdirs
 
     return platformdirs.user_data_dir("kedge", appauthor=False)
+
+
+@lru_cache(8)  # it is asked for many times a run
+def _normal(path: str) -> str:
+    return os.path.normpath(path)
 
 
 def agent_socket() -> str:

@@ -25,6 +25,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Final
 
+from kedge.data import Data
 from kedge.errors import UsageError
 
 
@@ -160,20 +161,28 @@ def using(*middlewares: Middleware) -> Iterator[None]:
         _here.reset(token)
 
 
-async def around[Context, Result](
+async def around[Result](
     family: type[Middleware],
-    context: Context,
-    innermost: Callable[[Context], Awaitable[Result]],
+    kind: type[Data],
+    innermost: Callable[..., Awaitable[Result]],
+    *given: Any,
 ) -> Result:
-    """Call `innermost(context)` inside every middleware of `family`, the first registered outermost."""
+    """Call `innermost(*given)` inside every middleware of `family`, the first registered outermost.
+
+    Those are called with a context of this `kind`, of which `given` are the fields; what they hand on is given then.
+    """
     entries = _everywhere + _here.get()
     if not entries:
-        return await innermost(context)
-    call: Callable[[Context], Awaitable[Result]] = innermost
+        return await innermost(*given)
+
+    async def last(context: Any) -> Result:
+        return await innermost(*[getattr(context, name) for name in kind.__fields__])
+
+    call: Callable[[Any], Awaitable[Result]] = last
     for _, middleware in sorted(entries, key=lambda entry: entry[0], reverse=True):
         if isinstance(middleware, family):
             call = _wrap(middleware, call)
-    return await call(context)
+    return await call(kind(*given))
 
 
 def drive[Result](coroutine: Coroutine[Any, Any, Result]) -> Result:

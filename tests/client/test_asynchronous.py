@@ -5,13 +5,14 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kedge
-from kedge.client import Package
+from kedge.client import Package, awaiting
 from kedge.run import events, record
 
 
@@ -185,3 +186,18 @@ def test_asyncio_is_not_loaded_before_something_is_awaited(
         "print('asyncio' in sys.modules)\n"
     )
     assert program(text).ended() == (0, "2.0 [2.0]\nFalse\n", "")
+
+
+def test_a_loop_that_was_closed_meanwhile_is_told_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    going: Future[int] = Future()
+    loop = asyncio.new_event_loop()
+    waiting = awaiting.ended(going, lambda force: None)
+
+    async def begin() -> None:
+        waiting.send(None)
+
+    loop.run_until_complete(begin())
+    loop.close()
+    going.set_result(1)
+    waiting.close()
+    assert not caplog.records

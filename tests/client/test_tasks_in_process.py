@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -320,6 +321,21 @@ def test_what_a_thread_prints_once_its_run_has_ended_goes_where_it_went() -> Non
         ended = Task(runtime=PythonFunctionRuntime(leave)).run_sync()
         Task(runtime=PythonFunctionRuntime(wait)).run_sync()
     assert log_of(ended) == "" and printed.getvalue() == "late\n"
+
+
+def test_a_stream_that_code_keeps_goes_to_whoever_prints_and_else_where_it_went() -> None:
+    kept: list[Any] = []
+
+    def ran(function: Callable[[], Any]) -> str:
+        return log_of(Task(runtime=PythonFunctionRuntime(function)).run_sync())
+
+    with redirect_stdout(io.StringIO()) as first:
+        assert ran(lambda: kept.append(sys.stdout)) == ""
+        assert ran(lambda: print("again")) == "again\n"
+        with redirect_stdout(io.StringIO()) as second:
+            assert ran(lambda: print("kept", file=kept[0]) or print("too")) == "kept\ntoo\n"
+        kept[0].write("after\n")
+    assert first.getvalue() == "after\n" and second.getvalue() == ""
 
 
 def test_the_streams_are_what_they_were_but_for_what_is_written(tmp_path: Path) -> None:

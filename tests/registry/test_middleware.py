@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from kedge.data import Data
 from kedge.errors import UsageError
 from kedge.middleware import (
     ExecutorMiddleware,
@@ -19,6 +20,10 @@ from kedge.middleware import (
 )
 
 
+class Said(Data):
+    text: str
+
+
 class Noting(ExecutorMiddleware):
     def __init__(self, name: str, notes: list[str]) -> None:
         self.name = name
@@ -27,17 +32,17 @@ class Noting(ExecutorMiddleware):
     async def __call__(self, context, call_next):
         self.notes.append(f"{self.name} before")
         try:
-            return await call_next(f"{context}{self.name}")
+            return await call_next(Said(f"{context.text}{self.name}"))
         finally:
             self.notes.append(f"{self.name} after")
 
 
-async def echo(context: str) -> str:
-    return f"{context}!"
+async def echo(text: str) -> str:
+    return f"{text}!"
 
 
 def call() -> str:
-    return drive(around(ExecutorMiddleware, ">", echo))
+    return drive(around(ExecutorMiddleware, Said, echo, ">"))
 
 
 def test_without_middleware_the_innermost_is_called() -> None:
@@ -93,7 +98,7 @@ def test_a_block_is_not_seen_by_another_thread_or_task() -> None:
         with using(Noting(name, notes)):
             entered.set()
             await other.wait()
-            return await around(ExecutorMiddleware, ">", echo)
+            return await around(ExecutorMiddleware, Said, echo, ">")
 
     async def both() -> list[str]:
         a, b = asyncio.Event(), asyncio.Event()
@@ -206,10 +211,11 @@ def test_another_runtime_error_is_left_alone() -> None:
 def test_driving_imports_no_event_loop() -> None:
     code = (
         "import sys\n"
+        "from kedge.data import Data\n"
         "from kedge.middleware import ExecutorMiddleware, around, drive\n"
         "import kedge.executor.sandbox, kedge.executor.process, kedge.runtime.python, kedge.target\n"
-        "async def inner(context): return context\n"
-        "assert drive(around(ExecutorMiddleware, 1, inner)) == 1\n"
+        "async def inner(): return 1\n"
+        "assert drive(around(ExecutorMiddleware, Data, inner)) == 1\n"
         "print([name for name in ('asyncio', 'importlib.metadata', 'pydantic', 'subprocess', 'ctypes')"
         " if name in sys.modules])"
     )

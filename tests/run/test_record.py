@@ -24,6 +24,7 @@ from kedge.errors import (
     Where,
 )
 from kedge.run import record
+from kedge.run.entry import ALIVE
 from kedge.run.events import events
 from kedge.run.lease import Lease, lease, lost_because
 from kedge.run.schema import result_schema, run_schema
@@ -219,7 +220,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("status", record.ALIVE)
+@pytest.mark.parametrize("status", ALIVE)
 def test_a_run_whose_process_was_killed_is_settled_as_lost(status: str) -> None:
     mine = record.create()
     killed = _killed_while(status)

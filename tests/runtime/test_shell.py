@@ -197,7 +197,7 @@ def statements_of(statement: st.SearchStrategy[Written]) -> st.SearchStrategy[Wr
     with_words += [
         'export A=WORD; SHOW "$A" >&3; ONE',
         "env A=WORD true; ONE",
-        "[ a = WORD ] || ONE",
+        "[ a = bWORD ] || ONE",
         "timeout 9 true WORD; ONE",
     ]
     return st.one_of(command, *map(around, forms), *map(with_word, with_words))

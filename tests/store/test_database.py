@@ -231,6 +231,20 @@ def test_pages_damaged_in_the_middle_are_told_when_they_are_met(kedge_home: Path
         opened().rows("SELECT * FROM runs, big")
 
 
+@pytest.mark.parametrize("many", [0, 1, 63, 64, 203])
+def test_many_rows_are_inserted_in_their_order_by_few_statements(many: int) -> None:
+    database = opened()
+    database.write("CREATE TABLE pairs (one INTEGER, other TEXT) STRICT")
+    statements: list[str] = []
+    database._connection.set_trace_callback(statements.append)
+    database.write_many(
+        "INSERT INTO pairs (one, other) VALUES (?, ?)", [(at, f"{at}") for at in range(many)]
+    )
+    assert len(statements) <= many // 64 + 6
+    found = database.rows("SELECT one, other FROM pairs ORDER BY rowid")
+    assert found == [(at, f"{at}") for at in range(many)]
+
+
 def test_a_full_disk_is_told_as_such() -> None:
     database = opened()
     pages = database.rows("PRAGMA page_count")[0][0]

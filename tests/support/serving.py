@@ -12,8 +12,8 @@ from typing import Any
 from kedge.executor import Cancel
 from kedge.package.source import open_package
 from kedge.run.core import Observer, Ready, Request, Result, run
+from kedge.run.entry import Run
 from kedge.run.prepare import prepare
-from kedge.run.record import Run
 from kedge.task import Published
 
 PATIENCE_S = 60.0

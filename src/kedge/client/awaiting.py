@@ -3,7 +3,12 @@
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Executor, Future
-from typing import Any, Final
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import asyncio
 
 _END: Final = object()
 
@@ -22,19 +27,37 @@ async def ended[Result](future: "Future[Result]", stop: Callable[[bool], Any]) -
     """
     import asyncio
 
-    waiting = asyncio.wrap_future(future)
     try:
-        return await asyncio.shield(waiting)
+        await _over(future)
     except asyncio.CancelledError:
         stop(False)
-        while not waiting.done():
+        while not future.done():
             try:
-                await asyncio.wait([waiting])
+                await _over(future)
             except asyncio.CancelledError:
                 stop(True)
-        if not waiting.cancelled():
-            waiting.exception()  # else asyncio complains that nobody asked for it
         raise
+    return future.result()
+
+
+async def _over(future: "Future[Any]") -> None:
+    """Wait until `future` is done; to be cancelled does nothing to it."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    waiting = loop.create_future()
+    future.add_done_callback(partial(_tell, loop, waiting))
+    await waiting
+
+
+def _tell(loop: "asyncio.AbstractEventLoop", waiting: "asyncio.Future[None]", _: Any) -> None:
+    with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        loop.call_soon_threadsafe(_end, waiting)
+
+
+def _end(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 async def each[Value](

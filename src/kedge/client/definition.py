@@ -231,7 +231,7 @@ class _Reading:
                 made[field] = self._checked((*path, field), fields[field], one)
             elif field != "kind":
                 self._unknown((*path, field), field, tuple(fields))
-        optional = {field for field, _ in getattr(cls, "__defaults__", ())}
+        optional = getattr(cls, "__defaults__", {})
         for field in fields:
             if field not in made and field not in optional:
                 self._wrong(path, f"`{field}` is missing", f"give `{field}`")
@@ -272,7 +272,7 @@ class _Reading:
 
 def _dumped(part: Any, path: str, problems: list[Problem]) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": part.kind}
-    defaults = dict(getattr(part, "__defaults__", ()))
+    defaults = getattr(part, "__defaults__", {})
     sayable = _fields(type(part))
     for name in getattr(part, "__fields__", ()):
         value = getattr(part, name)
@@ -353,7 +353,7 @@ def _schema_of(registry: Registry[Any], kind: str) -> dict[str, Any] | None:
         return None  # `kedge plugins` says why
     if getattr(cls, "of_packages", False):
         return None
-    optional = {name for name, _ in getattr(cls, "__defaults__", ())}
+    optional = getattr(cls, "__defaults__", {})
     fields: dict[str, Any] = {"kind": (Literal[kind], ...)}
     for name, hint in _fields(cls).items():
         fields[name] = (hint, None if name in optional else ...)

@@ -28,6 +28,8 @@ def places(task: Task) -> dict[str, str]:
         TaskError: an output cannot be there, or what is there would be lost with it: all that is wrong.
     """
     ports = [port for port in task.outputs if kind_of(port.schema) != "value"]
+    if not ports:
+        return {}
     if problems := [*_unspeakable(ports)]:
         raise TaskError.of(problems, f"the outputs of `{task.name}`")
     found = {port.id: os.path.realpath(port.bound) for port in ports if port.bound}

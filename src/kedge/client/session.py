@@ -87,7 +87,8 @@ class Session:
         finally:
             with self._changed:
                 self._going.discard(cancel)
-                self._changed.notify_all()
+                if self._closed:
+                    self._changed.notify_all()
 
     def close(self) -> None:
         """Stop the runs that go on, with their grace periods, and end all that was kept.

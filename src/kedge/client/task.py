@@ -107,8 +107,9 @@ class Task(task.Task):
             StoreError: it succeeded, and an output cannot be put at its path.
         """
         cancel = Cancel()
-        if _runs_here(self):
-            return copy_context().run(self._run, cancel)
+        here = None if awaiting.has_loop() else _of_this_process(self)
+        if here is not None:
+            return copy_context().run(self._run, cancel, here)
         return wait(session().calls.submit(self._run, cancel), cancel.request)
 
     async def run(self) -> core.Result:
@@ -131,11 +132,11 @@ class Task(task.Task):
 
         return await awaiting.ended(going, stop)
 
-    def _run(self, cancel: Cancel) -> core.Result:
+    def _run(self, cancel: Cancel, executor: Executor | None = None) -> core.Result:
         _depth.set(_depth.get() + 1)  # in a context of its own
         with hints.shown(), session().during(cancel) as pool:
             places = delivery.places(self)
-            ended = inline.run_task(self, notices.OBSERVER, cancel, pool)
+            ended = inline.run_task(self, notices.OBSERVER, cancel, pool, executor)
             if ended.failure is None:
                 delivery.put(ended.outputs, places)
             else:
@@ -143,18 +144,18 @@ class Task(task.Task):
             return ended
 
 
-def _runs_here(made: Task) -> bool:
-    """Whether it runs in this process, and can in this thread: a coroutine needs a loop of its own."""
-    if awaiting.has_loop():
-        return False
-    if made.executor is not None:
-        return bool(made.executor.of_this_process)
-    gives, roots = made.runtime.gives, made.runtime.roots
-    return not issubclass(gives[0], Process) and choose_for(gives, roots).executor.of_this_process
+def _of_this_process(made: Task) -> Executor | None:
+    """What it is executed by, if that is this process: here, where no loop runs, since a coroutine needs its own."""
+    found: Executor | None = made.executor
+    if found is None and not issubclass(made.runtime.gives[0], Process):
+        found = choose_for(made.runtime.gives, made.runtime.roots).executor
+    return found if found is not None and found.of_this_process else None
 
 
 def _listed(ports: Iterable[Port]) -> tuple[Port, ...]:
     """The ports of one side; what is no list of them stays, and is told with all else that is wrong."""
+    if isinstance(ports, list | tuple):
+        return tuple(ports)
     return tuple(ports) if isinstance(ports, Iterable) and not isinstance(ports, str) else ports
 
 
@@ -201,10 +202,13 @@ def _of_the_ports(made: Task) -> Iterator[Problem]:
             elif side == "inputs" and port.required and not port.is_bound:
                 message = f"the input `{port.id}` is bound to nothing"
                 yield Problem(message, Where(path=port.id), "give it a value, or a path")
-    counted = Counter(one for one in ids if isinstance(one, str))
-    yield from name_problems([*counted, *(one for one in ids if not isinstance(one, str))])
-    for name in (name for name, count in counted.items() if count > 1):
-        yield Problem(f"two ports have the id `{name}`", Where(path=name), "rename one of the two")
+    names = [one for one in ids if isinstance(one, str)]
+    known = dict.fromkeys(names)
+    yield from name_problems([*known, *(one for one in ids if not isinstance(one, str))])
+    if len(known) < len(names):
+        for name in (name for name, count in Counter(names).items() if count > 1):
+            message = f"two ports have the id `{name}`"
+            yield Problem(message, Where(path=name), "rename one of the two")
 
 
 def _of_a_port(port: Port, place: str) -> Iterator[Problem]:

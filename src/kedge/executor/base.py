@@ -157,11 +157,10 @@ class Executor(Registered, registry=executors):
                 f"the executor {self.kind!r} runs nothing that stands on a {type(root).__name__}",
                 hint=f"it takes: {taken}; choose another executor, or leave the choice to `auto`",
             )
+        return await around(ExecutorMiddleware, ExecutorContext, _executed, self, payload, job)
 
-        async def run(context: ExecutorContext) -> "Ended":
-            executor, payload = context.executor, context.payload
-            if isinstance(payload, Process):
-                payload = placed(payload, executor.workspace(context.job))
-            return await executor._execute(payload, context.job)
 
-        return await around(ExecutorMiddleware, ExecutorContext(self, payload, job), run)
+async def _executed(executor: Executor, payload: Any, job: "Job") -> "Ended":
+    if isinstance(payload, Process):
+        payload = placed(payload, executor.workspace(job))
+    return await executor._execute(payload, job)

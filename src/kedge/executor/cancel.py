@@ -54,7 +54,7 @@ class Cancel:
         self._forced: tuple[int, int] | None = None
         self._control: tuple[str, int] | None = None
         self._by_signal = by_signal
-        self._children: weakref.WeakSet[Cancel] = weakref.WeakSet()
+        self._children: weakref.WeakSet[Cancel] | None = None
         self._interrupted: int | None = None
         self._held = False
         self.requested = False
@@ -62,6 +62,8 @@ class Cancel:
         self.abandoned = False
         self.unheard = False
         if parent is not None:
+            if parent._children is None:
+                parent._children = weakref.WeakSet()
             parent._children.add(self)
             if parent.requested:
                 self.request(force=parent.forced, abandoned=parent.abandoned)
@@ -176,7 +178,7 @@ class Cancel:
     def _living_children(self) -> "tuple[Cancel, ...]":
         while True:
             try:
-                return tuple(self._children)
+                return () if self._children is None else tuple(self._children)
             except RuntimeError:  # another thread made one meanwhile
                 continue
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Final
 
 from kedge import settings
@@ -58,13 +59,18 @@ def choose_for(gives: tuple[type, ...], roots: tuple[type, ...]) -> Choice:
             if kind != AUTO and not takes(executors.get(kind), gives, roots):
                 kind = AUTO
             return choose(kind, image=roots == (ImageRoot,))
-        here = executors.get(_IN_PROCESS)
-        if issubclass(payload, here.accepts):
-            return Choice(here())
+        here = _here()
+        if issubclass(payload, here.executor.accepts):
+            return here
         for kind in fitting((payload,), roots):
             return Choice(executors.get(kind)())
     names = " or ".join(one.__name__ for one in gives)
     raise TaskError(f"no executor takes a {names} payload", hint="name one, or install its plug-in")
+
+
+@lru_cache(1)
+def _here() -> Choice:
+    return Choice(executors.get(_IN_PROCESS)())
 
 
 def fitting(gives: tuple[type, ...], roots: tuple[type, ...]) -> Iterator[str]:

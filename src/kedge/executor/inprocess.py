@@ -5,16 +5,13 @@ cancelled. What it prints goes to its run, as long as it prints in that thread o
 """
 
 import inspect
-import io
 import json
 import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -23,11 +20,12 @@ from kedge.contract import failure, runner
 from kedge.errors import ContractError
 from kedge.executor.base import Executor, Usable
 from kedge.executor.job import Ended
+from kedge.executor.printing import Printing
 from kedge.task.payload import Call, Code, Inside
 from kedge.translation import _
 
 if TYPE_CHECKING:
-    from kedge.executor.job import Job, Reason, Stream
+    from kedge.executor.job import Job, Reason
     from kedge.task.resources import Resources
 
 _SIMPLE: Final = (int, float, bool, type(None))
@@ -63,7 +61,7 @@ class InProcessExecutor(Executor):
         code = 0
         reason: Reason = "exited"
         answer = reported = None
-        with _printing(job.on_output):
+        with Printing(job.on_output):
             try:
                 value = _called(payload, job)
                 answer = _answer(value, payload, job)
@@ -113,20 +111,16 @@ def _called(payload: Call | Code, job: "Job") -> Any:
     """What the function returns, or the names that the source leaves and the task declares."""
     if isinstance(payload, Code):
         names = _placed(payload.names, job)
-        with _unheard(job):
-            return runner.executed(payload.source, payload.place, names, payload.kinds)
-    arguments = _placed(payload.arguments, job)
-    with _unheard(job):
-        value = payload.function(**arguments)
+        return _unheard(job, runner.executed, payload.source, payload.place, names, payload.kinds)
+    value = _unheard(job, payload.function, **_placed(payload.arguments, job))
     return _awaited(value, job) if inspect.isawaitable(value) else value
 
 
-@contextmanager
-def _unheard(job: "Job") -> Iterator[None]:
-    """A block that nothing can stop."""
+def _unheard(job: "Job", function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+    """What a function returns that nothing can stop."""
     job.cancel.unheard = True
     try:
-        yield
+        return function(*args, **named)
     finally:
         job.cancel.unheard = False
 
@@ -264,155 +258,3 @@ def _theirs(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith((__file__, asyncio)):
         trace = trace.tb_next
     return trace
-
-
-# ---- what is printed ------------------------------------------------------------------------------------
-
-_STREAMS: Final = ("stdout", "stderr")
-
-
-class _Printing:
-    """Where a run's code prints, one thread at a time, as long as it goes on."""
-
-    def __init__(self, output: Callable[["Stream", bytes], None]) -> None:
-        self._output: Callable[[Stream, bytes], None] | None = output
-        self._lock = threading.RLock()
-
-    def take(self, stream: "Stream", data: bytes) -> bool:
-        """Take what was printed, unless the run has ended."""
-        with self._lock:
-            if self._output is None:
-                return False
-            self._output(stream, data)
-            return True
-
-    def end(self) -> None:
-        """Take no more: a thread may outlive its run."""
-        with self._lock:
-            self._output = None
-
-
-_current: ContextVar[_Printing | None] = ContextVar("current", default=None)
-_lock = threading.Lock()
-_going = 0
-
-
-def _renew() -> None:
-    global _lock
-    _lock = threading.Lock()  # after a fork: whoever held it is not there
-
-
-os.register_at_fork(after_in_child=_renew)
-
-
-@contextmanager
-def _printing(output: Callable[["Stream", bytes], None]) -> Iterator[None]:
-    """A block in which what this context prints goes to `output`; what others print goes where it went."""
-    global _going
-    with _lock:
-        for name in _STREAMS:  # each time: somebody may have redirected them since, or back
-            if not isinstance(getattr(sys, name), _Printed):
-                setattr(sys, name, _Printed(name, getattr(sys, name)))
-        _going += 1
-    here = _Printing(output)
-    token = _current.set(here)
-    try:
-        yield
-    finally:
-        _current.reset(token)
-        here.end()
-        with _lock:
-            _going -= 1
-            for name in () if _going else _STREAMS:
-                stream = getattr(sys, name)
-                if isinstance(stream, _Printed):  # else somebody else has put one there
-                    setattr(sys, name, stream.before)
-
-
-class _Printed(io.TextIOBase):
-    """A stream that goes to whoever prints; for all others it is what was there before."""
-
-    def __init__(self, name: "Stream", before: Any) -> None:
-        self.before = before
-        self.name_in_log: Stream = name
-
-    @property
-    def buffer(self) -> Any:
-        """Where bytes go: to whoever prints too. Whoever is not of a run has what was there before."""
-        return self.before.buffer if _current.get() is None else _PrintedBytes(self)
-
-    @property
-    def encoding(self) -> Any:  # type: ignore[override]
-        """As before."""
-        return getattr(self.before, "encoding", None)
-
-    @property
-    def errors(self) -> Any:  # type: ignore[override]
-        """As before."""
-        return getattr(self.before, "errors", None)
-
-    def write(self, text: str) -> int:
-        """Write it where this context's go."""
-        if not isinstance(text, str):  # what is tried with bytes first counts on this error
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        current = _current.get()
-        if current and current.take(self.name_in_log, text.encode("utf-8", "backslashreplace")):
-            return len(text)
-        return 0 if self.before is None else int(self.before.write(text))
-
-    def writable(self) -> bool:
-        """Always."""
-        return True
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-        if self.before is not None:
-            self.before.flush()
-
-    def isatty(self) -> bool:
-        """A run's log is no terminal."""
-        return _current.get() is None and self.before is not None and bool(self.before.isatty())
-
-    def fileno(self) -> int:
-        """The process's own, for whoever starts a program."""
-        return super().fileno() if self.before is None else int(self.before.fileno())
-
-    def close(self) -> None:
-        """What was there before is not this one's to close."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.before, name)
-
-
-class _PrintedBytes(io.BufferedIOBase):
-    """What a stream's bytes go through: where its texts go, and in their order."""
-
-    def __init__(self, texts: _Printed) -> None:
-        self._texts = texts
-
-    def write(self, data: Any) -> int:
-        """Write them where this context's go."""
-        taken = memoryview(data).tobytes()
-        current = _current.get()
-        if current is None or not current.take(self._texts.name_in_log, taken):
-            self._texts.before.buffer.write(taken)
-        return len(taken)
-
-    def writable(self) -> bool:
-        """Always."""
-        return True
-
-    def flush(self) -> None:
-        """Nothing waits here."""
-        self._texts.flush()
-
-    def isatty(self) -> bool:
-        """As the texts'."""
-        return self._texts.isatty()
-
-    def fileno(self) -> int:
-        """As the texts'."""
-        return self._texts.fileno()
-
-    def close(self) -> None:
-        """What wraps this one closes it with itself, and others print on."""

@@ -23,9 +23,14 @@ class Machine(Data):
 def this_machine() -> Machine:
     """The machine Kedge runs on, as far as this process may use it: its affinity, its cgroup's memory.
 
-    The memory as it was within the last second: to look takes as long as much else of a run.
+    As it was within the last second: to look takes as long as much else of a run.
     """
-    return Machine(float(_cpus()), _memory_mb(int(time.monotonic())))
+    return _machine(int(time.monotonic()))
+
+
+@lru_cache(1)
+def _machine(_second: int) -> Machine:
+    return Machine(float(_cpus()), _memory_mb())
 
 
 def _cpus() -> int:
@@ -34,8 +39,7 @@ def _cpus() -> int:
     return os.cpu_count() or 1
 
 
-@lru_cache(1)
-def _memory_mb(_second: int) -> int:
+def _memory_mb() -> int:
     limits = [limit for limit in (_total(), *_cgroup_limits()) if limit]
     return max(1, min(limits) >> 20) if limits else _FALLBACK_MEMORY_MB
 

@@ -34,15 +34,13 @@ def name_problems(names: Iterable[object]) -> list[Problem]:
     problems: list[Problem] = []
     attributes: dict[str, str] = {}
     for name in names:
-        where = Where(path=str(name))
         if reason := check_port_name(name):
-            problems.append(
-                Problem(reason, where, "choose another name, such as `value` or `load_n`")
-            )
+            hint = "choose another name, such as `value` or `load_n`"
+            problems.append(Problem(reason, Where(path=str(name)), hint))
             continue
         assert isinstance(name, str)
         attribute = name.replace("-", "_")
         if (other := attributes.setdefault(attribute, name)) != name:
             message = f"`{name}` and `{other}` are the same name in code, where `-` reads `_`"
-            problems.append(Problem(message, where, "rename one of the two"))
+            problems.append(Problem(message, Where(path=name), "rename one of the two"))
     return problems

@@ -123,6 +123,8 @@ def kind_of(schema: Schema) -> Kind:
     kind = schema.get("type")
     if type(kind) is str and kind != "array" and schema.get("format") != "binary":
         return "value"  # most are, and it is asked often
+    if not schema:
+        return "value"  # anything
     inner, _ = present(schema)
     match form(inner):
         case "file" | "folder" | "array" | "table" as carried:
@@ -183,7 +185,10 @@ def holds_secret(schema: Any) -> bool:
     if isinstance(schema, dict):
         if schema.get("x-type") == "Secret":
             return True
-        return any(holds_secret(part) for key, part in schema.items() if key not in ANNOTATIONS)
+        for key, part in schema.items():
+            if isinstance(part, dict | list) and key not in ANNOTATIONS and holds_secret(part):
+                return True
+        return False
     return isinstance(schema, list) and any(holds_secret(part) for part in schema)
 
 

@@ -16,10 +16,10 @@ from kedge.ports.shapes import holds_secret
 from kedge.run import cache
 from kedge.run.declared import OPEN
 from kedge.run.description import Description, Function
+from kedge.run.entry import Run
 from kedge.run.execution import file_facts
 from kedge.run.ground import PythonGround
 from kedge.run.prepare import Prepared
-from kedge.run.record import Run
 
 _FILE: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 _FOLDER: Final[dict[str, Any]] = _FILE | {"x-type": "Folder"}

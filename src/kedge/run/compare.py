@@ -9,7 +9,7 @@ from kedge import digest
 from kedge.data import Data, asdict
 from kedge.environment import installed
 from kedge.home import home
-from kedge.run.record import Run
+from kedge.run.entry import Run
 
 ABSENT: Final = None  # what one side does not have; JSON's null is compared as the text "null"
 _MOST: Final = 50  # differences within one value that are listed before the rest is counted

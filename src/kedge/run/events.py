@@ -78,7 +78,7 @@ class EventLog:
 
     def add(self, type: str, data: Mapping[str, Any] | None = None) -> None:
         """Take an event, stamped with the present moment; it is recorded by the next `flush`."""
-        self._waiting.append((now(), type, _json(data or {})))
+        self._waiting.append((now(), type, _json(data) if data else "{}"))
 
     def flush(self) -> None:
         """Record what was added. It costs nothing when nothing was."""

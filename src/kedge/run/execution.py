@@ -126,7 +126,8 @@ class Execution:
         self.pool = pool
         self.keep = keep
         self.events = events.EventLog(entry.id)
-        self.place = os.path.join(entry.folder, "workspace")
+        self.folder = entry.folder
+        self.place = f"{self.folder}/workspace"
         self._has_folder = self._has_workspace = not task.executor.of_this_process
         # Of these two: a loop may ask for them, and a thread that prints, at once.
         self._making = threading.RLock()
@@ -143,14 +144,12 @@ class Execution:
         """
         here = self.task.executor.of_this_process
         try:
-            log = LogWriter(
-                os.path.join(self.entry.folder, "log"), begin=self._make_folder if here else None
-            )
+            log = LogWriter(f"{self.folder}/log", begin=self._make_folder if here else None)
         except StoreError as error:
             record.finish(self.entry, StartFailed(error.message, hint=error.hint))
             raise
         measured: dict[str, float | None] = dict(waited)
-        found = workspace.Collected()
+        found: workspace.Collected | None = None
         wrong: RunFailed | None
         try:
             self.observer.started(self.entry)
@@ -194,6 +193,7 @@ class Execution:
         finally:
             log.close()
             self.cancel.deafen()
+        found = found or workspace.Collected()
         if log.problem:
             found.warnings.append(log.problem)
         return self._ended(wrong, found, measured)
@@ -244,7 +244,7 @@ class Execution:
             found = workspace.collect(
                 made,
                 self.outputs,
-                self.entry.folder,
+                self.folder,
                 answers=self.task.runtime.answers,
                 answer=ended.answer,
             )
@@ -255,7 +255,7 @@ class Execution:
             ended,
             reported,
             found.problems,
-            last_lines(log.tail("stderr", STDERR_LINES)),
+            last_lines(log.tail("stderr", STDERR_LINES)) if ended.exit_code != 0 else "",
             self.task.resources,
             run_id=self.entry.id,
             disk_full=full,
@@ -274,7 +274,7 @@ class Execution:
         return wrong, found
 
     def _execute(self, made: workspace.Workspace, paths: tuple[str, ...], log: LogWriter) -> Ended:
-        reader = progress.Reader(os.path.join(made.folder, "out", "progress.jsonl"))
+        reader = progress.Reader(f"{made.folder}/out/progress.jsonl")
 
         def on_output(stream: Stream, data: bytes) -> None:
             log.write(stream, data)

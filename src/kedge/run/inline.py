@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kedge.contract.port_kinds import is_object
 from kedge.data import replace
 from kedge.errors import InputError
-from kedge.executor import Cancel, choose_for
+from kedge.executor import Cancel, Executor, choose_for
 from kedge.package import resources
 from kedge.package.machine import Machine, this_machine
 from kedge.ports import check_inputs, mask
@@ -27,6 +27,7 @@ def run_task(
     observer: Observer | None = None,
     cancel: Cancel | None = None,
     pool: "Pool | None" = None,
+    executor: Executor | None = None,
 ) -> Result:
     """Run a task once.
 
@@ -35,24 +36,29 @@ def run_task(
         observer: told what happens, in this thread.
         cancel: the request to stop, which may come at any moment.
         pool: what is kept warm, None for a process of its own.
+        executor: how, where the task leaves that open and it is decided already.
 
     Raises:
         InputError: values that its ports do not admit, all of them.
         TaskError, Unavailable: an object that cannot be pickled, limits or an executor that this machine does not have.
         ValueError, KedgeError: its runtime cannot set it up.
     """
-    with ExitStack() as after:
-        objects = [port for port in task.inputs if is_object(port)]
-        if objects:
-            from kedge.run import pickles
+    observer, cancel = observer or Observer(), cancel or Cancel()
+    executor = executor or task.executor
+    objects = [port for port in task.inputs if is_object(port)]
+    if not objects:
+        return _run(task, executor, {}, observer, cancel, pool)
+    from kedge.run import pickles
 
-            task = replace(task, inputs=pickles.written(task, objects, after))
+    with ExitStack() as after:
+        task = replace(task, inputs=pickles.written(task, objects, after))
         recorded = {port.id: f"an object of {type(port.value)!r}" for port in objects}
-        return _run(task, recorded, observer or Observer(), cancel or Cancel(), pool)
+        return _run(task, executor, recorded, observer, cancel, pool)
 
 
 def _run(
     task: Task,
+    executor: Executor | None,
     recorded: dict[str, str],
     observer: Observer,
     cancel: Cancel,
@@ -69,7 +75,7 @@ def _run(
         limits, notices = _all_of(machine)
     else:
         limits, _, notices = resources.effective(None, task.resources, None, machine)
-    executor, warnings = task.executor, [*notices]
+    warnings = [*notices]
     if executor is None:
         chosen = choose_for(task.runtime.gives, task.runtime.roots)
         executor = chosen.executor

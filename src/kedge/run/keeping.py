@@ -15,7 +15,8 @@ from kedge.data import Data, field
 from kedge.environment import folders, image_uses, runner
 from kedge.home import home
 from kedge.package import holding, snapshot
-from kedge.run.record import ALIVE, IS_ALIVE
+from kedge.run.entry import ALIVE
+from kedge.run.rows import IS_ALIVE
 from kedge.store import connection
 
 ENVIRONMENT: Final = "environment"

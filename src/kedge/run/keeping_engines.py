@@ -10,8 +10,8 @@ from kedge.environment import folders, kept_images
 from kedge.errors import Unavailable
 from kedge.executor.containers import containers_left, remove_container
 from kedge.package import holding
+from kedge.run.entry import ALIVE
 from kedge.run.keeping import CONTAINER, IMAGE, LEFT_OVER, Kept, entries, runs_now, seconds
-from kedge.run.record import ALIVE
 
 _AT: Final = "@"  # between a thing and its engine, in its name
 

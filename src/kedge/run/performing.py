@@ -79,10 +79,10 @@ def perform(
         ValueError, KedgeError: its runtime cannot set it up, or it cannot be recorded.
     """
 
-    async def performed(context: TaskContext) -> Result:
-        return _performed(context.task, surroundings, observer, cancel, pool)
+    async def performed(task: Task) -> Result:
+        return _performed(task, surroundings, observer, cancel, pool)
 
-    return drive(around(TaskMiddleware, TaskContext(task), performed))
+    return drive(around(TaskMiddleware, TaskContext, performed, task))
 
 
 def _performed(

@@ -5,28 +5,27 @@ once `settle_lost` has been called. Only `finish` and `settle_lost` end a run, a
 changes again.
 """
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from kedge.contract.ownership import remove
-from kedge.data import Data, asdict, field, replace
+from kedge.data import replace
 from kedge.errors import Lost, RunFailed, StoreError, UnknownName, UsageError, nearest
-from kedge.home import folder, home
-from kedge.run import events
+from kedge.home import folder
+from kedge.run import events, rows
 from kedge.run.clock import now
+from kedge.run.entry import ALIVE, STATUSES, Run
 from kedge.run.lease import Lease, lease, lost_because
-from kedge.run.unwritten import Entry, Unwritten
+from kedge.run.unwritten import Unwritten
 from kedge.store import connection
-from kedge.version import __version__
 
-CONTRACT: Final = 1  # the version of the runtime contract that runs are recorded under
+__all__ = [
+    "LAST", "Run", "create", "discard", "finish", "get", "list_runs", "new_id", "paths", "settle",
+    "settle_lost", "update",
+]  # fmt: skip
+
 LAST: Final = "last"
-ALIVE: Final = ("created", "preparing", "running")
-# As text, not as values: only then does SQLite see that the index of such runs serves.
-IS_ALIVE: Final = f"status IN ({', '.join(map(repr, ALIVE))})"
-STATUSES: Final = (*ALIVE, "succeeded", "failed", "cancelled")
 
 # Crockford's: no i l o u, so none looks like another.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -35,104 +34,7 @@ _ID_LENGTH: Final = 12  # 60 random bits
 _IDS: Final = 64  # made at once
 _NEAREST_OF: Final = 1000  # a mistyped id is looked for among this many newest runs
 _NAMED: Final = 8  # ids that a message lists before it says how many more there are
-
-
-class Run(Data):
-    """One run as recorded. Made by `create`; a changed one comes back from `update` and `finish`.
-
-    Args:
-        id: twelve random characters.
-        status: created, preparing, running, succeeded, failed or cancelled.
-        source: where the package came from: a folder, file or archive on this machine.
-        runtime: the kind of runtime.
-        snapshot: digest of the package's files.
-        environment: digest of what they ran on; `interpreter` its Python version.
-        failure: the failure as `RunFailed.to_json` gives it, None unless one happened.
-        inputs: values by port, secrets masked; a File's value is its path.
-        input_files: `port`, `path`, `size`, `mtime_ns`, `inode` of each File input at the start.
-        outputs: values by port.
-        output_files: for each File port `{"path", "size"}`, or a list of them.
-        artifacts: `{"uri", "size", "sha256"}` by name.
-        resources: the effective limits.
-        measured: `wall_s`, `cpu_s`, `peak_memory_mb`, `read_bytes`, `written_bytes`, `queued_s`,
-            `preparing_s`, `starting_s`, `collecting_s`, as far as known.
-        warnings: sentences for people.
-        contract: version of the runtime contract; `kedge` that of Kedge.
-        holder: the process that answers for the run.
-        created: RFC 3339, UTC, milliseconds; so are `started` (of the program) and `ended`.
-    """
-
-    id: str
-    status: str
-    created: str
-    holder: Lease
-    package: str | None = None
-    package_version: str | None = None
-    function: str | None = None
-    source: str | None = None
-    handler: str | None = None
-    runtime: str | None = None
-    snapshot: str | None = None
-    environment: str | None = None
-    interpreter: str | None = None
-    executor: str | None = None
-    target: str | None = None
-    failure: Mapping[str, Any] | None = None
-    inputs: Mapping[str, Any] = field(default_factory=dict)
-    input_files: tuple[Mapping[str, Any], ...] = ()
-    outputs: Mapping[str, Any] = field(default_factory=dict)
-    output_files: Mapping[str, Any] = field(default_factory=dict)
-    artifacts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    resources: Mapping[str, Any] = field(default_factory=dict)
-    measured: Mapping[str, float | None] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    contract: int = CONTRACT
-    kedge: str = __version__
-    started: str | None = None
-    ended: str | None = None
-
-    @property
-    def folder(self) -> str:
-        """The run's own folder; `workspace` is in it while the run goes on."""
-        return os.path.join(home(), "runs", self.id)
-
-    @property
-    def control(self) -> str:
-        """Where it takes the request to stop while it goes on (`kedge.executor.ask_from_outside`)."""
-        return os.path.join(self.folder, "control")
-
-    @property
-    def failure_kind(self) -> str | None:
-        """The kind of failure, None unless one happened."""
-        return self.failure["kind"] if self.failure else None
-
-    @property
-    def ended_yet(self) -> bool:
-        """Whether the run is over."""
-        return self.status not in ALIVE
-
-    def to_json(self) -> dict[str, Any]:
-        """The whole record as JSON data; its schema is `kedge.run.schema.run_schema`."""
-        record = {name: _plain(getattr(self, name)) for name in _FIELDS if name != "holder"}
-        return record | {
-            "host": self.holder.host,
-            "boot_id": self.holder.boot_id,
-            "pid": self.holder.pid,
-            "pid_started": self.holder.pid_started,
-            "failure_kind": self.failure_kind,
-            "folder": self.folder,
-        }
-
-
-_json: Final = json.JSONEncoder(allow_nan=False).encode
-_FIELDS: Final = Run.__fields__
-_LEASE: Final = Lease.__fields__
-_LISTS: Final = frozenset(("input_files", "warnings"))
-_OBJECTS: Final = frozenset(
-    ("inputs", "outputs", "output_files", "artifacts", "resources", "measured", "failure", "source")
-)
-_JSON: Final = _LISTS | _OBJECTS
-_FACTS: Final = frozenset(_FIELDS) - {
+_FACTS: Final = frozenset(Run.__fields__) - {
     "id",
     "status",
     "created",
@@ -141,17 +43,6 @@ _FACTS: Final = frozenset(_FIELDS) - {
     "contract",
     "kedge",
 }
-_OWN: Final = tuple(name for name in _FIELDS if name != "holder")
-_COLUMNS: Final = (*_OWN, *_LEASE)
-_INSERT: Final = (
-    f"INSERT INTO runs ({', '.join((*_COLUMNS, 'failure_kind'))}) "
-    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
-)
-_INSERT_AGAIN: Final = (  # where an interruption came between the commit and what was done on it
-    f"{_INSERT} ON CONFLICT (id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in (*_COLUMNS, "failure_kind"))
-)
-_SELECT: Final = f"SELECT {', '.join(_COLUMNS)} FROM runs "
 
 
 def create(*, late: bool = False, **facts: Any) -> Run:
@@ -172,7 +63,7 @@ def create(*, late: bool = False, **facts: Any) -> Run:
     if late:
         _unwritten.add(run)
         return run
-    connection().write_many(_INSERT, [_row(run)])
+    rows.insert(run)
     # The record first: a folder that no record knows would never be found and removed.
     try:
         _make_folder(run)
@@ -218,10 +109,7 @@ def update(
     now_known = replace(run, **facts)
     if _unwritten.change(now_known):
         return now_known
-    changed = {name: _stored(name, value) for name, value in facts.items() if name != "holder"}
-    if holder is not None:
-        changed |= {name: _text(value) for name, value in asdict(holder).items()}
-    return now_known if _write(run, changed) else get(run.id)
+    return now_known if rows.change(run, facts) else get(run.id)
 
 
 def finish(
@@ -248,10 +136,10 @@ def finish(
 
 def discard(run: Run) -> None:
     """Forget a run that was never started; nothing when it was, or had ended."""
-    rows = connection().write(
+    gone = connection().write(
         "DELETE FROM runs WHERE id = ? AND status IN ('created', 'preparing')", (run.id,)
     )
-    if rows:
+    if gone:
         remove(run.folder)
 
 
@@ -263,14 +151,16 @@ def get(name: str) -> Run:
     """
     _unwritten.write_all()
     if name == LAST:
-        found = _rows("ORDER BY number DESC LIMIT 1")
+        found = rows.select("ORDER BY number DESC LIMIT 1")
         if not found:
             raise UnknownName("there is no run yet", hint="`kedge run PACKAGE` makes one")
         return found[0]
     wanted = name.strip().lower()
     if wanted and not set(wanted) - set(_ALPHABET):
         limit = _NAMED + 1
-        found = _rows("WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", wanted, wanted + "~", limit)
+        found = rows.select(
+            "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?", wanted, wanted + "~", limit
+        )
         if len(found) == 1:
             return found[0]
         if found:
@@ -306,8 +196,7 @@ def list_runs(
     given = {name: value for name, value in wanted.items() if value is not None}
     condition = " AND ".join(f"{name} = ?" for name in given)
     where = f"WHERE {condition} " if given else ""
-    values = [_text(value) for value in given.values()]
-    return _rows(f"{where}ORDER BY number DESC LIMIT ?", *values, limit)
+    return rows.select(f"{where}ORDER BY number DESC LIMIT ?", *given.values(), limit)
 
 
 def settle_lost(clear: Callable[[Run], None] = lambda _: None) -> list[Run]:
@@ -320,7 +209,7 @@ def settle_lost(clear: Callable[[Run], None] = lambda _: None) -> list[Run]:
             after that.
     """
     settled = []
-    for run in _rows(f"WHERE {IS_ALIVE} ORDER BY number"):
+    for run in rows.select(f"WHERE {rows.IS_ALIVE} ORDER BY number"):
         reason = lost_because(run.holder)
         if reason is None:
             continue
@@ -351,12 +240,10 @@ def _ended(
         log.add("ended", {"status": ended.status, "kind": ended.failure_kind})
     if _unwritten.end(ended, log):
         return ended
-    changed = {name: _stored(name, value) for name, value in facts.items()}
-    changed["failure_kind"] = failure.kind if failure else None
     if log is None:
-        return ended if _write(run, changed) else None
+        return ended if rows.change(run, facts) else None
     with connection().transaction():
-        if not _write(run, changed):
+        if not rows.change(run, facts):
             return None
         log.write()
     return ended
@@ -366,28 +253,6 @@ def _status(failure: RunFailed | None) -> str:
     if failure is None:
         return "succeeded"
     return "cancelled" if failure.kind == "cancelled" else "failed"
-
-
-def _row(run: Run) -> tuple[str | int | None, ...]:
-    own = [_stored(name, getattr(run, name)) for name in _OWN]
-    return (*own, *(_text(getattr(run.holder, name)) for name in _LEASE), run.failure_kind)
-
-
-def _insert_late(place: str, entries: Sequence[Entry]) -> None:
-    rows = [_late_row(run) for run, _ in entries]
-    store = connection(place)
-    with store.transaction():
-        store.write_many(_INSERT_AGAIN, rows)
-        events.write_first(store, [log for _, log in entries if log is not None])
-
-
-def _late_row(run: Run) -> tuple[str | int | None, ...]:
-    """A late run's row, come what may: it is none of the runs' that it is recorded with."""
-    try:
-        return _row(run)
-    except (TypeError, ValueError, RecursionError) as error:  # such as a number of 5000 digits
-        said = f"what it was given and gave cannot be recorded: {error}"
-        return _row(replace(run, inputs={}, outputs={}, warnings=(*run.warnings, said)))
 
 
 def _make_folder(run: Run) -> None:
@@ -401,60 +266,13 @@ def _make_folder(run: Run) -> None:
         ) from error
 
 
-_unwritten: Final = Unwritten(_insert_late)
+_unwritten: Final = Unwritten(rows.insert_late)
 
 
 def _known(facts: Mapping[str, Any]) -> None:
-    if unknown := facts.keys() - _FACTS:
-        raise TypeError(f"not facts of a run that can be given: {', '.join(sorted(unknown))}")
-
-
-def _write(run: Run, changed: Mapping[str, str | int | None]) -> bool:
-    """Change the row of a run that goes on; False when it had ended or another process took it."""
-    if not changed:
-        return True
-    assignments = ", ".join(f"{name} = ?" for name in changed)
-    held = run.holder
-    rows = connection().write(
-        f"UPDATE runs SET {assignments} WHERE id = ? AND pid = ? AND pid_started = ? "
-        f"AND {IS_ALIVE}",
-        (*changed.values(), run.id, held.pid, held.pid_started),
-    )
-    return rows > 0
-
-
-def _rows(rest: str, *values: str | int | float | bytes | None) -> list[Run]:
-    return [_loaded(row) for row in connection().rows(_SELECT + rest, values)]
-
-
-def _loaded(row: tuple[Any, ...]) -> Run:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    for name in _JSON:
-        values[name] = json.loads(values[name])
-    for name in _LISTS:
-        values[name] = tuple(values[name])
-    held = Lease(**{name: values.pop(name) for name in _LEASE})
-    return Run(holder=held, **values)
-
-
-def _stored(name: str, value: Any) -> str | int | None:
-    if name not in _JSON:
-        text: str | int | None = _text(value)
-        return text
-    if value == {} or value == ():  # most are empty
-        return "[]" if name in _LISTS else "{}"
-    return _json(value)
-
-
-def _text(value: Any) -> Any:
-    """Text that SQLite takes: half a character, as in a path that is not UTF-8, becomes a mark."""
-    if isinstance(value, str) and not value.isascii():
-        return value.encode("utf-8", "replace").decode()
-    return value
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    if not facts.keys() <= _FACTS:
+        unknown = ", ".join(sorted(facts.keys() - _FACTS))
+        raise TypeError(f"not facts of a run that can be given: {unknown}")
 
 
 def new_id() -> str:

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from kedge.errors import FAILURES
-from kedge.run.record import CONTRACT, STATUSES
+from kedge.run.entry import CONTRACT, STATUSES
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _MOMENT: Final = {

@@ -18,8 +18,8 @@ from kedge.errors import StoreError
 from kedge.home import home
 
 if TYPE_CHECKING:
+    from kedge.run.entry import Run
     from kedge.run.events import EventLog
-    from kedge.run.record import Run
 
 AFTER_S: Final = 0.05
 _DUE: Final = 0.0  # has ended, and waited long enough

@@ -104,9 +104,8 @@ class Runtime[Payload](Registered, registry=runtimes):
         Raises:
             ValueError, KedgeError: as `_setup_runtime`.
         """
+        return await around(RuntimeMiddleware, RuntimeContext, _set_up, self, task)
 
-        async def setup(context: RuntimeContext) -> Payload:
-            payload: Payload = await context.runtime._setup_runtime(context.task)
-            return payload
 
-        return await around(RuntimeMiddleware, RuntimeContext(self, task), setup)
+async def _set_up[Payload](runtime: Runtime[Payload], task: "Task") -> Payload:
+    return await runtime._setup_runtime(task)

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -124,12 +124,29 @@ def reference(function: Callable[..., Any]) -> str | None:
     return f"{module}:{name}" if found is function else None
 
 
-def _parameters(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
+class _Parameters(Data):
+    """What a function takes: by place only, by name and whether that has to be, and whether any others by name."""
+
+    by_place: tuple[str, ...]
+    by_name: Mapping[str, bool]
+    others: bool
+
+
+def _parameters(function: Callable[..., Any]) -> _Parameters:
     return (_known if isinstance(function, Hashable) else _read)(function)
 
 
-def _read(function: Callable[..., Any]) -> tuple[inspect.Parameter, ...]:
-    return tuple(inspect.signature(function).parameters.values())
+def _read(function: Callable[..., Any]) -> _Parameters:
+    found = inspect.signature(function).parameters.values()
+    return _Parameters(
+        tuple(one.name for one in found if one.kind is one.POSITIONAL_ONLY),
+        {
+            one.name: one.default is one.empty
+            for one in found
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+        },
+        any(one.kind is one.VAR_KEYWORD for one in found),
+    )
 
 
 _known = lru_cache(_MOST_SIGNATURES)(_read)
@@ -236,18 +253,15 @@ def _arguments(function: Callable[..., Any], given: dict[str, Any]) -> dict[str,
             f"the parameters of `{name}` cannot be told: {error}", hint="wrap it in a function"
         ) from error
     problems = [
-        Problem(f"the parameter `{one.name}` of `{name}` cannot be given: {_BY_PLACE}")
-        for one in parameters
-        if one.kind is one.POSITIONAL_ONLY
+        Problem(f"the parameter `{one}` of `{name}` cannot be given: {_BY_PLACE}")
+        for one in parameters.by_place
     ]
-    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    missing = [one.name for one in named if one.name not in given and one.default is one.empty]
+    by_name = parameters.by_name
+    missing = [one for one, needed in by_name.items() if needed and one not in given]
     if missing:
         listed = ", ".join(f"`{one}`" for one in missing)
         hint = f"declare inputs or outputs of these names; there is: {', '.join(given)}"
         problems.append(Problem(f"`{name}` lacks the parameters {listed}", hint=hint))
     if problems:
         raise TaskError.of(problems, f"the parameters of `{name}`")
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return given
-    return {one.name: given[one.name] for one in named if one.name in given}
+    return given if parameters.others else {one: given[one] for one in by_name if one in given}

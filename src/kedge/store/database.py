@@ -12,6 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, final
 
 from kedge.errors import StoreError
@@ -21,6 +22,8 @@ from kedge.store.migrations import MIGRATIONS
 FILE: Final = "kedge.db"
 _BUSY_S: Final = 20.0  # waiting for another process's write: they last milliseconds, disks stall
 _RETRY_S: Final = 0.005  # between tries where SQLite does not wait by itself
+# Rows of one statement, which other threads do not wait for: after each of them they would be waited for.
+_AT_ONCE: Final = 64
 
 Row = tuple[Any, ...]
 Values = Sequence[str | int | float | bytes | None]
@@ -57,9 +60,17 @@ class Database:
             return connection.execute(sql, values).rowcount
 
     def write_many(self, sql: str, many: Sequence[Values]) -> None:
-        """Run one statement for each of `many`; in one transaction when inside one."""
+        """Run `INSERT … VALUES (?, …) …` with all of `many`; in one transaction when inside one."""
         with self._told() as connection:
-            connection.executemany(sql, many)
+            at = 0
+            while left := len(many) - at:
+                # Of a power of two, so that Python keeps all these statements prepared.
+                count = min(_AT_ONCE, 1 << left.bit_length() - 1)
+                rows = many[at : at + count]
+                connection.execute(
+                    _repeated(sql, len(rows[0]), count), [value for row in rows for value in row]
+                )
+                at += count
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -129,6 +140,13 @@ def opened(place: str | None = None) -> Database:
             f"`{error.filename or path}` cannot be made or written: {error.strerror}",
             hint="set KEDGE_HOME to a folder that you can write to",
         ) from error
+
+
+@lru_cache
+def _repeated(sql: str, width: int, count: int) -> str:
+    """A statement that inserts one row of so many values, for as many rows."""
+    row = f"({', '.join('?' * width)})"
+    return sql.replace(row, ", ".join([row] * count))
 
 
 def _connected(path: str) -> sqlite3.Connection:

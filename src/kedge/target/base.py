@@ -92,8 +92,8 @@ class Target(Registered, registry=targets):
         Raises:
             KedgeError: as `_place` and the executor.
         """
+        return await around(TargetMiddleware, TargetContext, _placed, self, executor, payload, job)
 
-        async def place(context: TargetContext) -> "Ended":
-            return await context.target._place(context.executor, context.payload, context.job)
 
-        return await around(TargetMiddleware, TargetContext(self, executor, payload, job), place)
+async def _placed(target: Target, executor: "Executor", payload: Any, job: "Job") -> "Ended":
+    return await target._place(executor, payload, job)

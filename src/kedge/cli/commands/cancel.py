@@ -9,7 +9,7 @@ from kedge.cli.report import say, write_json
 from kedge.errors import Unavailable, UnknownName
 
 if TYPE_CHECKING:
-    from kedge.run.record import Run
+    from kedge.run.entry import Run
 
 _POLL_S = 0.02
 _DEAF_S = 2.0  # for a run that was recorded this instant to begin listening, or to end
