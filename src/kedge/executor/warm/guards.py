@@ -2,7 +2,8 @@
 
 A guard (`kedge.executor.guard`) is a bare Python, which takes longer to start than many a program. Here one
 process stands by that has started, and makes a copy of itself for each program; the copy is this process's own
-child, as one that was started would be.
+child, as one that was started would be. Between two programs the copy for the next one is made, and makes its
+own process for it.
 """
 
 import array
@@ -18,8 +19,8 @@ import weakref
 from contextlib import suppress
 from typing import Final, final
 
-from kedge.errors import StartFailed
 from kedge.executor.descriptors import inheritable
+from kedge.executor.guarded import Guarded, Lines
 from kedge.executor.processes import send, wait_readable
 
 _GUARD: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "guard.py")
@@ -42,6 +43,7 @@ class Guards:
 
     def __init__(self) -> None:
         self._original: tuple[int, socket.socket, object] | None = None
+        self._asked_for: Lines | None = None  # a copy of which the answer was not heard yet
         self._works = True
         self.renew()
         _all.add(self)
@@ -51,30 +53,39 @@ class Guards:
         self._lock = threading.Lock()
         if self._original is not None:
             self._original[1].close()
-        self._original = None
+        if self._asked_for is not None:
+            self._asked_for.close()
+        self._original = self._asked_for = None
 
-    def copy(self, descriptors: tuple[int, ...]) -> int | None:
-        """The number of a new guard, a child of this process; None where it has to be started another way.
+    def ready(self, prepared: bytes) -> Guarded | None:
+        """A guard that waits to begin, a child of this process; None where it has to be started another way.
 
         Args:
-            descriptors: its standard output and error, and what its `main` takes.
-
-        Raises:
-            StartFailed: it may or may not have been copied.
+            prepared: what it is to have ready (`guarded.Specification.prepared`).
         """
-        with self._lock:
-            if not self._works:
-                return None
-            # Where no descriptor or process is left, say, it is this once another way.
-            with suppress(OSError):
-                for _ in range(2):
-                    if (number := self._asked(self._line(), descriptors)) is not None:
-                        self._works = -number not in _NEVER
-                        return number if number > 0 else None
-            return None
+        with self._lock, suppress(OSError):  # where no descriptor or process is left, say
+            for _ in range(2):
+                if not self._works:
+                    return None
+                line = self._line()
+                if self._asked_for is not None and self._asked_for.prepared != prepared:
+                    self._let_go()
+                if self._asked_for is None:
+                    self._ask(line, prepared)
+                if (found := self._answered()) is not None:
+                    if found.is_ready():
+                        return found
+                    found.close()
+        return None
+
+    def prepare(self, prepared: bytes) -> None:
+        """Have one made for the next time, and do not wait for it."""
+        with self._lock, suppress(OSError):
+            if self._works and self._original is not None and self._asked_for is None:
+                self._ask(self._original[1], prepared)
 
     def close(self) -> None:
-        """End it. Guards that were copied go on."""
+        """End it, and one that waits. Guards that have begun go on."""
         with self._lock:
             self._works = False
             self._end()
@@ -88,22 +99,41 @@ class Guards:
             self._original = (*_started(), inherited)
         return self._original[1]
 
-    def _asked(self, line: socket.socket, descriptors: tuple[int, ...]) -> int | None:
-        """The number of the copy, below zero an errno; None if the original ended and made none."""
-        heard = b""
+    def _ask(self, line: socket.socket, prepared: bytes) -> None:
+        """Ask for a copy."""
+        lines = Lines(prepared)
         try:
-            _ask(line, descriptors)
-            if heard := self._heard(line):  # it makes a copy now
-                return int(self._heard(line))
+            passed = array.array("i", lines.theirs)
+            line.sendmsg([b"copy"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+            lines.passed_on()
         except BaseException as error:
-            self._end()  # its answer would be taken for that to another question
-            if heard and isinstance(error, OSError | ValueError):
-                message = "the process that guards are made from ended"
-                raise StartFailed(message, hint="run it again") from error
+            lines.close()
             if not isinstance(error, BrokenPipeError | ConnectionResetError):
                 raise
+            self._end()
+            return
+        self._asked_for = lines
+
+    def _answered(self) -> Guarded | None:
+        """The copy that was asked for; None if there is none."""
+        lines, self._asked_for = self._asked_for, None
+        if lines is None or self._original is None:
             return None
-        self._end()
+        number = 0
+        try:
+            number = int(self._heard(self._original[1]) or 0)
+        except BaseException as error:
+            self._end()  # its answer would be taken for that to another question
+            if not isinstance(error, OSError | ValueError):
+                raise
+        finally:
+            if number <= 0:
+                lines.close()
+        if number > 0:
+            return Guarded(lines, number)
+        self._works = -number not in _NEVER
+        if not number:
+            self._end()
         return None
 
     def _heard(self, line: socket.socket) -> bytes:
@@ -115,7 +145,13 @@ class Guards:
             send(process, signal.SIGCONT if time.monotonic() < until else signal.SIGKILL)
         return line.recv(_ANSWER)
 
+    def _let_go(self) -> None:
+        """End the copy that waits."""
+        if (found := self._answered()) is not None:
+            found.close()
+
     def _end(self) -> None:
+        self._let_go()
         if self._original is not None:
             process, line, _ = self._original
             self._original = None
@@ -134,11 +170,6 @@ def _renew_all() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_all)
-
-
-def _ask(line: socket.socket, descriptors: tuple[int, ...]) -> None:
-    passed = array.array("i", descriptors)
-    line.sendmsg([b"copy"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
 
 
 def _started() -> tuple[int, socket.socket]:
