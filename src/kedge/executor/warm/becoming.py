@@ -28,9 +28,9 @@ class Command(zygote.Fork):
         except OSError:
             return
 
-    def make(self, order: bytes, line: int) -> NoReturn:
+    def make(self, data: bytes, line: int) -> NoReturn:
         """Execute what is ordered; where that fails, say so on the line, which is closed where it does not."""
-        found = marshal.loads(order)
+        found = marshal.loads(data)
         os.set_inheritable(line, False)
         try:
             os.chdir(found["folder"])

@@ -320,7 +320,7 @@ class Fork:
     def prepare(self) -> None:
         """What a call needs and nobody has to have asked for: done before somebody waits for it."""
 
-    def make(self, order: bytes, line: int) -> None:
+    def make(self, data: bytes, line: int) -> None:
         """The call that was ordered. Does not return."""
         raise NotImplementedError
 
@@ -381,11 +381,11 @@ class Call(Fork):
         if caller is not None:
             caller.prepare()
 
-    def make(self, order: bytes, line: int) -> None:
+    def make(self, data: bytes, line: int) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
-        found: dict[str, Any] = self.runner.read_json(order.decode())
+        order: dict[str, Any] = self.runner.read_json(data.decode())
         os.close(line)
-        self.variables.become(found["env"])
+        self.variables.become(order["env"])
         os.chdir(self.folder)
         for descriptor, said in zip((1, 2), self.said):
             while said:
@@ -394,11 +394,11 @@ class Call(Fork):
             gc.enable()
         code = 1
         try:
-            code = self.runner.run(found["instructions"])
+            code = self.runner.run(order["instructions"])
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
-            self.end(code, found["done"])
+            self.end(code, order["done"])
 
     def end(self, code: int, done: str) -> None:
         """What an interpreter does before its process ends. Does not return.
