@@ -66,6 +66,7 @@ def main(control: int, report: int, spec: int, begin: int) -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    kill_all(0)  # nobody yet: as in `_rehearse`
     before = _io()
     program, told = _forked(spec, begin)
     # First of all: a program of the same account may kill its guard before anything else is said.
@@ -151,6 +152,7 @@ def _wait_and_become(first: bytes, spec: int, begin: int) -> None:
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     rules = ruleset(marshal.loads(first))
+    _rehearse()
     if not os.read(begin, 1):
         os._exit(127)  # nobody is there any more
     found = marshal.loads(os.pread(spec, os.fstat(spec).st_size, len(first)))
@@ -159,6 +161,29 @@ def _wait_and_become(first: bytes, spec: int, begin: int) -> None:
             os.fchown(stream, found["account"], found["account"])
     give_up(found, rules)
     execute(found["argv"], found["env"])
+
+
+def _rehearse() -> None:
+    """Do to no effect what comes later.
+
+    What it needs of memory is this process's own by then, and the kernel need not copy it while somebody waits.
+    """
+    marshal.loads(marshal.dumps({"argv": ("",), "limits": {4: (0, 0)}, "account": None}))
+    _write(os.devnull, b"0")
+    resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE))
+    for stream in (1, 2):
+        os.fchown(stream, -1, -1)
+    os.chdir(".")
+    if os.geteuid() == 0:
+        os.setgroups(os.getgroups())
+    os.setresgid(-1, -1, -1)
+    os.setresuid(-1, -1, -1)
+    _capabilities()
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    try:
+        execute(("/",), {"PATH": ""})
+    except OSError:
+        return
 
 
 def execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
@@ -241,13 +266,16 @@ def _add(rules: int, paths: "tuple[tuple[str, int], ...]") -> None:
         os.close(place)
 
 
-def _keep_capability(capability: int) -> None:
-    """Give up all others; without new privileges no exec gives them back."""
-    kept = 1 << capability
-    # Effective, permitted, inheritable: the low halves, then the high.
+def _capabilities() -> "ctypes.Array[ctypes.c_uint32]":
+    """Effective, permitted, inheritable: the low halves, then the high."""
     held = (ctypes.c_uint32 * 6)()
     _checked(_LIBC.capget((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), held))
-    kept &= held[1]
+    return held
+
+
+def _keep_capability(capability: int) -> None:
+    """Give up all others; without new privileges no exec gives them back."""
+    kept = 1 << capability & _capabilities()[1]
     left = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)
     _checked(_LIBC.capset((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), left))
 

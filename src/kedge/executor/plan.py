@@ -105,6 +105,8 @@ class MountPlan(Data):
         Links that the plan itself makes are followed, others are not.
         """
         for entry in reversed(self.entries):
+            if not path.startswith(entry.path):  # most are not, and this is quick
+                continue
             if isinstance(entry, Link) and (rest := _below(path, entry.path)) is not None:
                 target = posixpath.join(posixpath.dirname(entry.path), entry.target)
                 return self.locate(posixpath.normpath(target) + rest)
