@@ -14,6 +14,7 @@ from kedge.executor import guarded, landlock, processes
 from kedge.executor.warm import guards as warm
 from kedge.executor.warm.guards import Guards
 
+PATH = {"PATH": "/usr/bin:/bin"}
 NOTHING = guarded.Specification(("true",), {}, "/", {}, None).prepared()
 
 
@@ -26,7 +27,7 @@ def guards() -> Iterator[Guards]:
 
 def run(guards: Guards, folder: Path, *argv: str) -> tuple[int | None, str]:
     """The exit code of a program and its output, under a copied guard."""
-    spec = guarded.Specification(argv, {"PATH": "/usr/bin:/bin"}, str(folder), {}, None)
+    spec = guarded.Specification(argv, PATH, str(folder), {}, None)
     given: list[guarded.Guarded | None] = []
 
     def ready(prepared: bytes) -> guarded.Guarded | None:
@@ -65,6 +66,12 @@ def gone(process: int) -> bool:
         os.close(held)
 
 
+def alone(guards: Guards) -> None:
+    """See that there is no guard left that could serve again."""
+    while guards._idle:
+        guards._idle.pop().leave()
+
+
 def original(guards: Guards) -> int:
     assert guards._original is not None
     return guards._original[0]
@@ -78,8 +85,44 @@ def test_a_copy_is_a_child_of_this_process_in_a_session_of_its_own(
     )
     parent, session, guard = map(int, said.split())
     assert (code, parent, session) == (0, os.getpid(), guard) and guard != original(guards)
+    guards.close()
     with pytest.raises(ChildProcessError):
         os.waitpid(guard, 0)  # it is gone, and was taken leave of
+
+
+def test_one_guards_a_program_after_the_other(guards: Guards, tmp_path: Path) -> None:
+    found = [run(guards, tmp_path, "sh", "-c", f"echo $PPID; exit {code}") for code in (0, 3, 0)]
+    assert [code for code, _ in found] == [0, 3, 0] and len({said for _, said in found}) == 1
+
+
+def test_what_each_program_used_is_told(guards: Guards, tmp_path: Path) -> None:
+    much = (
+        "b'x' * (200 << 20); end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+    )
+    found = []
+    for code in (much, ""):
+        argv = ("/usr/bin/python3", "-I", "-S", "-c", f"import time; {code}")
+        program = guarded.start(guarded.Specification(argv, {}, "/", {}, None), guards.ready)
+        try:
+            assert processes.wait_readable(program.ended, 30)
+            found.append(program.settle())
+        finally:
+            program.close()
+    assert found[0].cpu_s >= 0.3 > found[1].cpu_s
+    assert found[0].peak_memory_mb >= 200 > found[1].peak_memory_mb
+
+
+def test_one_that_its_program_has_killed_serves_no_more(guards: Guards, tmp_path: Path) -> None:
+    program = guarded.start(
+        guarded.Specification(("sh", "-c", "kill -KILL $PPID"), PATH, "/", {}, None), guards.ready
+    )
+    try:
+        assert processes.wait_readable(program.ended, 30)
+        program.settle()
+    finally:
+        program.close()
+    assert not guards._idle
+    assert run(guards, tmp_path, "echo", "next")[1] == "next\n"
 
 
 def test_the_same_one_is_copied_by_many_threads(guards: Guards, tmp_path: Path) -> None:
@@ -102,6 +145,7 @@ def test_the_same_one_is_copied_by_many_threads(guards: Guards, tmp_path: Path) 
 def test_one_that_was_killed_gets_a_successor(guards: Guards, tmp_path: Path) -> None:
     run(guards, tmp_path, "true")
     first = original(guards)
+    alone(guards)
     os.kill(first, signal.SIGKILL)
     assert run(guards, tmp_path, "echo", "still")[1] == "still\n"
     assert original(guards) != first
@@ -142,6 +186,7 @@ def test_after_a_fork_each_has_its_own(guards: Guards, tmp_path: Path) -> None:
 def test_one_that_is_stopped_goes_on(guards: Guards, tmp_path: Path) -> None:
     run(guards, tmp_path, "true")
     first = original(guards)
+    alone(guards)
     os.kill(first, signal.SIGSTOP)
     assert run(guards, tmp_path, "echo", "on")[1] == "on\n" and original(guards) == first
     os.kill(first, signal.SIGSTOP)
@@ -153,21 +198,25 @@ def test_one_that_does_not_answer_makes_no_second_guard(
 ) -> None:
     run(guards, tmp_path, "true")
     first = original(guards)
+    alone(guards)
     os.kill(first, signal.SIGSTOP)
     monkeypatch.setattr(warm, "_PATIENCE_S", 0.0)  # it is killed before it has heard anything
     assert run(guards, tmp_path, "sh", "-c", "echo once >> said; cat said")[1] == "once\n"
     assert original(guards) != first
 
 
+def prepared(guards: Guards) -> guarded.Guarded:
+    """The one that waits for the next program."""
+    guards.prepare(NOTHING)
+    found = guards._waiting
+    assert found is not None and processes.wait_readable(found.ended, 30)
+    return found
+
+
 def test_one_is_made_ready_for_the_next_program(guards: Guards, tmp_path: Path) -> None:
     run(guards, tmp_path, "true")
-    guards.prepare(NOTHING)
-    assert processes.wait_readable(
-        guards._original[1].fileno(), 30
-    )  # it is made without being asked again
-    assert guards._asked_for is not None and processes.wait_readable(guards._asked_for.report, 30)
-    assert run(guards, tmp_path, "echo", "next")[1] == "next\n"
-    assert guards._asked_for is None
+    one = prepared(guards)
+    assert run(guards, tmp_path, "sh", "-c", "echo $PPID $$")[1] == f"{one._guard} {one._program}\n"
 
 
 def test_one_that_waits_begins_nothing_once_it_is_let_go(guards: Guards, tmp_path: Path) -> None:
@@ -182,14 +231,10 @@ def test_one_that_waits_begins_nothing_once_it_is_let_go(guards: Guards, tmp_pat
 def test_one_that_was_killed_while_it_waited_is_not_given(guards: Guards, tmp_path: Path) -> None:
     run(guards, tmp_path, "true")
     for which in ("guard", "program"):
-        guards.prepare(NOTHING)
-        assert guards._asked_for is not None and processes.wait_readable(
-            guards._asked_for.report, 30
-        )
-        guard = int(guards._original[1].recv(32, socket.MSG_PEEK))
+        guard = prepared(guards)._guard
         (program,) = processes.descendants(guard)
         os.kill(guard if which == "guard" else program, signal.SIGKILL)
-        assert gone(guard)
+        assert gone(guard if which == "guard" else program)
         assert run(guards, tmp_path, "echo", which)[1] == f"{which}\n"
         assert gone(program)
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import socket
 from collections.abc import Sequence
 from typing import final
 
@@ -20,13 +19,6 @@ class Descriptors:
         reading, writing = os.pipe()
         self._open |= {reading, writing}
         return reading, writing
-
-    def messages(self) -> tuple[int, int]:
-        """Both ends of a new line that keeps messages apart: what is written at once is read at once."""
-        first, second = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ends = first.detach(), second.detach()
-        self._open |= {*ends}
-        return ends
 
     def memory(self, content: bytes) -> int:
         """A new file in memory, to be read from its beginning."""

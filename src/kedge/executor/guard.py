@@ -1,17 +1,18 @@
 """The guard of one run without a sandbox: starts the program, and leaves nothing of it behind.
 
-Run as `python -I -S -B guard.py CONTROL REPORT SPEC BEGIN`, four descriptors; it stands alone. It is the
+Run as `python -I -S -B guard.py LINE SPEC BEGIN`, three descriptors; it stands alone. It is the
 subreaper of all that the program starts, so that a process which forked twice or made a session of its own
-still ends up as its child. When the one who started it goes away, CONTROL closes and it ends everything.
-With `guard.py copies LINE` it makes a copy of itself for each message on that line, until nobody is there.
+still ends up as its child. When the one who started it goes away, LINE closes and it ends everything.
+With `guard.py copies LINE` it makes a copy of itself for each message on that line, until nobody is there; a copy
+guards one program after the other.
 
 SPEC is a file of two marshalled values. The first is what the program comes under whatever it is: rules of
 Landlock (as `landlock.Ruleset` has them: `files`, `network`, `scopes`, `paths`), or None. The guard makes them
 while it waits. The second is there once there is a letter on BEGIN, a dictionary: `argv`, `env`, `folder`,
 `limits` (RLIMIT_* → soft, hard), `account` (a number or None), and, which may be missing or None: `entrances` (the
 cgroup.procs of its control groups), `processors` (the numbers of those it may use), `paths` (more rules, of its
-own), `filter` (a seccomp program). CONTROL takes letters: `t` asks the program's group to end, `a` all of its
-processes, `k` kills them all. REPORT gets messages: `program PID` when the guard waits, then `started` or
+own), `filter` (a seccomp program). LINE keeps messages apart. It takes letters: `t` asks the program's group to end, `a`
+all of its processes, `k` kills them all. The guard says: `program PID` when it waits, then `started` or
 `failed ERRNO`, at last `ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
 
 Every import counts here, once for each run: `json` and `typing` would take longer than all the rest.
@@ -56,47 +57,20 @@ _CLONE3, _CLONE_PARENT = 435, 0x8000  # <linux/sched.h>
 # Between two rounds of killing: a kill takes effect at once, but not in this instant.
 _PAUSE_S = 0.001
 
+_USED = [0.0, 0]  # by those who were taken leave of: seconds of CPU, KiB of memory at most
 
-def main(control: int, report: int, spec: int, begin: int) -> None:
-    """Get a process ready, have it become what the specification says, then obey until that has ended."""
-    for descriptor in (control, report, spec, begin):
+
+def main(line: int, spec: int, begin: int) -> None:
+    """Guard one program."""
+    for descriptor in (line, spec, begin):
         os.set_inheritable(descriptor, False)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    kill_all(0)  # nobody yet: as in `_rehearse`
-    before = _io()
-    program, told = _forked(spec, begin)
-    # First of all: a program of the same account may kill its guard before anything else is said.
-    _tell(report, "program", program)
-    _silence()
-    with os.fdopen(told, "rb") as file:
-        error = int(file.read() or 0)
-    if error:
-        _tell(report, "failed", error)
-        return
-    _tell(report, "started")
-    status = obey(control, woken, program)
-    killed = kill_all(program)
-    status = killed if status is None else status
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _tell(
-        report,
-        "ended",
-        -1 if status is None else status,
-        used.ru_utime + used.ru_stime,
-        used.ru_maxrss,
-        *_since(before, _io()),
-    )
+    _guard(line, _woken(), spec, begin)
 
 
 def copies(line: int) -> None:
     """Make a copy of this process for each message, a child of whoever started it, and tell its number.
 
-    With a message come the descriptors of a standard output and error and of what `main` takes. A number
-    below zero is the errno of why there is no copy.
+    With a message comes the copy's own line. A number below zero is the errno of why there is no copy.
     """
     import _socket
     import gc
@@ -104,28 +78,80 @@ def copies(line: int) -> None:
     gc.freeze()
     asked = _socket.socket(fileno=line)
     os.set_inheritable(line, False)
-    size = struct.calcsize("i")
     while True:
-        message, ancillary, _, _ = asked.recvmsg(
-            16, _socket.CMSG_SPACE(6 * size), _socket.MSG_CMSG_CLOEXEC
-        )
+        message, descriptors = _received(asked)
         if not message:
             return
-        found = b"".join(data for _, _, data in ancillary)
-        stdout, stderr, *rest = struct.unpack(f"{len(found) // size}i", found)
+        (own,) = descriptors
         # Not os.fork: the copy is to be the child of this process's parent.
         process = _HELD.syscall(_CLONE3, struct.pack("=8Q", _CLONE_PARENT, *[0] * 7), 64)
         if process == 0:
             asked.close()
             os.setsid()
+            try:
+                _guard_many(_socket.socket(fileno=own))
+            finally:
+                os._exit(0)
+        asked.send(str(process if process > 0 else -ctypes.get_errno()).encode())
+        os.close(own)
+
+
+def _guard_many(asked: "Any") -> None:
+    """Guard one program for each message with a standard output and error and what `main` takes of it."""
+    woken = _woken()
+    while True:
+        message, descriptors = _received(asked)
+        if not message:
+            return
+        if descriptors:  # else an order for the one before, which has ended
+            stdout, stderr, spec, begin = descriptors
             for number, stream in ((1, stdout), (2, stderr)):
                 os.dup2(stream, number)
                 os.close(stream)
-            main(*rest)
-            os._exit(0)
-        asked.send(str(process if process > 0 else -ctypes.get_errno()).encode())
-        for descriptor in (stdout, stderr, *rest):
-            os.close(descriptor)
+            _guard(asked.fileno(), woken, spec, begin)
+
+
+def _received(asked: "Any") -> "tuple[bytes, list[int]]":
+    """A message and its descriptors; an empty one when nobody is there any more."""
+    size = struct.calcsize("i")
+    try:
+        message, ancillary, _, _ = asked.recvmsg(16, 64 + 4 * size, 0x40000000)  # MSG_CMSG_CLOEXEC
+    except ConnectionResetError:
+        return b"", []
+    found = b"".join(data for _, _, data in ancillary)
+    return message, [*struct.unpack(f"{len(found) // size}i", found)]
+
+
+def _woken() -> int:
+    """Take over the orphans of all that this process starts: there is something to read when one has ended."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    kill_all(0)  # nobody yet: as in `_rehearse`
+    return woken
+
+
+def _guard(line: int, woken: int, spec: int, begin: int) -> None:
+    """Get a process ready, have it become what the specification says, then obey until that has ended."""
+    before = _io()
+    _USED[:] = 0.0, 0
+    program, told = _forked(spec, begin)
+    # First of all: a program of the same account may kill its guard before anything else is said.
+    _tell(line, "program", program)
+    _silence()
+    with os.fdopen(told, "rb") as file:
+        error = int(file.read() or 0)
+    if error:
+        kill_all(program)
+        _tell(line, "failed", error)
+        return
+    _tell(line, "started")
+    status = obey(line, woken, program)
+    killed = kill_all(program)
+    status = killed if status is None else status
+    _tell(line, "ended", -1 if status is None else status, *_USED, *_since(before, _io()))
 
 
 def _forked(spec: int, begin: int) -> tuple[int, int]:
@@ -344,11 +370,13 @@ def _reap(program: int) -> tuple[int | None, bool]:
     found = None
     while True:
         try:
-            process, status = os.waitpid(-1, os.WNOHANG)
+            process, status, used = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return found, True
         if process == 0:
             return found, False
+        _USED[0] += used.ru_utime + used.ru_stime
+        _USED[1] = max(_USED[1], used.ru_maxrss)
         if process == program:
             found = status
 

@@ -3,6 +3,7 @@
 import marshal
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -113,9 +114,10 @@ def start(
 
 @final
 class Lines:
-    """What is between this process and a guard: this one's ends, and `theirs` until they are passed on.
+    """What is between this process and a guard for one program.
 
-    `theirs` are, in this order, standard output and error and what `guard.py` takes.
+    `theirs` are the guard's ends until they are passed on: standard output and error, then what `guard.py` takes
+    besides its line.
     """
 
     def __init__(self, prepared: bytes) -> None:
@@ -124,14 +126,12 @@ class Lines:
         try:
             self.stdout, stdout = self._open.pipe()
             self.stderr, stderr = self._open.pipe()
-            control, self.control = self._open.pipe()
-            self.report, report = self._open.messages()
             begin, self.begin = self._open.pipe()
             self.spec = self._open.memory(prepared)
         except BaseException:
             self.close()
             raise
-        self.theirs = (stdout, stderr, control, report, self.spec, begin)
+        self.theirs = (stdout, stderr, self.spec, begin)
 
     def passed_on(self) -> None:
         """Let go of what somebody else has by now."""
@@ -142,28 +142,44 @@ class Lines:
         self._open.close(*descriptors)
 
 
+class Guard(Data):
+    """A guard, and this process's end of the line to it."""
+
+    process: int
+    line: socket.socket
+
+    def leave(self) -> None:
+        """Let go of it: it ends, unless it has."""
+        self.line.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self.process, 0)
+
+
 def _spawned(prepared: bytes) -> "Guarded":
     lines = Lines(prepared)
-    stdout, stderr, *theirs = lines.theirs
+    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        places = numbers_in_child(theirs)
-        guard = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
-            os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
-            file_actions=[
-                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
-                *streams(stdout, stderr),
-                *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
-            ],
-            setsid=True,
-            setsigmask=(),
-        )
+        with its:
+            stdout, stderr, *rest = lines.theirs
+            places = numbers_in_child((its.fileno(), *rest))
+            guard = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
+                os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
+                file_actions=[
+                    *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
+                    *streams(stdout, stderr),
+                    *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+                ],
+                setsid=True,
+                setsigmask=(),
+            )
         lines.passed_on()
     except BaseException:
+        mine.close()
         lines.close()
         raise
-    return Guarded(lines, guard)
+    return Guarded(lines, Guard(guard, mine))
 
 
 @final
@@ -171,22 +187,38 @@ class Guarded:
     """A guard, and the program under it once it has begun. What the guard reports is all that is believed.
 
     Args:
-        lines: between this process and the guard.
-        guard: its number.
+        lines: what is for this program alone.
+        guard: its guard.
+        keep: is given the guard in the end, if it can guard another program; None to let go of it.
     """
 
-    def __init__(self, lines: Lines, guard: int) -> None:
+    def __init__(
+        self, lines: Lines, guard: Guard, keep: Callable[[Guard], None] | None = None
+    ) -> None:
         self.stdout = lines.stdout
         self.stderr = lines.stderr
-        self.ended = lines.report
+        self.ended = guard.line.fileno()
         self.began: float | None = None
         self.eager_s = EAGER_WAIT_S
         self._lines = lines
-        self._guard = guard
+        self._line = guard.line
+        self._guard = guard.process
+        self._keep = keep
         self._mark: int | None = None
         self._program: int | None = None
         self._begun = False
         self._reaped = False
+
+    @property
+    def prepared(self) -> bytes:
+        """What it has made ready."""
+        return self._lines.prepared
+
+    def forget(self) -> None:
+        """Let go of it where it is another process's, whose fork this one is."""
+        self._reaped = True
+        self._line.close()
+        self._lines.close()
 
     def is_ready(self) -> bool:
         """Whether it still waits to begin. One that has just been made does, as far as can be seen."""
@@ -281,7 +313,7 @@ class Guarded:
             Lost: the guard was killed, and a process that it guarded cannot be.
         """
         word, *rest = self._report(KILL_PATIENCE_S)
-        self._leave()
+        self._leave(serves=word == "ended")
         if word != "ended" or rest[0] == "-1":
             if self._end_unguarded():
                 raise Lost(
@@ -306,7 +338,7 @@ class Guarded:
         if not self._reaped:
             self._let_go()
             self._order(b"k")
-            while (word := self._report(KILL_PATIENCE_S)[0]) not in ("ended", ""):
+            while (word := self._report(KILL_PATIENCE_S)[0]) not in ("ended", "failed", ""):
                 continue
             self._leave()
             if not word and self.began is not None:
@@ -324,8 +356,8 @@ class Guarded:
     def _order(self, letter: bytes) -> None:
         processes.send(self._guard, signal.SIGCONT)  # code of the same account may have stopped it
         try:
-            os.write(self._lines.control, letter)
-        except BrokenPipeError:
+            self._line.send(letter)
+        except (BrokenPipeError, ConnectionResetError):
             return  # it has ended; so has all that it guarded
 
     def _report(self, patience_s: float) -> list[str]:
@@ -337,12 +369,17 @@ class Guarded:
         while not processes.wait_readable(self.ended, _STOPPED_S):
             over = time.monotonic() > until
             processes.send(self._guard, signal.SIGKILL if over else signal.SIGCONT)
-        return os.read(self.ended, _MESSAGE).decode().split() or [""]
+        try:
+            return self._line.recv(_MESSAGE).decode().split() or [""]
+        except ConnectionResetError:
+            return [""]
 
-    def _leave(self) -> None:
-        if not self._reaped:
-            self._reaped = True
-            try:
-                os.waitpid(self._guard, 0)
-            except ChildProcessError:
-                return
+    def _leave(self, *, serves: bool = False) -> None:
+        if self._reaped:
+            return
+        self._reaped = True
+        guard = Guard(self._guard, self._line)
+        if serves and self._keep is not None:
+            self._keep(guard)
+        else:
+            guard.leave()

@@ -1,9 +1,8 @@
 """A guard that is ready: forked from one that has loaded what all of them need.
 
 A guard (`kedge.executor.guard`) is a bare Python, which takes longer to start than many a program. Here one
-process stands by that has started, and makes a copy of itself for each program; the copy is this process's own
-child, as one that was started would be. Between two programs the copy for the next one is made, and makes its
-own process for it.
+process stands by that has started, and makes copies of itself; a copy is this process's own child, as one that was
+started would be, and guards one program after the other. Between two programs it makes the process for the next.
 """
 
 import array
@@ -17,16 +16,18 @@ import threading
 import time
 import weakref
 from contextlib import suppress
+from functools import partial
 from typing import Final, final
 
 from kedge.executor.descriptors import inheritable
-from kedge.executor.guarded import Guarded, Lines
+from kedge.executor.guarded import Guard, Guarded, Lines
 from kedge.executor.processes import send, wait_readable
 
 _GUARD: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "guard.py")
 _PATIENCE_S: Final = 30.0  # for a copy: a bare Python may take a second to start
 _STOPPED_S: Final = 0.1  # one that has not answered by then may have been stopped
 _ANSWER: Final = 32
+_MOST_IDLE: Final = 8  # that wait for a program; they take little but a process each
 _NEVER: Final = (errno.ENOSYS, errno.EPERM, errno.EINVAL)  # of a kernel that makes no copies
 _LIMITS: Final = tuple(getattr(resource, name) for name in dir(resource) if name[:7] == "RLIMIT_")
 # Of what a process inherits, in its status: accounts, rights, processors, and what its files are made without.
@@ -35,7 +36,7 @@ _INHERITED: Final = (b"Umask", b"Uid", b"Gid", b"Groups", b"Cap", b"NoNew", b"Se
 
 @final
 class Guards:
-    """The process that copies itself, started with the first copy; many threads may ask.
+    """Guards that wait, and the process that copies itself where there are none; many threads may ask.
 
     A copy has what this process had when that one was started, so once this one has changed there is another.
     After a fork the child has none, and starts its own.
@@ -43,7 +44,8 @@ class Guards:
 
     def __init__(self) -> None:
         self._original: tuple[int, socket.socket, object] | None = None
-        self._asked_for: Lines | None = None  # a copy of which the answer was not heard yet
+        self._idle: list[Guard] = []  # that have guarded a program
+        self._waiting: Guarded | None = None  # for the next program
         self._works = True
         self.renew()
         _all.add(self)
@@ -51,11 +53,12 @@ class Guards:
     def renew(self) -> None:
         """Begin anew; what there was is the parent's."""
         self._lock = threading.Lock()
-        if self._original is not None:
-            self._original[1].close()
-        if self._asked_for is not None:
-            self._asked_for.close()
-        self._original = self._asked_for = None
+        if self._waiting is not None:
+            self._waiting.forget()
+        for line in (*(guard.line for guard in self._idle), *(self._original or ())[1:2]):
+            line.close()
+        self._idle = []
+        self._original = self._waiting = None
 
     def ready(self, prepared: bytes) -> Guarded | None:
         """A guard that waits to begin, a child of this process; None where it has to be started another way.
@@ -64,28 +67,28 @@ class Guards:
             prepared: what it is to have ready (`guarded.Specification.prepared`).
         """
         with self._lock, suppress(OSError):  # where no descriptor or process is left, say
-            for _ in range(2):
-                if not self._works:
-                    return None
+            while self._works:
                 line = self._line()
-                if self._asked_for is not None and self._asked_for.prepared != prepared:
-                    self._let_go()
-                if self._asked_for is None:
-                    self._ask(line, prepared)
-                if (found := self._answered()) is not None:
-                    if found.is_ready():
+                found, self._waiting = self._waiting, None
+                if found is None:
+                    guard = self._idle.pop() if self._idle else self._copied(line)
+                    if guard is None:
+                        break
+                    found = self._told(guard, prepared)
+                if found is not None:
+                    if found.prepared == prepared and found.is_ready():
                         return found
                     found.close()
         return None
 
     def prepare(self, prepared: bytes) -> None:
-        """Have one made for the next time, and do not wait for it."""
+        """Have one made ready for the next time, and do not wait for it."""
         with self._lock, suppress(OSError):
-            if self._works and self._original is not None and self._asked_for is None:
-                self._ask(self._original[1], prepared)
+            if self._works and self._waiting is None and self._idle:
+                self._waiting = self._told(self._idle.pop(), prepared)
 
     def close(self) -> None:
-        """End it, and one that waits. Guards that have begun go on."""
+        """End them. Guards of programs that have begun go on until these have ended."""
         with self._lock:
             self._works = False
             self._end()
@@ -99,41 +102,53 @@ class Guards:
             self._original = (*_started(), inherited)
         return self._original[1]
 
-    def _ask(self, line: socket.socket, prepared: bytes) -> None:
-        """Ask for a copy."""
+    def _told(self, guard: Guard, prepared: bytes) -> Guarded | None:
+        """Have a guard get ready; None if it has ended."""
         lines = Lines(prepared)
         try:
             passed = array.array("i", lines.theirs)
-            line.sendmsg([b"copy"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+            guard.line.sendmsg([b"next"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
             lines.passed_on()
         except BaseException as error:
             lines.close()
+            guard.leave()
             if not isinstance(error, BrokenPipeError | ConnectionResetError):
                 raise
-            self._end()
-            return
-        self._asked_for = lines
-
-    def _answered(self) -> Guarded | None:
-        """The copy that was asked for; None if there is none."""
-        lines, self._asked_for = self._asked_for, None
-        if lines is None or self._original is None:
             return None
-        number = 0
-        try:
-            number = int(self._heard(self._original[1]) or 0)
-        except BaseException as error:
-            self._end()  # its answer would be taken for that to another question
-            if not isinstance(error, OSError | ValueError):
-                raise
-        finally:
-            if number <= 0:
-                lines.close()
-        if number > 0:
-            return Guarded(lines, number)
-        self._works = -number not in _NEVER
-        if not number:
+        return Guarded(lines, guard, partial(self._keep, self._original))
+
+    def _keep(self, original: object, guard: Guard) -> None:
+        """Have a guard wait for another program, if it still has what this process has."""
+        with self._lock:
+            if self._works and original is self._original and len(self._idle) < _MOST_IDLE:
+                self._idle.append(guard)
+                return
+        guard.leave()
+
+    def _copied(self, line: socket.socket) -> Guard | None:
+        """A copy, asked for up to twice; None if there is none."""
+        for _ in range(2):
+            mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            number = 0
+            try:
+                with its:
+                    passed = array.array("i", [its.fileno()])
+                    line.sendmsg([b"copy"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, passed)])
+                number = int(self._heard(line) or 0)
+            except BaseException as error:
+                if not isinstance(error, BrokenPipeError | ConnectionResetError | ValueError):
+                    self._end()  # its answer would be taken for that to another question
+                    raise
+            finally:
+                if number <= 0:
+                    mine.close()
+            if number > 0:
+                return Guard(number, mine)
+            if number < 0:
+                self._works = -number not in _NEVER
+                return None
             self._end()
+            line = self._line()
         return None
 
     def _heard(self, line: socket.socket) -> bytes:
@@ -145,13 +160,14 @@ class Guards:
             send(process, signal.SIGCONT if time.monotonic() < until else signal.SIGKILL)
         return line.recv(_ANSWER)
 
-    def _let_go(self) -> None:
-        """End the copy that waits."""
-        if (found := self._answered()) is not None:
-            found.close()
-
     def _end(self) -> None:
-        self._let_go()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.close()
+        idle, self._idle = self._idle, []
+        for guard in idle:
+            send(guard.process, signal.SIGCONT)  # as above
+            guard.leave()
         if self._original is not None:
             process, line, _ = self._original
             self._original = None
