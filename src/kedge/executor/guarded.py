@@ -226,10 +226,12 @@ class Guarded:
             ended = os.waitid(os.P_PID, self._guard, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:  # somebody else has taken leave of it
             return False
-        if ended is None and processes.wait_readable(self.ended, 0):
+        if ended is not None:
+            return False
+        if processes.wait_readable(self.ended, 0):
             self._know_program(_STOPPED_S)
-            return not processes.wait_readable(self.ended, 0)
-        return ended is None
+            return self._program is not None and not processes.has_ended(self._program)
+        return True
 
     def begin(self, spec: Specification) -> None:
         """Have the program started, and wait until the guard says that it runs.

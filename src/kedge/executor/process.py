@@ -84,8 +84,9 @@ class ProcessExecutor(Executor):
             spec = specification(payload, job, bounds, after)
             if job.pool is None:
                 return watch(guarded.start(spec), job, bounds)
-            ended = watch(guarded.start(spec, job.pool.guards.ready), job, bounds)
-            job.pool.guards.prepare(spec.prepared())  # while this run's end is recorded
+            program = guarded.start(spec, job.pool.guards.ready)
+            ended = watch(program, job, bounds)
+            job.pool.guards.prepare(program.prepared)  # while this run's end is recorded
             return ended
 
 
