@@ -31,13 +31,14 @@ class Person:
         self.name = name
         self.base = base
         self.is_root = name == "root"
-        self.warm = False
+        self.warm = self.waiting = False
 
     def run(self, *argv: str, **request: Any) -> dict[str, Any]:
         """What came of executing `argv`; see `performing.perform`."""
         whole = {"base": str(self.base), "argv": argv, "warm": self.warm, **request}
-        if request.get("kind") == "warm":
-            whole |= {"kind": "sandbox", "warm": True}
+        whole["waiting"] = self.waiting
+        if (way := request.get("kind")) in ("warm", "waiting"):
+            whole |= {"kind": "sandbox", way: True}
         if self.name != "user":
             answer: dict[str, Any] = runpy.run_path(str(PERFORMING))["perform"](whole)
             return answer
@@ -120,10 +121,10 @@ def person(request: pytest.FixtureRequest, make_person: Callable[[str], Person])
     return make_person(request.param)
 
 
-@pytest.fixture(params=["cold", "warm"])
+@pytest.fixture(params=["cold", "warm", "waiting"])
 def anyhow(request: pytest.FixtureRequest, person: Person) -> Person:
-    """Each of them, with a program of its own and with a fork of a warm one."""
-    person.warm = request.param == "warm"
+    """Each of them, with a program of its own, with a fork of a warm one, with one that becomes the program."""
+    person.warm, person.waiting = request.param == "warm", request.param == "waiting"
     return person
 
 

@@ -21,9 +21,10 @@ from kedge.data import asdict, replace
 from kedge.errors import KedgeError
 from kedge.executor import Cancel, Job, choose, limits
 from kedge.executor.warm import forked
+from kedge.executor.warm.asking import NotWarmError
 from kedge.executor.warm.pool import Pool
 from kedge.middleware import drive
-from kedge.task import Forkable, HostRoot, Process, PythonRoot, Resources
+from kedge.task import Becoming, Forkable, HostRoot, Process, PythonRoot, Resources
 
 # What a warm request's argv is executed by: a handler, in a fork of the process that has imported it.
 CALLED = "kedge_test_called"
@@ -129,6 +130,11 @@ def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> 
         if request.get("warm"):
             with Pool() as pool:
                 answer["ended"] = asdict(forked.execute(pool, _warm(payload, workspace), job))
+        elif request.get("waiting"):
+            payload = replace(payload, forkable=Becoming())
+            with Pool() as pool:
+                opened(pool, payload, job)
+                answer["ended"] = asdict(forked.execute(pool, payload, job))
         elif kind == "copied":  # its guard, from one that was started for another program before
             with Pool() as pool:
                 nothing = replace(job, workspace=_beside(workspace), on_output=lambda *_: None)
@@ -145,6 +151,17 @@ def _execute(request: dict[str, Any], workspace: Workspace, argv: list[str]) -> 
     answer["counted"] = counted
     answer |= {stream: data.decode(errors="replace") for stream, data in kept.items()}
     return answer
+
+
+def opened(pool: Pool, payload: Process, job: Job) -> None:
+    """See that forks wait for such programs, as they do once there were some."""
+    for _ in range(2):
+        try:
+            pool.plan_of(payload, job)
+        except NotWarmError:
+            continue
+    pool.await_opened()
+    pool.plan_of(payload, job)
 
 
 def _beside(workspace: Workspace) -> Workspace:

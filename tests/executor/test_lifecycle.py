@@ -14,12 +14,12 @@ from kedge.executor import cgroups, clear
 COLD = ("sandbox", "process", "copied")
 
 
-@pytest.fixture(params=(*COLD, "warm"))
+@pytest.fixture(params=(*COLD, "warm", "waiting"))
 def kind(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(params=COLD)
+@pytest.fixture(params=(*COLD, "waiting"))
 def cold(request: pytest.FixtureRequest) -> str:
     """What starts the program itself; in a fork, a handler does."""
     return request.param
@@ -230,8 +230,9 @@ def test_a_killed_caller_takes_its_run_along(person, kind, marker) -> None:
     request = {
         "base": str(person.base),
         "argv": ["/usr/bin/python3", "-I", "-S", "-c", STUBBORN % (seconds, "")],
-        "kind": "sandbox" if kind == "warm" else kind,
+        "kind": "sandbox" if kind in ("warm", "waiting") else kind,
         "warm": kind == "warm",
+        "waiting": kind == "waiting",
         "announce": True,
         "run_id": (run_id := os.urandom(6).hex()),
     }

@@ -1,16 +1,19 @@
 """The guard of one run without a sandbox: starts the program, and leaves nothing of it behind.
 
-Run as `python -I -S -B guard.py CONTROL REPORT SPEC`, three descriptors; it stands alone. It is the
+Run as `python -I -S -B guard.py LINE SPEC BEGIN`, three descriptors; it stands alone. It is the
 subreaper of all that the program starts, so that a process which forked twice or made a session of its own
-still ends up as its child. When the one who started it goes away, CONTROL closes and it ends everything.
-With `guard.py copies LINE` it makes a copy of itself for each message on that line, until nobody is there.
+still ends up as its child. When the one who started it goes away, LINE closes and it ends everything.
+With `guard.py copies LINE` it makes a copy of itself for each message on that line, until nobody is there; a copy
+guards one program after the other.
 
-SPEC is a marshalled dictionary: `argv`, `env`, `folder`, `limits` (RLIMIT_* → soft, hard), `account` (a
-number or None), and, which may be missing or None: `entrances` (the cgroup.procs of its control groups),
-`processors` (the numbers of those it may use), `landlock` (as `landlock.Ruleset` has it: `files`, `network`,
-`scopes`, `paths`), `filter` (a seccomp program). CONTROL takes letters: `t` asks the program's group to end, `a` all of its processes, `k`
-kills them all. REPORT gets lines: `program PID`, then `started` or `failed ERRNO`, at last
-`ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
+SPEC is a file of two marshalled values. The first is what the program comes under whatever it is: rules of
+Landlock (as `landlock.Ruleset` has them: `files`, `network`, `scopes`, `paths`), or None. The guard makes them
+while it waits. The second is there once there is a letter on BEGIN, a dictionary: `argv`, `env`, `folder`,
+`limits` (RLIMIT_* → soft, hard), `account` (a number or None), and, which may be missing or None: `entrances` (the
+cgroup.procs of its control groups), `processors` (the numbers of those it may use), `paths` (more rules, of its
+own), `filter` (a seccomp program). LINE keeps messages apart. It takes letters: `t` asks the program's group to end, `a`
+all of its processes, `k` kills them all. The guard says: `program PID` when it waits, then `started` or
+`failed ERRNO`, at last `ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
 
 Every import counts here, once for each run: `json` and `typing` would take longer than all the rest.
 """
@@ -54,45 +57,20 @@ _CLONE3, _CLONE_PARENT = 435, 0x8000  # <linux/sched.h>
 # Between two rounds of killing: a kill takes effect at once, but not in this instant.
 _PAUSE_S = 0.001
 
+_USED = [0.0, 0]  # by those who were taken leave of: seconds of CPU, KiB of memory at most
 
-def main(control: int, report: int, spec_file: int) -> None:
-    """Start what the specification says, then obey until it has ended."""
-    for descriptor in (control, report, spec_file):
+
+def main(line: int, spec: int, begin: int) -> None:
+    """Guard one program."""
+    for descriptor in (line, spec, begin):
         os.set_inheritable(descriptor, False)
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
-    with os.fdopen(spec_file, "rb") as file:
-        spec = marshal.load(file)
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    before = _io()
-    program, error = _start(spec, report)
-    if error:
-        _tell(report, "failed", error)
-        return
-    _silence()
-    _tell(report, "started")
-    status = obey(control, woken, program)
-    killed = kill_all(program)
-    status = killed if status is None else status
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    _tell(
-        report,
-        "ended",
-        -1 if status is None else status,
-        used.ru_utime + used.ru_stime,
-        used.ru_maxrss,
-        _since(before, "rchar"),
-        _since(before, "wchar"),
-    )
+    _guard(line, _woken(), spec, begin)
 
 
 def copies(line: int) -> None:
     """Make a copy of this process for each message, a child of whoever started it, and tell its number.
 
-    With a message come the descriptors of a standard output and error and of what `main` takes. That it came is
-    said before there is a copy; a number below zero is the errno of why there is none.
+    With a message comes the copy's own line. A number below zero is the errno of why there is no copy.
     """
     import _socket
     import gc
@@ -100,56 +78,138 @@ def copies(line: int) -> None:
     gc.freeze()
     asked = _socket.socket(fileno=line)
     os.set_inheritable(line, False)
-    size = struct.calcsize("i")
     while True:
-        message, ancillary, _, _ = asked.recvmsg(
-            16, _socket.CMSG_SPACE(5 * size), _socket.MSG_CMSG_CLOEXEC
-        )
+        message, descriptors = _received(asked)
         if not message:
             return
-        found = b"".join(data for _, _, data in ancillary)
-        stdout, stderr, *rest = struct.unpack(f"{len(found) // size}i", found)
-        asked.send(b"heard")
+        (own,) = descriptors
         # Not os.fork: the copy is to be the child of this process's parent.
         process = _HELD.syscall(_CLONE3, struct.pack("=8Q", _CLONE_PARENT, *[0] * 7), 64)
         if process == 0:
             asked.close()
             os.setsid()
+            try:
+                _guard_many(_socket.socket(fileno=own))
+            finally:
+                os._exit(0)
+        asked.send(str(process if process > 0 else -ctypes.get_errno()).encode())
+        os.close(own)
+
+
+def _guard_many(asked: "Any") -> None:
+    """Guard one program for each message with a standard output and error and what `main` takes of it."""
+    woken = _woken()
+    while True:
+        message, descriptors = _received(asked)
+        if not message:
+            return
+        if descriptors:  # else an order for the one before, which has ended
+            stdout, stderr, spec, begin = descriptors
             for number, stream in ((1, stdout), (2, stderr)):
                 os.dup2(stream, number)
                 os.close(stream)
-            main(*rest)
-            os._exit(0)
-        asked.send(str(process if process > 0 else -ctypes.get_errno()).encode())
-        for descriptor in (stdout, stderr, *rest):
-            os.close(descriptor)
+            _guard(asked.fileno(), woken, spec, begin)
 
 
-def _start(spec: "dict[str, Any]", report: int) -> tuple[int, int]:
-    """The program's process, or the errno of why there is none."""
-    told, tell = os.pipe()  # closed by a successful exec, else it says why there was none
-    waiting, go = os.pipe()
+def _received(asked: "Any") -> "tuple[bytes, list[int]]":
+    """A message and its descriptors; an empty one when nobody is there any more."""
+    size = struct.calcsize("i")
+    try:
+        message, ancillary, _, _ = asked.recvmsg(16, 64 + 4 * size, 0x40000000)  # MSG_CMSG_CLOEXEC
+    except ConnectionResetError:
+        return b"", []
+    found = b"".join(data for _, _, data in ancillary)
+    return message, [*struct.unpack(f"{len(found) // size}i", found)]
+
+
+def _woken() -> int:
+    """Take over the orphans of all that this process starts: there is something to read when one has ended."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    kill_all(0)  # nobody yet: as in `_rehearse`
+    return woken
+
+
+def _guard(line: int, woken: int, spec: int, begin: int) -> None:
+    """Get a process ready, have it become what the specification says, then obey until that has ended."""
+    before = _io()
+    _USED[:] = 0.0, 0
+    program, told = _forked(spec, begin)
+    # First of all: a program of the same account may kill its guard before anything else is said.
+    _tell(line, "program", program)
+    _silence()
+    with os.fdopen(told, "rb") as file:
+        error = int(file.read() or 0)
+    if error:
+        kill_all(program)
+        _tell(line, "failed", error)
+        return
+    _tell(line, "started")
+    status = obey(line, woken, program)
+    killed = kill_all(program)
+    status = killed if status is None else status
+    _tell(line, "ended", -1 if status is None else status, *_USED, *_since(before, _io()))
+
+
+def _forked(spec: int, begin: int) -> tuple[int, int]:
+    """The process that is to be the program, and a descriptor to learn from why it is not: an errno."""
+    first = os.pread(spec, os.fstat(spec).st_size, 0)  # before anybody can have written the second
+    told, tell = os.pipe()  # closed by a successful exec
     program = os.fork()
     if program == 0:
         try:
-            os.close(go)
-            _become(spec)
-            if not os.read(waiting, 1):
-                os._exit(127)  # the guard is gone already
-            execute(spec["argv"], spec["env"])
+            _wait_and_become(first, spec, begin)
         except BaseException as error:  # noqa: BLE001 - a limit that is refused is a ValueError
             number = error.errno if isinstance(error, OSError) else errno.EPERM
             os.write(tell, str(number).encode())
         finally:
             os._exit(127)
-    # First of all: a program of the same account may kill its guard before anything else is said.
-    _tell(report, "program", program)
-    os.write(go, b"1")
-    for descriptor in (tell, go, waiting):
+    for descriptor in (tell, spec, begin):
         os.close(descriptor)
-    with os.fdopen(told, "rb") as file:
-        reason = file.read()
-    return program, int(reason or 0)
+    return program, told
+
+
+def _wait_and_become(first: bytes, spec: int, begin: int) -> None:
+    os.setsid()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    rules = ruleset(marshal.loads(first))
+    _rehearse()
+    if not os.read(begin, 1):
+        os._exit(127)  # nobody is there any more
+    found = marshal.loads(os.pread(spec, os.fstat(spec).st_size, len(first)))
+    if found["account"] is not None:
+        for stream in (1, 2):  # else it could not open /dev/stdout again
+            os.fchown(stream, found["account"], found["account"])
+    give_up(found, rules)
+    execute(found["argv"], found["env"])
+
+
+def _rehearse() -> None:
+    """Do to no effect what comes later.
+
+    What it needs of memory is this process's own by then, and the kernel need not copy it while somebody waits.
+    """
+    marshal.loads(marshal.dumps({"argv": ("",), "limits": {4: (0, 0)}, "account": None}))
+    _write(os.devnull, b"0")
+    resource.setrlimit(resource.RLIMIT_CORE, resource.getrlimit(resource.RLIMIT_CORE))
+    for stream in (1, 2):
+        os.fchown(stream, -1, -1)
+    os.chdir(".")
+    if os.geteuid() == 0:
+        os.setgroups(os.getgroups())
+    os.setresgid(-1, -1, -1)
+    os.setresuid(-1, -1, -1)
+    _capabilities()
+    prctl(_PR_SET_NO_NEW_PRIVS, 1)
+    try:
+        execute(("/",), {"PATH": ""})
+    except OSError:
+        return
 
 
 def execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
@@ -163,19 +223,8 @@ def execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
     raise reason
 
 
-def _become(spec: "dict[str, Any]") -> None:
-    os.setsid()
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    if spec["account"] is not None:
-        for stream in (1, 2):  # else it could not open /dev/stdout again
-            os.fchown(stream, spec["account"], spec["account"])
-    give_up(spec)
-
-
-def give_up(spec: "dict[str, Any]") -> None:
-    """Come under every limit of `spec`, and let go of every right that it does not leave."""
+def give_up(spec: "dict[str, Any]", rules: "int | None") -> None:
+    """Come under every limit of `spec` and these rules, and let go of every right that they do not leave."""
     for entrance in spec.get("entrances") or ():
         _write(entrance, b"0")
     if spec.get("processors"):
@@ -184,7 +233,8 @@ def give_up(spec: "dict[str, Any]") -> None:
         resource.setrlimit(int(limit), tuple(values))
     os.chdir(spec["folder"])
     # Opened as whoever started this: the account may not get to where its own folders are.
-    rules = _ruleset(spec["landlock"]) if spec.get("landlock") else None
+    if rules is not None:
+        _add(rules, spec.get("paths") or ())
     account = spec["account"]
     if account is not None:
         if spec.get("reads_closed"):
@@ -218,11 +268,19 @@ def _write(path: str, text: bytes) -> None:
         os.close(descriptor)
 
 
-def _ruleset(rules: "dict[str, Any]") -> int:
-    """A Landlock ruleset, as a descriptor. A path that is not there, or out of reach, has no rule."""
+def ruleset(rules: "dict[str, Any] | None") -> "int | None":
+    """A Landlock ruleset, as a descriptor."""
+    if rules is None:
+        return None
     attributes = struct.pack("=QQQ", rules["files"], rules["network"], rules["scopes"])
-    ruleset = _call(_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
-    for path, access in rules["paths"]:
+    made = _call(_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
+    _add(made, rules["paths"])
+    return made
+
+
+def _add(rules: int, paths: "tuple[tuple[str, int], ...]") -> None:
+    """Add to a ruleset. A path that is not there, or out of reach, has no rule."""
+    for path, access in paths:
         try:
             place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -230,18 +288,20 @@ def _ruleset(rules: "dict[str, Any]") -> int:
         if not stat.S_ISDIR(os.fstat(place).st_mode):
             access &= _OF_FILES
         rule = struct.pack("=Qi", access, place)
-        _call(_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0)
+        _call(_LANDLOCK_ADD_RULE, rules, _LANDLOCK_RULE_PATH_BENEATH, rule, 0)
         os.close(place)
-    return ruleset
+
+
+def _capabilities() -> "ctypes.Array[ctypes.c_uint32]":
+    """Effective, permitted, inheritable: the low halves, then the high."""
+    held = (ctypes.c_uint32 * 6)()
+    _checked(_LIBC.capget((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), held))
+    return held
 
 
 def _keep_capability(capability: int) -> None:
     """Give up all others; without new privileges no exec gives them back."""
-    kept = 1 << capability
-    # Effective, permitted, inheritable: the low halves, then the high.
-    held = (ctypes.c_uint32 * 6)()
-    _checked(_LIBC.capget((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), held))
-    kept &= held[1]
+    kept = 1 << capability & _capabilities()[1]
     left = (ctypes.c_uint32 * 6)(kept, kept, kept, 0, 0, 0)
     _checked(_LIBC.capset((ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), left))
 
@@ -310,11 +370,13 @@ def _reap(program: int) -> tuple[int | None, bool]:
     found = None
     while True:
         try:
-            process, status = os.waitpid(-1, os.WNOHANG)
+            process, status, used = os.wait4(-1, os.WNOHANG)
         except ChildProcessError:
             return found, True
         if process == 0:
             return found, False
+        _USED[0] += used.ru_utime + used.ru_stime
+        _USED[1] = max(_USED[1], used.ru_maxrss)
         if process == program:
             found = status
 
@@ -351,9 +413,11 @@ def _io() -> dict[str, int] | None:
         return None
 
 
-def _since(before: dict[str, int] | None, name: str) -> int:
-    after = _io()
-    return -1 if before is None or after is None else after[name] - before[name]
+def _since(before: dict[str, int] | None, after: dict[str, int] | None) -> tuple[int, ...]:
+    """Bytes read and written in between."""
+    if before is None or after is None:
+        return (-1, -1)
+    return tuple(after[name] - before[name] for name in ("rchar", "wchar"))
 
 
 def prctl(option: int, value: int) -> None:
@@ -380,7 +444,7 @@ def _checked(result: int) -> int:
 def _tell(report: int, *words: object) -> None:
     try:
         os.write(report, " ".join(map(str, words)).encode() + b"\n")
-    except BrokenPipeError:
+    except (BrokenPipeError, ConnectionResetError):
         return
 
 

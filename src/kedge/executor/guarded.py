@@ -3,16 +3,19 @@
 import marshal
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import final
 
-from kedge.data import Data, asdict
+from kedge.data import Data
 from kedge.errors import Lost, StartFailed
 from kedge.executor import marks, processes
 from kedge.executor.descriptors import Descriptors, inheritable, numbers_in_child, streams
 from kedge.executor.landlock import Ruleset
+from kedge.executor.reach import identity
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome
 
 # A guard answers within a few milliseconds; one that does not may have been stopped by what it guards.
@@ -20,6 +23,8 @@ _STOPPED_S = 0.1
 
 # To say that it runs: a guard is a bare Python, which takes a second on a machine that is very busy.
 _START_PATIENCE_S = 30.0
+
+_MESSAGE = 256  # bytes, more than a guard says at once
 
 _GUARD = os.path.join(os.path.dirname(__file__), "guard.py")
 
@@ -36,7 +41,7 @@ class Specification(Data):
         reads_closed: whether that account may pass through and read what is closed to others; then rules
             of Landlock are what confines it.
         mark: what all of its processes are to be known by, see `marks`; None for nothing.
-        landlock: the rules it comes under, None for none.
+        landlock: the rules it comes under with others, None for none; `paths` are those of its own.
         filter_program: its system-call filter, None for none.
         entrances: the files by which it comes into its control groups, written to before it becomes
             `account`.
@@ -51,12 +56,23 @@ class Specification(Data):
     reads_closed: bool = False
     mark: int | None = None
     landlock: Ruleset | None = None
+    paths: tuple[tuple[str, int], ...] = ()
     filter_program: bytes | None = None
     entrances: tuple[str, ...] = ()
     processors: tuple[int, ...] | None = None
 
-    def marshalled(self) -> bytes:
-        """The form in which a guard reads it."""
+    def prepared(self) -> bytes:
+        """What a guard can make ready before it is told the rest.
+
+        It has the identities of the files that rules are for: those of others in their places differ.
+        """
+        if self.landlock is None:
+            return marshal.dumps(None)
+        rules = vars(self.landlock)
+        return marshal.dumps({**rules, "found": [identity(path) for path, _ in rules["paths"]]})
+
+    def rest(self) -> bytes:
+        """What it is told then."""
         marked = {} if self.mark is None else {marks.RLIMIT_LOCKS: (self.mark, self.mark)}
         return marshal.dumps(
             {
@@ -68,115 +84,193 @@ class Specification(Data):
                 "reads_closed": self.reads_closed,
                 "entrances": self.entrances,
                 "processors": self.processors,
-                "landlock": None if self.landlock is None else asdict(self.landlock),
+                "paths": self.paths,
                 "filter": self.filter_program,
             }
         )
 
 
 def start(
-    spec: Specification, copied: Callable[[tuple[int, ...]], int | None] = lambda _: None
+    spec: Specification, ready: "Callable[[bytes], Guarded | None]" = lambda _: None
 ) -> "Guarded":
     """Start a program under a guard, in a session of its own.
 
     Args:
         spec: what the guard is to do.
-        copied: gives a guard that is ready (`kedge.executor.warm.guards`), None to start one.
+        ready: gives a guard that has this prepared (`kedge.executor.warm.guards`), None to start one.
 
     Raises:
         StartFailed: the program could not be started.
     """
-    mine = Descriptors()
+    prepared = spec.prepared()
+    program = ready(prepared) or _spawned(prepared)
     try:
-        return _start(mine, spec, copied)
-    except BaseException:
-        mine.close()
-        raise
-
-
-def _start(
-    mine: Descriptors, spec: Specification, copied: Callable[[tuple[int, ...]], int | None]
-) -> "Guarded":
-    stdout, stdout_end = mine.pipe()
-    stderr, stderr_end = mine.pipe()
-    control_end, control = mine.pipe()
-    report, report_end = mine.pipe()
-    theirs = (control_end, report_end, mine.memory(spec.marshalled()))
-    guard = copied((stdout_end, stderr_end, *theirs))
-    if guard is None:
-        guard = _spawned(stdout_end, stderr_end, theirs)
-    mine.close(stdout_end, stderr_end, *theirs)
-    # While the guard gets ready. Should it be killed, its orphans come to this process.
-    processes.become_subreaper()
-    program = Guarded(mine, guard, stdout, stderr, control, report, spec.mark)
-    try:
-        program.await_start(spec.argv[0])
+        program.begin(spec)
     except BaseException:
         program.close()
         raise
     return program
 
 
-def _spawned(stdout: int, stderr: int, theirs: tuple[int, ...]) -> int:
-    places = numbers_in_child(theirs)
-    return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
-        os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
-        file_actions=[
-            *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
-            *streams(stdout, stderr),
-            *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
-        ],
-        setsid=True,
-        setsigmask=(),
-    )
+@final
+class Lines:
+    """What is between this process and a guard for one program.
+
+    `theirs` are the guard's ends until they are passed on: standard output and error, then what `guard.py` takes
+    besides its line.
+    """
+
+    def __init__(self, prepared: bytes) -> None:
+        self.prepared = prepared
+        self._open = Descriptors()
+        try:
+            self.stdout, stdout = self._open.pipe()
+            self.stderr, stderr = self._open.pipe()
+            begin, self.begin = self._open.pipe()
+            self.spec = self._open.memory(prepared)
+        except BaseException:
+            self.close()
+            raise
+        self.theirs = (stdout, stderr, self.spec, begin)
+
+    def passed_on(self) -> None:
+        """Let go of what somebody else has by now."""
+        self.close(*(one for one in self.theirs if one != self.spec))
+
+    def close(self, *descriptors: int) -> None:
+        """Let go of these, or of all."""
+        self._open.close(*descriptors)
+
+
+class Guard(Data):
+    """A guard, and this process's end of the line to it."""
+
+    process: int
+    line: socket.socket
+
+    def leave(self) -> None:
+        """Let go of it: it ends, unless it has."""
+        self.line.close()
+        with suppress(ChildProcessError):
+            os.waitpid(self.process, 0)
+
+
+def _spawned(prepared: bytes) -> "Guarded":
+    lines = Lines(prepared)
+    mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        with its:
+            stdout, stderr, *rest = lines.theirs
+            places = numbers_in_child((its.fileno(), *rest))
+            guard = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-I", "-S", "-B", _GUARD, *map(str, places.values())],
+                os.environ,  # Kedge's own interpreter may need them (LD_LIBRARY_PATH); the program gets others
+                file_actions=[
+                    *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inheritable()),
+                    *streams(stdout, stderr),
+                    *((os.POSIX_SPAWN_DUP2, source, place) for source, place in places.items()),
+                ],
+                setsid=True,
+                setsigmask=(),
+            )
+        lines.passed_on()
+    except BaseException:
+        mine.close()
+        lines.close()
+        raise
+    return Guarded(lines, Guard(guard, mine))
 
 
 @final
 class Guarded:
-    """A program under its guard. What the guard reports is the only thing that is believed."""
+    """A guard, and the program under it once it has begun. What the guard reports is all that is believed.
+
+    Args:
+        lines: what is for this program alone.
+        guard: its guard.
+        keep: is given the guard in the end, if it can guard another program; None to let go of it.
+    """
 
     def __init__(
-        self,
-        descriptors: Descriptors,
-        guard: int,
-        stdout: int,
-        stderr: int,
-        control: int,
-        report: int,
-        mark: int | None,
+        self, lines: Lines, guard: Guard, keep: Callable[[Guard], None] | None = None
     ) -> None:
-        self.stdout = stdout
-        self.stderr = stderr
-        self.ended = report
-        self.began: float | None = time.monotonic()
+        self.stdout = lines.stdout
+        self.stderr = lines.stderr
+        self.ended = guard.line.fileno()
+        self.began: float | None = None
         self.eager_s = EAGER_WAIT_S
-        self._descriptors = descriptors
-        self._guard = guard
-        self._control = control
-        self._mark = mark
+        self._lines = lines
+        self._line = guard.line
+        self._guard = guard.process
+        self._keep = keep
+        self._mark: int | None = None
         self._program: int | None = None
+        self._begun = False
         self._reaped = False
 
-    def await_start(self, name: str) -> None:
-        """Wait until the guard says that the program runs.
+    @property
+    def prepared(self) -> bytes:
+        """What it has made ready."""
+        return self._lines.prepared
+
+    def forget(self) -> None:
+        """Let go of it where it is another process's, whose fork this one is."""
+        self._reaped = True
+        self._line.close()
+        self._lines.close()
+
+    def is_ready(self) -> bool:
+        """Whether it still waits to begin. One that has just been made does, as far as can be seen."""
+        try:
+            ended = os.waitid(os.P_PID, self._guard, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:  # somebody else has taken leave of it
+            return False
+        if ended is not None:
+            return False
+        if processes.wait_readable(self.ended, 0):
+            self._know_program(_STOPPED_S)
+            return self._program is not None and not processes.has_ended(self._program)
+        return True
+
+    def begin(self, spec: Specification) -> None:
+        """Have the program started, and wait until the guard says that it runs.
 
         Raises:
             StartFailed: it says that it does not.
         """
+        # Should the guard be killed, its orphans come to this process.
+        processes.become_subreaper()
+        self._mark = spec.mark
+        lines = self._lines
+        if self._program is None:
+            self._know_program(_START_PATIENCE_S)
+        os.pwrite(lines.spec, spec.rest(), len(lines.prepared))  # it has read the first by then
+        self.began = time.monotonic()
+        with suppress(BrokenPipeError):  # it will be heard that it is gone
+            os.write(lines.begin, b"1")
+        self._let_go()
         word, *rest = self._report(_START_PATIENCE_S)
-        if word == "program":
-            self._program = int(rest[0])
-            word, *rest = self._report(_START_PATIENCE_S)
         if word == "started" or (word == "" and self._program is not None):
             return  # without a word, its guard was killed by it: it did start
         self._leave()
         why = os.strerror(int(rest[0])) if word == "failed" else "its guard ended"
         raise StartFailed(
-            f"the program {name!r} could not be started: {why}",
+            f"the program {spec.argv[0]!r} could not be started: {why}",
             hint="check that it is a program for this machine and that its arguments are not too long",
         )
+
+    def _know_program(self, patience_s: float) -> None:
+        """Hear which process is to be the program."""
+        word, *rest = self._report(patience_s)
+        if word == "program":
+            self._program = int(rest[0])
+
+    def _let_go(self) -> None:
+        """One that has not begun never will."""
+        if not self._begun:
+            self._begun = True
+            self._lines.close(self._lines.begin, self._lines.spec)
 
     def found(self) -> bool:
         """Nothing needs to be learnt while the program lives: the guard knows all."""
@@ -221,7 +315,7 @@ class Guarded:
             Lost: the guard was killed, and a process that it guarded cannot be.
         """
         word, *rest = self._report(KILL_PATIENCE_S)
-        self._leave()
+        self._leave(serves=word == "ended")
         if word != "ended" or rest[0] == "-1":
             if self._end_unguarded():
                 raise Lost(
@@ -244,13 +338,14 @@ class Guarded:
     def close(self) -> None:
         """Have the guard kill what still runs, and let go of the descriptors."""
         if not self._reaped:
+            self._let_go()
             self._order(b"k")
-            while (word := self._report(KILL_PATIENCE_S)[0]) not in ("ended", ""):
+            while (word := self._report(KILL_PATIENCE_S)[0]) not in ("ended", "failed", ""):
                 continue
             self._leave()
-            if not word:
+            if not word and self.began is not None:
                 self._end_unguarded()
-        self._descriptors.close()
+        self._lines.close()
 
     def _end_unguarded(self) -> list[int]:
         """Kill what a killed guard left behind; the processes that still live after that."""
@@ -263,31 +358,30 @@ class Guarded:
     def _order(self, letter: bytes) -> None:
         processes.send(self._guard, signal.SIGCONT)  # code of the same account may have stopped it
         try:
-            os.write(self._control, letter)
-        except BrokenPipeError:
+            self._line.send(letter)
+        except (BrokenPipeError, ConnectionResetError):
             return  # it has ended; so has all that it guarded
 
     def _report(self, patience_s: float) -> list[str]:
-        """The words of the guard's next line; one empty word when it ended without one, or said none.
+        """The words of the guard's next message; one empty word when it ended without one, or said none.
 
         A guard that does not answer within `patience_s` is killed.
         """
-        said = b""
         until = time.monotonic() + patience_s
-        while not said.endswith(b"\n"):
-            while not processes.wait_readable(self.ended, _STOPPED_S):
-                over = time.monotonic() > until
-                processes.send(self._guard, signal.SIGKILL if over else signal.SIGCONT)
-            byte = os.read(self.ended, 1)
-            if not byte:
-                break
-            said += byte
-        return said.decode().split() or [""]
+        while not processes.wait_readable(self.ended, _STOPPED_S):
+            over = time.monotonic() > until
+            processes.send(self._guard, signal.SIGKILL if over else signal.SIGCONT)
+        try:
+            return self._line.recv(_MESSAGE).decode().split() or [""]
+        except ConnectionResetError:
+            return [""]
 
-    def _leave(self) -> None:
-        if not self._reaped:
-            self._reaped = True
-            try:
-                os.waitpid(self._guard, 0)
-            except ChildProcessError:
-                return
+    def _leave(self, *, serves: bool = False) -> None:
+        if self._reaped:
+            return
+        self._reaped = True
+        guard = Guard(self._guard, self._line)
+        if serves and self._keep is not None:
+            self._keep(guard)
+        else:
+            guard.leave()

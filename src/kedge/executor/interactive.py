@@ -133,7 +133,7 @@ def _on_host(payload: "Process", job: "Job", after: ExitStack) -> "tuple[_Progra
     mine = Descriptors()
     try:
         control_end, control = mine.pipe()
-        theirs = (control_end, mine.memory(spec.marshalled()))
+        theirs = (control_end, mine.memory(spec.prepared() + spec.rest()))
         numbers = numbers_in_child(theirs)
         guard = os.posix_spawn(
             sys.executable,

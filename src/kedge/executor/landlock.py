@@ -8,6 +8,7 @@ there is. The guard makes and enforces it (`guard.py`).
 import errno
 import os
 from collections.abc import Sequence
+from functools import cache
 
 from kedge.data import Data
 
@@ -92,6 +93,14 @@ class Ruleset(Data):
     scopes: int
     paths: tuple[tuple[str, int], ...]
 
+    def apart(self, folder: str) -> "tuple[Ruleset, tuple[tuple[str, int], ...]]":
+        """The same without the rules for what is below `folder`, and those."""
+        own: list[tuple[str, int]] = []
+        rest: list[tuple[str, int]] = []
+        for rule in self.paths:
+            (own if f"{rule[0]}/".startswith(f"{folder}/") else rest).append(rule)
+        return Ruleset(self.files, self.network, self.scopes, tuple(rest)), tuple(own)
+
 
 def abi() -> int:
     """The version of Landlock here, 0 for none."""
@@ -139,6 +148,7 @@ def ruleset(
     )
 
 
+@cache
 def _asked() -> int:
     """The version, or the negative errno of why there is none."""
     import ctypes

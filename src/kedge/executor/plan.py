@@ -105,6 +105,8 @@ class MountPlan(Data):
         Links that the plan itself makes are followed, others are not.
         """
         for entry in reversed(self.entries):
+            if not path.startswith(entry.path):  # most are not, and this is quick
+                continue
             if isinstance(entry, Link) and (rest := _below(path, entry.path)) is not None:
                 target = posixpath.join(posixpath.dirname(entry.path), entry.target)
                 return self.locate(posixpath.normpath(target) + rest)
@@ -137,6 +139,7 @@ _SYSTEM_SETTINGS = (
 # Made by Kedge inside; nothing of the host may be shown over them or around them.
 _OWN_PLACES = (WORKSPACE, "/dev", "/dev/shm", "/etc/group", "/etc/passwd", "/proc", "/tmp")
 _SHARED_PLACES = ("/tmp", "/dev/shm")  # the host keeps things there, and so may Kedge
+NAMES = ("/etc/hosts", "/etc/resolv.conf")  # of the machine, where its network is shared
 _OTHER_TMP = "/var/tmp"  # a link to /tmp, inside
 
 
@@ -275,8 +278,9 @@ def _accounts(uid: int, gid: int) -> Iterator[Entry]:
 
 def _names(network: bool) -> Iterator[Entry]:
     hosts = "127.0.0.1 localhost kedge\n::1 localhost ip6-localhost ip6-loopback\n"
-    yield Text("/etc/hosts", (_read("/etc/hosts") + hosts) if network else hosts)
-    yield Text("/etc/resolv.conf", _read("/etc/resolv.conf") if network else "")
+    own = {path: _read(path) if network else "" for path in NAMES}
+    yield Text("/etc/hosts", own["/etc/hosts"] + hosts)
+    yield Text("/etc/resolv.conf", own["/etc/resolv.conf"])
     sources = "".join(
         f"{what}: files\n"
         for what in ("passwd", "group", "shadow", "services", "protocols", "networks")

@@ -82,8 +82,12 @@ class ProcessExecutor(Executor):
         with ExitStack() as after:
             bounds = after.enter_context(bounded(job, writable(job)))
             spec = specification(payload, job, bounds, after)
-            copied = job.pool.guards.copy if job.pool is not None else lambda _: None
-            return watch(guarded.start(spec, copied), job, bounds)
+            if job.pool is None:
+                return watch(guarded.start(spec), job, bounds)
+            program = guarded.start(spec, job.pool.guards.ready)
+            ended = watch(program, job, bounds)
+            job.pool.guards.prepare(program.prepared)  # while this run's end is recorded
+            return ended
 
 
 def specification(
@@ -133,6 +137,11 @@ def specification(
         )
     os.chmod(folder, 0o555)
     after.callback(os.chmod, folder, 0o755)
+    rules: landlock.Ruleset | None = None
+    own: tuple[tuple[str, int], ...] = ()
+    if version:
+        whole = reached.ruleset(version, network=job.shares_network)
+        rules, own = whole.apart(os.path.realpath(folder))
     return guarded.Specification(
         argv=payload.argv,
         variables=variables,
@@ -146,7 +155,8 @@ def specification(
         account=owner,
         reads_closed=reads_closed,
         mark=marks.of(job.run_id),
-        landlock=reached.ruleset(version, network=job.shares_network) if version else None,
+        landlock=rules,
+        paths=own,
         filter_program=_filter(network=job.shares_network),
         entrances=() if bounds.group is None else bounds.group.entrances,
         processors=limits.processors(job.resources, job.run_id, bounds.group),

@@ -92,6 +92,18 @@ def wait_readable(descriptor: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
+def has_ended(process: int) -> bool:
+    """Whether a process is gone, or only waits to be taken leave of."""
+    try:
+        held = os.pidfd_open(process)
+    except ProcessLookupError:
+        return True
+    try:
+        return wait_readable(held, 0)
+    finally:
+        os.close(held)
+
+
 def open_io(process: int) -> int | None:
     """A descriptor of what a process and the children it waits for read and write; None if refused."""
     try:

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kedge.data import Data
@@ -39,6 +40,8 @@ _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "
 _TERMINALS = ("/dev/ptmx", "/dev/pts")
 
 _SHARED_MEMORY = "/dev/shm"
+
+_KNOWN = 16  # lists of paths, with where they lead
 
 
 class Reach(Data):
@@ -99,19 +102,36 @@ def reach(
         _check(path)
     visible = root.visible if isinstance(root, PythonRoot) else ()
     package = () if workspace.package is None else (workspace.package,)
-    own = [os.path.join(workspace.folder, name) for name in ("out", "scratch")]
+    folder = os.path.realpath(workspace.folder)
+    own = [os.path.join(folder, name) for name in ("out", "scratch")]
     return Reach(
-        readable=_there(
-            *(*system_paths(), *_SETTINGS, *_KERNEL),
-            *(*visible, *package, workspace.folder, *paths),
+        readable=(
+            *_there(*system_paths(), *_SETTINGS, *_KERNEL, *visible, *package, *paths),
+            folder,
         ),
-        writable=_there(*own, private_tmp, _SHARED_MEMORY),
+        writable=(*own, os.path.realpath(private_tmp), *_there(_SHARED_MEMORY)),
         devices=_there(*_DEVICES, *(_TERMINALS if own_account else ())),
     )
 
 
 def _there(*paths: str) -> tuple[str, ...]:
     """Those of `paths` that there are, each once and without links."""
+    return _resolved(paths, tuple(map(identity, paths)))
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """What is known by a path now: another file in its place has another identity. None if there is nothing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@lru_cache(_KNOWN)
+def _resolved(
+    paths: tuple[str, ...], _identities: tuple[tuple[int, int] | None, ...]
+) -> tuple[str, ...]:
     real = dict.fromkeys(os.path.realpath(path) for path in paths)
     return tuple(path for path in real if os.path.exists(path))
 

@@ -19,7 +19,7 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.program import check_open, check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.watch import watch
-from kedge.task.payload import Process, PythonRoot
+from kedge.task.payload import Forkable, Process, PythonRoot
 from kedge.translation import _
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class SandboxExecutor(Executor):
     kind_name = _("Sandbox")
     kind_description = _("Runs a program in Linux namespaces, cut off from this machine.")
     accepts: ClassVar[tuple[type, ...]] = (Process,)
+    forks: ClassVar[bool] = True
 
     def usable(self, *, fresh: bool = False) -> Usable:
         """Whether namespaces work here; tried once, then remembered until the machine restarts."""
@@ -56,7 +57,9 @@ class SandboxExecutor(Executor):
             try:
                 return forked.execute(job.pool, payload, job)
             except asking.NotWarmError as why:
-                if str(why):
+                if str(why) and isinstance(
+                    payload.forkable, Forkable
+                ):  # else nobody expects otherwise
                     job.on_notice(f"`{job.function}` runs cold: {why}")
         with ExitStack() as after:
             bounds = after.enter_context(bounded(job, writable(job), OWN_PROCESSES))

@@ -10,6 +10,7 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 from kedge.errors import Unavailable
@@ -179,6 +180,7 @@ def supported(machine: str | None = None) -> bool:
     return (machine or os.uname().machine) in _MACHINES
 
 
+@cache
 def filter_program(machine: str | None = None) -> bytes:
     """The sandbox's filter for this processor, as the array of `struct sock_filter` that the kernel takes.
 
@@ -188,6 +190,7 @@ def filter_program(machine: str | None = None) -> bytes:
     return _packed(_instructions(_known(machine)))
 
 
+@cache
 def guarded_filter(machine: str | None = None, *, network: bool) -> bytes:
     """The filter for a program that shares the host's namespaces and perhaps its account.
 
@@ -211,6 +214,7 @@ def guarded_filter(machine: str | None = None, *, network: bool) -> bytes:
     return _packed(_instructions(known, more))
 
 
+@cache
 def zygote_filter(machine: str | None = None) -> bytes:
     """The sandbox's filter but for `setns`, by which a fork enters its call's namespaces.
 
@@ -222,6 +226,7 @@ def zygote_filter(machine: str | None = None) -> bytes:
     return _packed(_instructions(known._replace(denied=denied)))
 
 
+@cache
 def entered_filter(machine: str | None = None) -> bytes:
     """What is added for a fork that has entered them: no `setns` either, and no process but below itself.
 

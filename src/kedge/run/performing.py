@@ -106,7 +106,8 @@ def _performed(
     if task.publish is not None:
         pool = None
     here = executor.of_this_process
-    is_warm = pool is not None and getattr(payload, "forkable", None) is not None
+    forkable = getattr(payload, "forkable", None)
+    is_warm = pool is not None and forkable is not None and executor.forks
     if not is_warm and not here:  # else the fork that waits is in its group already
         warm_up()
     facts: dict[str, Any] = {

@@ -8,7 +8,7 @@ from kedge.errors import Problem, TaskError, Where
 from kedge.runtime import shell
 from kedge.runtime.arguments import filled, values_of, wrong_texts
 from kedge.runtime.base import Runtime
-from kedge.task.payload import HostRoot, Process
+from kedge.task.payload import Becoming, HostRoot, Process
 from kedge.translation import _
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class CommandRuntime(Data, Runtime[Process]):
             argv = shell.argv(shell.prepare(self.command, values), values)
         else:
             argv = filled(self.command, values, "command")
-        return Process(tuple(argv), env=dict(self.env), folder="out/artifacts")
+        return Process(tuple(argv), env=dict(self.env), forkable=Becoming(), folder="out/artifacts")
 
     def _texts(self) -> dict[str, Any]:
         """All that it is written of, by its place."""

@@ -14,7 +14,7 @@ from kedge.ports.files import printable
 from kedge.runtime.arguments import filled, values_of, wrong_texts
 from kedge.runtime.base import Runtime
 from kedge.runtime.host_python import host_python, not_shown
-from kedge.task.payload import Process, PythonRoot
+from kedge.task.payload import Becoming, Process, PythonRoot
 from kedge.translation import _
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class PythonScriptRuntime(Data, Runtime[Process]):
         return Process(
             (python.path, *_FLAGS, script, *args),
             root=PythonRoot((script, folder, *python.visible)),
+            forkable=Becoming(),
             folder="out/artifacts",
         )
 

@@ -67,6 +67,10 @@ class Forkable(Data):
     instructions: Mapping[str, Any]
 
 
+class Becoming(Data):
+    """The same of a program that imports nothing: a fork that waits, in namespaces that are ready, becomes it."""
+
+
 class Inside(Data):
     """A path in the workspace, in place of an argument: where it is called a `pathlib.Path` is made of it.
 
@@ -113,7 +117,7 @@ class Process(Data):
     argv: tuple[str, ...]
     root: Root = field(default_factory=HostRoot)
     env: Mapping[str, str] = field(default_factory=dict)
-    forkable: Forkable | None = None
+    forkable: Forkable | Becoming | None = None
     folder: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict)
 

@@ -4,7 +4,8 @@
              process of its process namespace: with it, the kernel kills all that is in the box
     init     first process of the box's own process namespace, light and trusted: starts the zygote, and
              the first process of each slot
-    zygote   the interpreter that imports the module: three capabilities, one use for them
+    zygote   the interpreter that imports the module, or for programs this one: three capabilities, one use
+             for them
 
 They are forks of the keeper. Nothing of any call is to be seen here.
 """
@@ -19,7 +20,7 @@ from typing import Any, Final, NoReturn
 
 from kedge.data import Data
 from kedge.executor.plan import Entry
-from kedge.executor.warm import kernel, messages, mounting, slot
+from kedge.executor.warm import becoming, kernel, messages, mounting, slot
 from kedge.executor.warm.places import LINE
 
 HOSTNAME: Final = "kedge"
@@ -35,11 +36,12 @@ class Program(Data):
     """What becomes the zygote.
 
     Args:
-        argv: the interpreter, the runner and what it is told.
+        argv: the interpreter, the runner and what it is told; empty for forks that become programs.
         variables: all of its environment.
         limits: RLIMIT_* → (soft, hard).
         mask: what its files and folders may not be, see umask(2).
         rules: its system-call filter.
+        entered: that of a fork which becomes a program.
     """
 
     argv: tuple[str, ...]
@@ -47,6 +49,7 @@ class Program(Data):
     limits: dict[int, tuple[int, int]]
     mask: int
     rules: bytes
+    entered: bytes = b""
 
 
 class Started(Data):
@@ -213,4 +216,8 @@ def _become_zygote(line: socket.socket, program: Program) -> None:
     kernel.no_new_privileges()
     kernel.keep_capabilities(kernel.CAP_SYS_ADMIN, kernel.CAP_SYS_CHROOT, kernel.CAP_SETPCAP)
     kernel.filter_system_calls(program.rules)
+    if not program.argv:
+        kernel.let_be_seen()  # as what was executed can be
+        becoming.serve(LINE, program.entered)
+        return
     os.execve(program.argv[0], program.argv, program.variables)

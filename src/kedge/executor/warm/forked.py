@@ -1,12 +1,15 @@
 """One call in a fork, as the loop that all executors share sees it."""
 
 import json
+import marshal
 import os
 import signal
+import socket
 import time
 from contextlib import ExitStack, suppress
 from typing import Final, final
 
+from kedge.contract.workspace import Workspace
 from kedge.data import replace
 from kedge.environment.folders import make_folder
 from kedge.errors import Lost, StartFailed
@@ -15,6 +18,7 @@ from kedge.executor.bounds import Bounds
 from kedge.executor.cgroup import Usage
 from kedge.executor.job import Ended, Job
 from kedge.executor.lending import TMP, lend, readable, writable
+from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import looks, messages
 from kedge.executor.warm.asking import NotWarmError
@@ -22,10 +26,11 @@ from kedge.executor.warm.places import SHARED_MEMORY
 from kedge.executor.warm.pool import Pool, Taken
 from kedge.executor.warm.wanted import LIKE_A_SHELL
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
-from kedge.task.payload import Process
+from kedge.task.payload import Becoming, Forkable, Process
 
 _LEAVE_S: Final = 0.02  # as a program in a sandbox of its own gets, to be buried with what it used
 _PACKET: Final = 1 << 16
+_WORD: Final = 16
 _NAME_BYTES: Final = 7  # twice as many letters: the kernel keeps 15
 _MOST_FILES: Final = 1000  # mounted; more are copied
 
@@ -46,6 +51,8 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         _make_places(mounts, private_tmp)
         has_account = identity.needed()
         found = readable(job, _MOST_FILES, by_others=has_account)
+        if isinstance(payload.forkable, Becoming):
+            _check(payload, job, mounts, found, by_others=has_account)
         taken = pool.take(key, payload, job, found)
         after.callback(pool.give_back, taken)
         if has_account:
@@ -59,11 +66,43 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
             limits.hold(taken.process, job, group)
         except ProcessLookupError:  # it was killed while it waited
             raise NotWarmError("") from None
-        done = os.urandom(_NAME_BYTES).hex() if pool.answers_early else ""
+        early = pool.answers_early and isinstance(payload.forkable, Forkable)
+        done = os.urandom(_NAME_BYTES).hex() if early else ""
         order = _order(payload, job, done)
         pool.wait_mounted(key, taken, job)
         os.chmod(private_tmp, 0o700)  # nothing more is mounted in it
         return watch(Forked(taken, order, done), job, bounds)
+
+
+def _check(
+    payload: Process, job: Job, mounts: plan.MountPlan, shown: Workspace, *, by_others: bool
+) -> None:
+    """See that a program is one; of a function's interpreter that was seen to when its box was made.
+
+    Raises:
+        StartFailed: it is not there, not executable, or cannot be passed on.
+    """
+    places = {f"{plan.WORKSPACE}/{one.name}": one.source for one in shown.files}
+    places |= {
+        f"{plan.WORKSPACE}/{name}": os.path.join(shown.folder, name)
+        for name in ("in", "out", "scratch")
+    }
+
+    def locate(path: str) -> str | None:
+        for place, source in places.items():
+            if path == place or path.startswith(f"{place}/"):
+                return source + path.removeprefix(place)
+        if (found := mounts.locate(path)) is None and path.startswith("/tmp/"):
+            return os.path.join(shown.folder, TMP) + path.removeprefix("/tmp")
+        return found
+
+    variables = program_variables(payload, job, plan.WORKSPACE)
+    check_program(payload.argv, variables, _folder(payload), locate, by_others=by_others)
+
+
+def _folder(payload: Process) -> str:
+    """Where a program starts."""
+    return f"{plan.WORKSPACE}/{payload.folder}" if payload.folder else plan.WORKSPACE
 
 
 def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
@@ -202,6 +241,8 @@ class Forked:
             status = usage[0]
         if is_lost and not self._killed and status in (None, signal.SIGKILL):
             raise Lost("the process that the call was forked from ended", hint="run it again")
+        if status is not None and self._was_not_executed():
+            return replace(_outcome(None, None, usage), started=False)
         code: int | None = None
         number: int | None = int(signal.SIGKILL)
         if status is not None and os.WIFSIGNALED(status):
@@ -209,6 +250,13 @@ class Forked:
         elif status is not None:
             code, number = os.WEXITSTATUS(status), None
         return _outcome(code, number, usage)
+
+    def _was_not_executed(self) -> bool:
+        """Whether it could not become its program, as it has said before anything else could."""
+        try:
+            return bool(self._taken.call.recv(_WORD, socket.MSG_DONTWAIT))
+        except OSError:  # it was executed, and nobody has the other end any more
+            return False
 
     def close(self) -> None:
         """Kill what still runs."""
@@ -244,8 +292,15 @@ class Forked:
 
 def _order(payload: Process, job: Job, done: str) -> bytes:
     """What a fork is told. `done` is the name that it takes when it has nothing more to do."""
-    assert payload.forkable is not None
     variables = program_variables(payload, job, plan.WORKSPACE) | LIKE_A_SHELL
+    if not isinstance(payload.forkable, Forkable):
+        folder = _folder(payload)
+        texts = {
+            name: str(value) for name, value in variables.items()
+        }  # not what says that it is secret
+        return marshal.dumps(
+            {"argv": (*payload.argv,), "env": texts | {"PWD": folder}, "folder": folder}
+        )
     order = {"env": variables, "instructions": payload.forkable.instructions, "done": done}
     return json.dumps(order).encode()
 

@@ -226,6 +226,7 @@ class Keeper:
             limits=held,
             mask=wanted["mask"],
             rules=seccomp.zygote_filter(),
+            entered=seccomp.entered_filter(),
         )
         box.started = started = boxes.start(
             self.place,
@@ -286,10 +287,11 @@ class Keeper:
 
     def _imported(self, box: Box, first: int) -> None:
         init = processes.first_child(first)
-        reason = looks.left_by_import(box.zygote, init or 0, box.wanted["covered"])
-        if reason:
-            self._remove(box, reason.encode(errors="replace").decode())
-            return
+        if box.wanted["argv"]:  # else nothing was imported
+            reason = looks.left_by_import(box.zygote, init or 0, box.wanted["covered"])
+            if reason:
+                self._remove(box, reason.encode(errors="replace").decode())
+                return
         status = looks.status_of(box.zygote)
         if "VmRSS" not in status:  # it has just ended
             self._crashed(box)

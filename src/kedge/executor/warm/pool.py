@@ -24,6 +24,7 @@ from kedge.executor.warm.asking import NotWarmError
 from kedge.executor.warm.guards import Guards
 from kedge.executor.warm.remembered import remember
 from kedge.executor.warm.removal import Removal
+from kedge.task.payload import Becoming
 
 if TYPE_CHECKING:
     from kedge.contract.workspace import Workspace
@@ -35,6 +36,9 @@ _STATUS_S: Final = 2.0
 _END_S: Final = 5.0  # for it to end, with all that it holds
 # At a fork: to open what there is none of yet, and once more should that be killed.
 _ATTEMPTS: Final = 4
+# From so many programs on of one kind it is worth it to have others wait for more; then one more is noted.
+_OPEN: Final = 2
+_OPEN_S: Final = 10.0  # for that to be done; it takes some hundredths of a second
 
 
 class Taken(Data, frozen=False):
@@ -89,6 +93,8 @@ class Pool:
         self._lock = threading.Lock()
         self._keeper: tuple[int, socket.socket] | None = None
         self._lines: list[socket.socket] = []
+        self._opening: threading.Thread | None = None
+        self._programs: dict[str, int] = {}  # key → how many programs have asked, see `_OPEN`
         self.cold: dict[str, str] = {}  # what was tried and is not kept warm, and why
         self._plans: dict[str, plan.MountPlan] = {}
         self._closed = False
@@ -156,7 +162,37 @@ class Pool:
         key = wanted.key(payload, job)
         if key in self.cold:
             raise NotWarmError("")
-        return key, self._plan(key, payload, job)
+        shown = self._plan(key, payload, job)
+        if isinstance(payload.forkable, Becoming) and not self._is_open(key, payload, job, shown):
+            raise NotWarmError("")
+        return key, shown
+
+    def _is_open(self, key: str, payload: "Process", job: "Job", shown: plan.MountPlan) -> bool:
+        """Whether programs are waited for. It takes longer to see to that than to start one without.
+
+        So it is done beside the second one that asks.
+        """
+        before = self._programs.get(key, 0)
+        if before < _OPEN:
+            self._remember(self._programs, key, before + 1)
+        if before == _OPEN - 1:
+            box = wanted.box(payload, job, shown)
+            self._opening = threading.Thread(target=self._open, args=(key, box), daemon=True)
+            self._opening.start()
+        return before > _OPEN
+
+    def await_opened(self) -> None:
+        """Wait for what is being done beside the programs that ask."""
+        if self._opening is not None:
+            self._opening.join(_OPEN_S)
+
+    def _open(self, key: str, box: dict[str, Any]) -> None:
+        with contextlib.suppress(NotWarmError, OSError), self.line() as line:
+            messages.send(line, ("open", key, box))
+            if wait_readable(line.fileno(), _OPEN_S):
+                found = messages.receive(line)
+                if found is not None and found[0][0] == "ready":
+                    self._remember(self._programs, key, _OPEN + 1)
 
     def take(self, key: str, payload: "Process", job: "Job", workspace: "Workspace") -> Taken:
         """A fork for one call. The folders and files of `workspace` are being mounted, see `wait_mounted`.

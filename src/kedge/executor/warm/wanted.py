@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 from kedge import digest
 from kedge.contract.variables import THREAD_POOLS
 from kedge.data import asdict
-from kedge.executor import identity, plan, seccomp
+from kedge.executor import identity, plan, reach, seccomp
 from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm.places import COVERED, LINE
+from kedge.task.payload import Forkable, PythonRoot
 
 if TYPE_CHECKING:
     from kedge.executor.job import Job
@@ -31,9 +32,14 @@ def key(payload: "Process", job: "Job") -> str:
     """What two calls have in common that can be forked from one process."""
     forkable, resources = payload.forkable, job.resources
     assert forkable is not None
+    own: list[Any]
+    if isinstance(forkable, Forkable):
+        own = [forkable.runner, forkable.module, dict(payload.env), job.package]
+    else:  # nobody looks at what it has imported, when it is changed
+        shown = (*job.paths, *_visible(payload))
+        own = [[*map(reach.identity, (*plan.system_paths(), *shown))], _names(job)]
     return digest.of_json([
-        *(forkable.runner, forkable.module, asdict(payload.root), dict(payload.env)),
-        *(job.workspace.package, job.package, job.network, job.paths),
+        *(*own, asdict(payload.root), job.workspace.package, job.network, job.paths),
         *(resources.cpu, resources.memory_mb, resources.pids, _mask()),
     ])  # fmt: skip
 
@@ -62,6 +68,21 @@ def box(payload: "Process", job: "Job", shown: plan.MountPlan) -> dict[str, Any]
     """
     forkable = payload.forkable
     assert forkable is not None
+    common = {
+        "snapshot": job.workspace.package,
+        "uid": USER_ID,
+        "mask": _mask(),
+        "network": job.network,
+        "resources": asdict(job.resources),
+    }
+    if not isinstance(forkable, Forkable):
+        return common | {
+            "name": "programs",
+            "argv": (),
+            "variables": {},
+            "entries": plan.as_data(shown.entries),
+            "shown": shown.below(*COVERED),  # in a call
+        }
     found = program_variables(payload, job, plan.WORKSPACE)
     variables = {name: str(value) for name, value in found.items()} | LIKE_A_SHELL
     check_program(payload.argv, variables, shown.folder, shown.locate, by_others=identity.needed())
@@ -78,19 +99,25 @@ def box(payload: "Process", job: "Job", shown: plan.MountPlan) -> dict[str, Any]
         "threads": threads,
         "withheld": _OF_A_CALL,
     }
-    return {
+    return common | {
         "name": f"{job.package} {forkable.module}",
-        "snapshot": job.workspace.package,
         "argv": (*forkable.runner, "zygote", json.dumps(instructions)),
         "variables": variables,
         "entries": plan.as_data(seen.entries),
         "shown": shown.below(*COVERED),  # in a call
         "covered": seen.below(*COVERED),
-        "uid": USER_ID,
-        "mask": _mask(),
-        "network": job.network,
-        "resources": asdict(job.resources),
     }
+
+
+def _visible(payload: "Process") -> tuple[str, ...]:
+    return payload.root.visible if isinstance(payload.root, PythonRoot) else ()
+
+
+def _names(job: "Job") -> list[int]:
+    """When the files last changed that a box with the machine's network has copies of."""
+    return [
+        os.stat(path).st_mtime_ns for path in plan.NAMES if job.network and os.path.exists(path)
+    ]
 
 
 def _mask() -> int:

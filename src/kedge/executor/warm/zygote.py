@@ -154,7 +154,7 @@ def make_room(workspace: str, loaded: set[str]) -> None:
 # ---- forking ------------------------------------------------------------------------------------------
 
 
-def serve(line: socket.socket, call: Call) -> None:
+def serve(line: socket.socket, call: Fork) -> None:
     """Forks a process for each message, and tells how each ended."""
     own = -1  # opened later: what is open at first was left by the import
     children: dict[int, tuple[int, int, bytes]] = {}
@@ -205,7 +205,7 @@ def received(line: socket.socket) -> tuple[bytes, list[int]]:
     return name, found
 
 
-def forked(own: int, descriptors: list[int], call: Call) -> int:
+def forked(own: int, descriptors: list[int], call: Fork) -> int:
     """Forks into the process namespace that is the first of `descriptors`; -1 if the kernel refuses."""
     checked(LIBC.setns(descriptors[0], NEW_PROCESSES))
     try:
@@ -270,30 +270,15 @@ def checked(returned: int) -> int:
 # ---- one call -----------------------------------------------------------------------------------------
 
 
-class Call:
-    """What every call needs, made before any is forked."""
+class Fork:
+    """What becomes of a fork, whatever it is to do; what all of them need is made before any is forked.
 
-    def __init__(
-        self,
-        runner: ModuleType,
-        rules: bytes,
-        own_line: int,
-        variables: Variables,
-        restore: list[Restore],
-        libraries: Libraries,
-    ) -> None:
-        self.runner = runner
-        self.variables = variables
-        self.restore = restore
-        self.collects = gc.isenabled()
-        self.folder = os.getcwd()
+    `rules` are the system-call filter of a call, `own_line` the descriptor that no fork keeps.
+    """
+
+    def __init__(self, rules: bytes, own_line: int) -> None:
         # The streams, and what the keeper lets pass: libraries that their own code holds open.
         self.kept = set(descriptors_open()) - {own_line}
-        self.signal: Any = __import__("_signal")
-        self.arrived = self.signal.getsignal(SIGTERM)
-        self.finalized = Finalized(len(self.kept))
-        self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
-        self.libraries = libraries
         self.code = ctypes.create_string_buffer(rules, len(rules))
         address = ctypes.addressof(self.code)
         self.rules = struct.pack("@HP", len(rules) // 8, address)  # struct sock_fprog
@@ -320,9 +305,7 @@ class Call:
             open_again(descriptor)
         self.prepare()
         os.write(line, b"ready")  # and is looked at
-        order = self.order(line)
-        os.close(line)
-        self.make(order)
+        self.make(told(line), line)
 
     def give_up(self) -> None:
         """Every capability, and every way to get one or to go elsewhere."""
@@ -334,18 +317,50 @@ class Call:
         checked(LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self.rules, 0, 0))
         control(PR_SET_DUMPABLE, 1)
 
-    def order(self, line: int) -> dict[str, Any]:
-        """What is to be done: its length, then JSON in as many packets as it takes."""
-        size, data = int(os.read(line, 32) or b"0"), b""
-        if not size:
-            os._exit(0)  # nobody wants this call any more
-        while len(data) < size:
-            chunk = os.read(line, CHUNK)
-            if not chunk:
-                os._exit(0)
-            data += chunk
-        found: dict[str, Any] = self.runner.read_json(data.decode())
-        return found
+    def prepare(self) -> None:
+        """What a call needs and nobody has to have asked for: done before somebody waits for it."""
+
+    def make(self, data: bytes, line: int) -> None:
+        """The call that was ordered. Does not return."""
+        raise NotImplementedError
+
+
+def told(line: int) -> bytes:
+    """What is to be done: its length, then as many packets as it takes."""
+    size, data = int(os.read(line, 32) or b"0"), b""
+    if not size:
+        os._exit(0)  # nobody wants this call any more
+    while len(data) < size:
+        chunk = os.read(line, CHUNK)
+        if not chunk:
+            os._exit(0)
+        data += chunk
+    return data
+
+
+class Call(Fork):
+    """A call of a function, by the process that has imported it."""
+
+    def __init__(
+        self,
+        runner: ModuleType,
+        rules: bytes,
+        own_line: int,
+        variables: Variables,
+        restore: list[Restore],
+        libraries: Libraries,
+    ) -> None:
+        super().__init__(rules, own_line)
+        self.runner = runner
+        self.variables = variables
+        self.restore = restore
+        self.collects = gc.isenabled()
+        self.folder = os.getcwd()
+        self.signal: Any = __import__("_signal")
+        self.arrived = self.signal.getsignal(SIGTERM)
+        self.finalized = Finalized(len(self.kept))
+        self.said = [os.pread(descriptor, SAID_LIMIT, 0) for descriptor in (1, 2)]
+        self.libraries = libraries
 
     def prepare(self) -> None:
         """What a call needs and nobody has to have asked for: done before somebody waits for it."""
@@ -366,8 +381,10 @@ class Call:
         if caller is not None:
             caller.prepare()
 
-    def make(self, order: dict[str, Any]) -> None:
+    def make(self, data: bytes, line: int) -> None:
         """The call, and all that an interpreter does before it ends. Does not return."""
+        order: dict[str, Any] = self.runner.read_json(data.decode())
+        os.close(line)
         self.variables.become(order["env"])
         os.chdir(self.folder)
         for descriptor, said in zip((1, 2), self.said):
