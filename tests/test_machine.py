@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from kedge.primer.boot import load
-from kedge.primer.repository.entry import Entry, shell_script
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,7 +16,3 @@ def test_prime_wants_all_that_some_test_wants(monkeypatch: pytest.MonkeyPatch) -
     assert [state.name for state in graph.goals()] == ["machine"]
     wanted = {state.name for state in graph.order(graph.goals())}
     assert wanted == set(graph.states) - {"stopped"}
-
-
-def test_prime_is_what_the_primer_writes() -> None:
-    assert (ROOT / "prime").read_text() == shell_script(Entry("boot", "machine", "dev"))
