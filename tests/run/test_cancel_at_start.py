@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kedge.executor import Cancel
+from kedge.executor import Cancel, launch
 from kedge.run.core import Observer, Request, run
 
 GRACE_S = 40.0
@@ -21,9 +21,16 @@ functions: {{f: {{handler: "m:f"}}}}
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("looks", [launch.LOOKS, 0], ids=["", "its process is seen late"])
 def test_it_is_heard_whenever_it_comes(
-    package: Callable[[Path], Any], own_pool: Any, tmp_path: Path, warm: bool
+    package: Callable[[Path], Any],
+    own_pool: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    warm: bool,
+    looks: int,
 ) -> None:
+    monkeypatch.setattr(launch, "LOOKS", looks)
     (tmp_path / "kedge.yml").write_text(MANIFEST)
     (tmp_path / "m.py").write_text("import time\ndef f() -> None:\n    time.sleep(100)\n")
     calls = package(tmp_path)

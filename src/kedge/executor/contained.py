@@ -112,16 +112,17 @@ class Contained:
         """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
-    def ask(self) -> None:
-        """SIGTERM to its process group."""
+    def ask(self) -> bool:
+        """SIGTERM to its process group, by the engine where that is not known."""
         self.found()
         self._stopped = True
         program = self._program()
         if program is None:
             self._helpers.append(start(self._engine.path, "kill", "--signal", "TERM", self._name))
-            return
+            return True
         with suppress(ProcessLookupError):
             processes.ask_to_end(os.getpgid(program))
+        return True
 
     def ask_all(self) -> None:
         """SIGTERM to all of its processes."""

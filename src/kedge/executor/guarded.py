@@ -280,9 +280,10 @@ class Guarded:
         """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
-    def ask(self) -> None:
-        """SIGTERM to the program's process group."""
+    def ask(self) -> bool:
+        """SIGTERM to the program's process group, which the guard knows when it reads this."""
         self._order(b"t")
+        return True
 
     def ask_all(self) -> None:
         """SIGTERM to everything it started."""

@@ -221,15 +221,14 @@ class Sandboxed:
         """Never before it has ended: a program that closes its streams may have more to do."""
         return False
 
-    def ask(self) -> None:
-        """SIGTERM to the program's process group."""
+    def ask(self) -> bool:
+        """SIGTERM to the program's process group; False while there is no program."""
         program = self._program or (self._inner and processes.first_child(self._inner))
         if not program:
-            return
-        try:
+            return False
+        with suppress(ProcessLookupError):
             processes.ask_to_end(os.getpgid(program))
-        except ProcessLookupError:
-            return
+        return True
 
     def ask_all(self) -> None:
         """SIGTERM to every process of the sandbox."""

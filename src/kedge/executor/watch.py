@@ -65,8 +65,8 @@ class Program(Protocol):
     def is_done(self) -> bool:
         """Whether it has nothing more to do but to end; asked once both of its streams have ended."""
 
-    def ask(self) -> None:
-        """SIGTERM to its process group."""
+    def ask(self) -> bool:
+        """SIGTERM to its process group; False while there is nobody yet who would hear it."""
 
     def ask_all(self) -> None:
         """SIGTERM to all of its processes."""
@@ -134,6 +134,7 @@ class _Watch:
         self.next_tick = self.started + TICK_S  # there is nothing to be seen of it yet
         self.reason: Reason = "exited"
         self.asked: float | None = None  # when the program was asked to end
+        self.heard = False
         self.asked_all = False
         self.killed: float | None = None
         self.tail = b""
@@ -228,6 +229,8 @@ class _Watch:
                 self._end_as(breach.kind)
                 self.breach = breach.sentence
                 self._kill(now)
+            if self.asked is not None and not self.heard and self.killed is None:
+                self.heard = self.program.ask()
         if over:
             return
         cancel = self.job.cancel
@@ -271,7 +274,7 @@ class _Watch:
 
     def _ask(self, now: float) -> None:
         self.asked = now
-        self.program.ask()
+        self.heard = self.program.ask()
 
     def _kill(self, now: float) -> None:
         self.killed = now

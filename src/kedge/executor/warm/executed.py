@@ -255,15 +255,16 @@ class Executed:
         """Never before it has ended: what it is doing is not to be seen from here."""
         return False
 
-    def ask(self) -> None:
-        """SIGTERM to the program's process group."""
+    def ask(self) -> bool:
+        """SIGTERM to the program's process group; False while there is no program."""
         self._stopped = True
         below = self.processes()
         for process in below:
             if processes.parent_of(process) not in below:
                 with suppress(ProcessLookupError):
                     processes.ask_to_end(os.getpgid(process))
-                return
+                return True
+        return False
 
     def ask_all(self) -> None:
         """SIGTERM to all of its processes."""

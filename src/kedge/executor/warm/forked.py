@@ -187,9 +187,10 @@ class Forked:
             self._used = looks.used_by(self._taken.process, self._done)
         return self._used is not None
 
-    def ask(self) -> None:
-        """SIGTERM to its process group."""
+    def ask(self) -> bool:
+        """SIGTERM to its process group, which is there."""
         processes.ask_to_end(self._taken.process)
+        return True
 
     def ask_all(self) -> None:
         """SIGTERM to all of its processes."""
