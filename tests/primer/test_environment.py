@@ -199,6 +199,44 @@ def test_a_start_that_waits_says_so(checkout: Any) -> None:
     assert process.returncode == 0
 
 
+def test_what_is_configured_while_a_start_waits_counts(checkout: Any) -> None:
+    import fcntl
+
+    (checkout.root / ".primer").mkdir()
+    (checkout.root / "more").mkdir()
+    with (checkout.root / ".primer/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = checkout.begin()
+        process.stderr.readline()  # It waits.
+        own = {"lock": "requirements/app.txt", "paths": ["src", "more"]}
+        checkout.configure(environments={"app": own})
+    stdout, stderr = process.communicate(timeout=FINISHED_SECONDS)
+    assert process.returncode == 0, stderr
+    assert str(checkout.root / "more") in json.loads(stdout)["path"]
+
+
+def test_a_primer_folder_of_somebody_elses_is_no_hindrance(checkout: Any, tmp_path: Path) -> None:
+    checkout.report()
+    lock = str(checkout.root / ".primer/lock")  # As sudo leaves it: this user cannot write to it.
+    (checkout.root / "primer.local.json").write_text('{"download": false}')
+    command = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", lock, lock]
+    command.append(str(checkout.root / "app"))
+    ended = subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
+    assert ended.returncode == 0, ended.stderr
+    prefix = json.loads(ended.stdout)["prefix"]
+    assert prefix == f"{tmp_path}/home/.cache/primer{checkout.root}/.primer/app"
+
+
+def test_where_nothing_can_be_written_the_error_says_what_to_do(checkout: Any) -> None:
+    places = [str(checkout.root), checkout.variables["HOME"]]
+    bound = [word for place in places for word in ("--ro-bind", place, place)]
+    command = ["bwrap", "--dev-bind", "/", "/", *bound, str(checkout.root / "app")]
+    ended = subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "Read-only file system" in ended.stderr
+    assert "set XDG_CACHE_HOME" in ended.stderr
+
+
 def test_a_full_disk_is_one_error_and_leaves_nothing_half_made(checkout: Any) -> None:
     checkout.report()
     small = str(checkout.root / "small")
@@ -242,6 +280,33 @@ def test_uv_is_fetched_into_a_folder_of_its_own(checkout: Any, tools: Path) -> N
     assert (checkout.root / ".primer/uv/bin/uv").exists()
 
 
+def test_that_uv_cannot_be_fetched_is_said(checkout: Any, tools: Path) -> None:
+    (tools / "uv").unlink()
+    (checkout.root / "requirements/uv.txt").write_text("uv==0.0.0\n")  # It has no hash.
+    (checkout.root / "uv.lock").write_text("")
+    checkout.configure(
+        uv="requirements/uv.txt", environments={"app": {"lock": "uv.lock", "paths": ["src"]}}
+    )
+    ended = checkout.start()
+    assert ended.returncode == 3
+    assert "`uv.lock` cannot be installed by pip, and there is no uv" in ended.stderr
+    assert "must have their versions pinned" in ended.stderr or "hash" in ended.stderr
+
+
+def test_paths_may_lead_out_of_the_checkout(checkout: Any, tmp_path: Path) -> None:
+    own = {"lock": "requirements/app.txt", "paths": ["src", "../beside"]}
+    checkout.configure(environments={"app": own})
+    assert str(tmp_path / "beside") in checkout.report()["path"]
+
+
+def test_what_tools_say_goes_nowhere_where_standard_error_is_closed(checkout: Any) -> None:
+    command = ["sh", "-c", '"$0" <&- >&- 2>&-', str(checkout.root / "app")]
+    environment = checkout.variables | {"PRIMER_VERBOSE": "1"}
+    subprocess.run(command, env=environment, check=True, timeout=FINISHED_SECONDS)
+    assert (checkout.root / ".primer/lock").read_bytes() == b""
+    assert checkout.report()["said"] == ""
+
+
 def test_a_local_file_overrides_the_configuration(checkout: Any, tmp_path: Path) -> None:
     checkout.configure("primer.local.json", folder=str(tmp_path / "elsewhere"))
     prefix = Path(checkout.report()["prefix"])
@@ -261,7 +326,11 @@ def test_a_local_file_overrides_the_configuration(checkout: Any, tmp_path: Path)
         ("primer.json", '{"environments": {"app": {"loc": ""}}}', "no option `loc`, but `lock`"),
         ("primer.json", '{"environments": {"app": {"lock": "x"}}}', "there is no lock file `x`"),
         ("primer.json", '{"environments": {"app": []}}', "[] is not an object"),
-        ("primer.json", "{}", "environment `app`: there is no lock file"),
+        ("primer.json", "{}", "primer.json has no environment `app`"),
+        ("primer.json", "[" * 100_000, "primer.json is not JSON"),
+        ("primer.json", '{"environments": {"app": {}}}', "there is no lock file ``"),
+        ("primer.json", '{"folder": "a\\u0000b"}', r"`folder` is 'a\x00b', and not like ''"),
+        ("primer.json", '{"environments": {"app": {"paths": ["\\ud800"]}}}', r"is ['\ud800'], and"),
     ],
 )
 def test_a_wrong_configuration_is_one_line(

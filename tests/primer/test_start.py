@@ -190,6 +190,8 @@ def test_the_callers_python_variables_do_not_reach_in(checkout: Any, tmp_path: P
         "VIRTUAL_ENV": str(foreign),
         "PIP_TARGET": str(foreign),
         "UV_PYTHON": "2.7",
+        "UV_WORKING_DIR": str(foreign),
+        "UV_CONSTRAINT": str(foreign / "nowhere.txt"),
     }
     for _ in ("first", "second"):
         report = checkout.report(cwd=foreign)
