@@ -38,7 +38,7 @@ OWN_OPTIONS = {"lock": "", "paths": [], "groups": [], "extras": []}
 SWITCHES = ["PRIMER_REBUILD", "PRIMER_EXPLAIN", "PRIMER_VERBOSE"]
 PROBE_SECONDS = 20  # A version manager's shim takes up to a second on a busy machine.
 PROBE = "import sys; print(getattr(sys, '_base_executable', sys.executable), *sys.version_info[:3])"
-SITES = "import os, sysconfig as s; print(os.__file__); print(s.get_path('purelib'))"
+SITES = "import os, sysconfig as s; print(os.__file__, s.get_path('purelib'), sep='\\0', end='')"
 PIP_INSTALL = ["-I", "-m", "pip", "install", "--retries=1", "--no-deps", "--require-hashes", "-r"]
 FOREIGN = (  # Variables of a caller's shell that would turn a tool to another environment.
     "PYTHON|VIRTUAL_ENV|CONDA_PREFIX|__PYVENV|PIP_(USER|TARGET|PREFIX|ROOT|PYTHON|CONSTRAINT|REQUIRE)"
@@ -206,7 +206,7 @@ class Environment:
         os.makedirs(made, exist_ok=True)
         try:
             self.install(settings, home, folder)
-            library, packages = output_of([folder + PYTHON, "-I", "-c", SITES]).splitlines()
+            library, packages = output_of([folder + PYTHON, "-I", "-c", SITES]).split("\0")
             paths = [os.fsencode(os.path.abspath(f"{self.root}/{at}")) for at in settings["paths"]]
             line = f"import os, sys; sys.path += map(os.fsdecode, {paths!a})\n"  # In any locale.
             write(packages + "/primer.pth", line)

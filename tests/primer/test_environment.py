@@ -35,6 +35,14 @@ def test_all_but_the_environment_before_is_removed(checkout: Any) -> None:
     assert not set(older) & set(checkout.made())
 
 
+def test_it_is_made_anew_on_request_where_it_is_active(checkout: Any) -> None:
+    checkout.report()
+    older = checkout.made()
+    checkout.variables["PATH"] = f"{checkout.root}/.primer/app/bin:{checkout.variables['PATH']}"
+    checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})
+    assert len(checkout.made()) == len(older) + 1
+
+
 def test_what_the_lock_no_longer_names_is_gone(checkout: Any) -> None:
     packages = Path(checkout.report()["packages"])
     assert (packages / "tiny.py").exists()
@@ -67,11 +75,15 @@ def test_a_moved_checkout_runs_its_own_code(checkout: Any, tmp_path: Path) -> No
     assert checkout.report()["said"] == ""
 
 
-@pytest.mark.parametrize("symlinks", [True, False], ids=["links kept", "links followed"])
-def test_a_copied_checkout_runs_its_own_code(checkout: Any, tmp_path: Path, symlinks: bool) -> None:
+@pytest.mark.parametrize("followed", [False, True], ids=["links kept", "links followed"])
+def test_a_copied_checkout_runs_its_own_code(checkout: Any, tmp_path: Path, followed: bool) -> None:
     checkout.report()
     copy = type(checkout)(tmp_path / "copy", checkout.variables)
-    shutil.copytree(checkout.root, copy.root, symlinks=symlinks, ignore_dangling_symlinks=True)
+    shutil.copytree(checkout.root, copy.root, symlinks=True)
+    if followed:
+        link = copy.root / ".primer/app"
+        link.unlink()
+        shutil.copytree(checkout.root / ".primer/app", link, symlinks=True)
     source = copy.root / "src/demo.py"
     source.write_text(source.read_text().replace('"first"', '"copy"'))
     report = copy.report()

@@ -297,7 +297,7 @@ def test_on_a_terminal_the_slow_path_is_shown(checkout: Any) -> None:
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_a_path_with_spaces_and_unicode_works(checkout: Any, tmp_path: Path, locale: str) -> None:
-    odd = tmp_path / "a b's \u00e9\u6f22 $x"
+    odd = tmp_path / "a b's\n \u00e9\u6f22 $x"
     checkout.root = checkout.root.rename(odd)
     checkout.variables["LC_ALL"] = locale
     assert os.fsencode(checkout.report()["file"]) == os.fsencode(odd / "src/demo.py")
