@@ -163,6 +163,24 @@ def test_without_the_index_what_is_fresh_runs_and_what_is_stale_says_what_change
     assert checkout.report()["said"] == ""
 
 
+def test_a_lock_that_changes_while_it_is_installed_is_an_error(checkout: Any, tools: Path) -> None:
+    uv = os.path.realpath(tools / "uv")
+    (tools / "uv").unlink()
+    lock = checkout.root / "requirements/app.txt"
+    script = f"""#!/bin/sh
+case $1 in pip) echo '# changed' >>"{lock}" ;; esac
+exec "{uv}" "$@"
+"""
+    (tools / "uv").write_text(script)
+    (tools / "uv").chmod(0o755)
+    ended = checkout.start()
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "files of `app` changed while it was made; start again" in ended.stderr
+    (tools / "uv").unlink()
+    (tools / "uv").symlink_to(uv)
+    assert checkout.report()["tiny"] == "1.0"
+
+
 def test_a_lock_that_includes_others_is_refused(checkout: Any) -> None:
     lock = checkout.root / "requirements/app.txt"
     lock.write_text(lock.read_text() + "-r more.txt\n")

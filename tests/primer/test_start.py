@@ -68,15 +68,26 @@ def test_a_failing_shim_first_on_path_is_passed_over(checkout: Any, tmp_path: Pa
     assert "pyenv" not in report["said"]
 
 
-def test_pyenv_versions_are_found_when_no_python_is_on_path(
-    checkout: Any, tmp_path: Path, tools: Path
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("", "home/.pyenv/versions"),
+        ("PYENV_ROOT", "set/versions"),
+        ("", "home/.local/share/uv/python"),
+        ("XDG_DATA_HOME", "set/uv/python"),
+        ("UV_PYTHON_INSTALL_DIR", "set"),
+    ],
+)
+def test_versions_of_pyenv_and_uv_are_found_when_no_python_is_on_path(
+    checkout: Any, tmp_path: Path, tools: Path, variable: str, folder: str
 ) -> None:
-    version = tmp_path / "home/.pyenv/versions/3/bin"
+    version = tmp_path / folder / "3/bin"
     version.mkdir(parents=True)
     (version / "python3").symlink_to(os.path.realpath(sys.executable))
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare/uv").symlink_to(os.path.realpath(tools / "uv"))
-    checkout.variables["PATH"] = str(tmp_path / "bare")
+    checkout.configure(python=f"==3.{sys.version_info.minor}.*", download=False)
+    checkout.variables |= {"PATH": str(tmp_path / "bare"), variable or "_": str(tmp_path / "set")}
     assert checkout.report()["tiny"] == "1.0"
 
 
