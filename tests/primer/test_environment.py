@@ -66,6 +66,14 @@ def test_a_wrong_hash_leaves_the_old_environment(checkout: Any, wheels: dict[str
     assert checkout.report()["said"] == ""
 
 
+def test_a_lock_without_a_hash_is_refused(checkout: Any) -> None:
+    lock = checkout.root / "requirements/app.txt"
+    lock.write_text(lock.read_text().partition("\\")[0])
+    ended = checkout.start()
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "must have a hash" in " ".join(ended.stderr.split())
+
+
 def test_a_moved_checkout_runs_its_own_code(checkout: Any, tmp_path: Path) -> None:
     checkout.report()
     checkout.root = checkout.root.rename(tmp_path / "moved")
@@ -202,6 +210,8 @@ def test_a_deleted_base_interpreter_is_noticed(checkout: Any, tmp_path: Path, to
     assert checkout.report()["base"] != str(base)
     (base / "lib").symlink_to(program.parents[1] / "lib")
     assert checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})["base"] == str(base)
+    shutil.copy(program, base / "bin/python3")  # Another one, which may be of another version.
+    assert "primer: changed: python\n" in checkout.report()["said"]
     shutil.rmtree(base)
     assert checkout.report()["base"] != str(base)
     assert checkout.report()["said"] == ""
