@@ -1,7 +1,6 @@
 """The first half of the primer: from a bare checkout to the project's own code.
 
-An entry script such as `./app`, a few lines of POSIX sh, runs this file with the environment's own
-Python, or, while there is none, with any Python from 3.8 on that starts:
+An entry script, `./app`, runs this file with the environment's own Python, or else any from 3.8 on:
     python -I primer/proto.py start MAIN ENVIRONMENT SCRIPT [ARGUMENT...]
     python -I primer/proto.py boot STATES ENVIRONMENT SCRIPT [GOAL...]
 
@@ -39,11 +38,11 @@ OWN_OPTIONS = {"lock": "", "paths": [], "groups": [], "extras": []}
 SWITCHES = ["PRIMER_REBUILD", "PRIMER_EXPLAIN", "PRIMER_VERBOSE"]
 PROBE_SECONDS = 20  # A version manager's shim takes up to a second on a busy machine.
 PROBE = "import sys; print(getattr(sys, '_base_executable', sys.executable), *sys.version_info[:3])"
-SITES = "import os, sysconfig as s; print(os.__file__); print(s.get_path('purelib'))"
+SITES = "import os, sysconfig as s; print(os.__file__, s.get_path('purelib'), sep='\\0', end='')"
 PIP_INSTALL = ["-I", "-m", "pip", "install", "--retries=1", "--no-deps", "--require-hashes", "-r"]
 FOREIGN = (  # Variables of a caller's shell that would turn a tool to another environment.
-    "PYTHON|VIRTUAL_ENV|CONDA_PREFIX|__PYVENV|UV_(PYTHON|PROJECT|SYSTEM_PYTHON|LOCKED)$"
-    "|PIP_(USER|TARGET|PREFIX|ROOT|PYTHON|REQUIRE_VIRTUALENV)$"
+    "PYTHON|VIRTUAL_ENV|CONDA_PREFIX|__PYVENV|PIP_(USER|TARGET|PREFIX|ROOT|PYTHON|CONSTRAINT|REQUIRE)"
+    "|UV_(PYTHON|PROJECT|SYSTEM_PYTHON|LOCKED|CONSTRAINT|OVERRIDE|WORKING_DIR(ECTORY)?)$"
 )
 
 
@@ -153,10 +152,12 @@ class Environment:
             try:
                 given = json.loads(read(os.path.join(self.root, file)) or "{}")
                 options.update(checked(file, given, OPTIONS))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise SetUpError(f"{file} is not JSON: {error}") from None
+        if self.name not in options["environments"]:
+            raise SetUpError(f"primer.json has no environment `{self.name}`; add it there")
         where = f"primer.json, environment `{self.name}`"
-        options.update(checked(where, options["environments"].get(self.name, {}), OWN_OPTIONS))
+        options.update(checked(where, options["environments"][self.name], OWN_OPTIONS))
         text = read(os.path.join(self.root, options["lock"]))
         if text is None or re.search(r"(?m)^\s*(-r|-c|--requirement|--constraint)", text):
             wrong = "there is no" if text is None else "other files are included in the"
@@ -168,33 +169,34 @@ class Environment:
 
     def ready(self, rebuild):
         """Where it is, fresh: made now unless it is there or another start makes it."""
-        settings = self.settings()
         for home in self.homes:
             if not rebuild and self.is_fresh(self.place(home)):
                 return self.place(home)
-        near = self.homes[0] if os.path.lexists(self.homes[0]) else self.root
-        home = self.homes[0 if os.access(near, os.W_OK) else 1]
-        try:
-            os.makedirs(home, exist_ok=True)
-            if read(home + "/.gitignore") != "*\n":
-                write(home + "/.gitignore", "*\n")
-            lock = os.open(home + "/lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise SetUpError(f"{error}; set XDG_CACHE_HOME, where to make environments") from None
+        for home in self.homes:
+            try:
+                os.makedirs(home, exist_ok=True)
+                if read(home + "/.gitignore") != "*\n":
+                    write(home + "/.gitignore", "*\n")
+                lock = os.open(home + "/lock", os.O_RDWR | os.O_CREAT, 0o644)
+                break
+            except OSError as error:
+                if home == self.homes[1]:
+                    raise SetUpError(f"{error}; set XDG_CACHE_HOME, where to make it") from None
         try:
             if not taken(lock):
                 say(f"waiting for another start, which holds {home}/lock")
                 while not taken(lock):
                     time.sleep(0.1)
             if rebuild or not self.is_fresh(self.place(home)):
-                self.make(settings, home)
+                self.make(home)
         finally:
             os.close(lock)
         return self.place(home)
 
-    def make(self, settings, home):
+    def make(self, home):
         """Make it in a new folder, turn the link to that, remove all but the one before."""
-        before = self.key([*FILES, settings["lock"]])  # As the files are before they are used.
+        before = self.key([*FILES, self.settings()["lock"]])  # As the files are before their use.
+        settings = self.settings()
         made = f"{settings['folder'] or home}/made/{self.name}"
         folder = f"{made}/{os.urandom(6).hex()}"
         kept = [os.path.basename(os.path.realpath(self.place(home)))]  # Somebody may run in it.
@@ -204,8 +206,8 @@ class Environment:
         os.makedirs(made, exist_ok=True)
         try:
             self.install(settings, home, folder)
-            library, packages = output_of([folder + PYTHON, "-I", "-c", SITES]).splitlines()
-            paths = [os.fsencode(f"{self.root}/{path}") for path in settings["paths"]]
+            library, packages = output_of([folder + PYTHON, "-I", "-c", SITES]).split("\0")
+            paths = [os.fsencode(os.path.abspath(f"{self.root}/{at}")) for at in settings["paths"]]
             line = f"import os, sys; sys.path += map(os.fsdecode, {paths!a})\n"  # In any locale.
             write(packages + "/primer.pth", line)
             link, new = f"{home}/{self.name}", folder + "/link"
@@ -224,9 +226,9 @@ class Environment:
 
     def install(self, settings, home, folder):
         """Make `folder` a virtual environment with what the lock file names, by uv or else by pip."""
-        uv = find_uv(self.root, settings["uv"], home)
-        python = find_python(self.root, settings, uv)
         lock, inside, said = settings["lock"], folder + PYTHON, []
+        uv = find_uv(self.root, settings["uv"], home, said)
+        python = find_python(self.root, settings, uv)
         fill = [inside, *PIP_INSTALL, lock]
         if uv and os.path.basename(lock) == "uv.lock":
             VARIABLES["UV_PROJECT_ENVIRONMENT"] = folder
@@ -284,7 +286,8 @@ def checked(where, given, known):
         if option not in known:
             near = difflib.get_close_matches(option, known, 1) or sorted(known)
             raise SetUpError(f"{where}: there is no option `{option}`, but `{'`, `'.join(near)}`")
-        if not isinstance(value, type(known[option])):
+        texts = value if isinstance(value, list) else [value]
+        if type(value) is not type(known[option]) or not "".join(map(str, texts)).isprintable():
             raise SetUpError(f"{where}: `{option}` is {value!r}, and not like {known[option]!r}")
     return given
 
@@ -303,7 +306,7 @@ def fits(version, wanted):
     return True
 
 
-def find_uv(root, lock, home):
+def find_uv(root, lock, home, said):
     """A uv that runs: from PATH, fetched before, or fetched from the package index; None without."""
     own = home + "/uv"
     for uv in (shutil.which("uv"), own + "/bin/uv"):
@@ -313,7 +316,7 @@ def find_uv(root, lock, home):
         if output_of([python, "-I", "-m", "pip", "--version"]):
             shutil.rmtree(own, ignore_errors=True)  # A kill may have left half of it.
             fetch = [python, *PIP_INSTALL, lock, "--only-binary=:all:", "--target", own]
-            return own + "/bin/uv" if run(root, "fetching uv", fetch, []) else None
+            return own + "/bin/uv" if run(root, "fetching uv", fetch, said) else None
     return None
 
 
@@ -362,14 +365,12 @@ def output_of(command):
 def run(root, what, command, said):
     """Run a tool, telling `what` it does; whether it succeeded. If not, `said` gets its last words."""
     say(what)
-    shown = os.environ.get("PRIMER_VERBOSE") or (sys.stderr and sys.stderr.isatty())
+    shown = sys.stderr and (os.environ.get("PRIMER_VERBOSE") or sys.stderr.isatty())
     streams = {"stdin": subprocess.DEVNULL, "stdout": 2 if shown else subprocess.PIPE}
     ended = subprocess.run(command, cwd=root, env=VARIABLES, stderr=subprocess.STDOUT, **streams)
     if ended.returncode:
-        said.append(f"{' '.join(command)}: exit code {ended.returncode}")
-        said += [
-            f"  {line}" for line in os.fsdecode(ended.stdout or b"").strip().splitlines()[-15:]
-        ]
+        last = os.fsdecode(ended.stdout or b"").strip().splitlines()[-15:]
+        said.append("\n    ".join([f"{' '.join(command)}: exit code {ended.returncode}", *last]))
     return not ended.returncode
 
 

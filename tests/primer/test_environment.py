@@ -35,6 +35,14 @@ def test_all_but_the_environment_before_is_removed(checkout: Any) -> None:
     assert not set(older) & set(checkout.made())
 
 
+def test_it_is_made_anew_on_request_where_it_is_active(checkout: Any) -> None:
+    checkout.report()
+    older = checkout.made()
+    checkout.variables["PATH"] = f"{checkout.root}/.primer/app/bin:{checkout.variables['PATH']}"
+    checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})
+    assert len(checkout.made()) == len(older) + 1
+
+
 def test_what_the_lock_no_longer_names_is_gone(checkout: Any) -> None:
     packages = Path(checkout.report()["packages"])
     assert (packages / "tiny.py").exists()
@@ -58,6 +66,14 @@ def test_a_wrong_hash_leaves_the_old_environment(checkout: Any, wheels: dict[str
     assert checkout.report()["said"] == ""
 
 
+def test_a_lock_without_a_hash_is_refused(checkout: Any) -> None:
+    lock = checkout.root / "requirements/app.txt"
+    lock.write_text(lock.read_text().partition("\\")[0])
+    ended = checkout.start()
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "must have a hash" in " ".join(ended.stderr.split())
+
+
 def test_a_moved_checkout_runs_its_own_code(checkout: Any, tmp_path: Path) -> None:
     checkout.report()
     checkout.root = checkout.root.rename(tmp_path / "moved")
@@ -67,11 +83,15 @@ def test_a_moved_checkout_runs_its_own_code(checkout: Any, tmp_path: Path) -> No
     assert checkout.report()["said"] == ""
 
 
-@pytest.mark.parametrize("symlinks", [True, False], ids=["links kept", "links followed"])
-def test_a_copied_checkout_runs_its_own_code(checkout: Any, tmp_path: Path, symlinks: bool) -> None:
+@pytest.mark.parametrize("followed", [False, True], ids=["links kept", "links followed"])
+def test_a_copied_checkout_runs_its_own_code(checkout: Any, tmp_path: Path, followed: bool) -> None:
     checkout.report()
     copy = type(checkout)(tmp_path / "copy", checkout.variables)
-    shutil.copytree(checkout.root, copy.root, symlinks=symlinks, ignore_dangling_symlinks=True)
+    shutil.copytree(checkout.root, copy.root, symlinks=True)
+    if followed:
+        link = copy.root / ".primer/app"
+        link.unlink()
+        shutil.copytree(checkout.root / ".primer/app", link, symlinks=True)
     source = copy.root / "src/demo.py"
     source.write_text(source.read_text().replace('"first"', '"copy"'))
     report = copy.report()
@@ -151,6 +171,24 @@ def test_without_the_index_what_is_fresh_runs_and_what_is_stale_says_what_change
     assert checkout.report()["said"] == ""
 
 
+def test_a_lock_that_changes_while_it_is_installed_is_an_error(checkout: Any, tools: Path) -> None:
+    uv = os.path.realpath(tools / "uv")
+    (tools / "uv").unlink()
+    lock = checkout.root / "requirements/app.txt"
+    script = f"""#!/bin/sh
+case $1 in pip) echo '# changed' >>"{lock}" ;; esac
+exec "{uv}" "$@"
+"""
+    (tools / "uv").write_text(script)
+    (tools / "uv").chmod(0o755)
+    ended = checkout.start()
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "files of `app` changed while it was made; start again" in ended.stderr
+    (tools / "uv").unlink()
+    (tools / "uv").symlink_to(uv)
+    assert checkout.report()["tiny"] == "1.0"
+
+
 def test_a_lock_that_includes_others_is_refused(checkout: Any) -> None:
     lock = checkout.root / "requirements/app.txt"
     lock.write_text(lock.read_text() + "-r more.txt\n")
@@ -172,6 +210,8 @@ def test_a_deleted_base_interpreter_is_noticed(checkout: Any, tmp_path: Path, to
     assert checkout.report()["base"] != str(base)
     (base / "lib").symlink_to(program.parents[1] / "lib")
     assert checkout.report(env=checkout.variables | {"PRIMER_REBUILD": "1"})["base"] == str(base)
+    shutil.copy(program, base / "bin/python3")  # Another one, which may be of another version.
+    assert "primer: changed: python\n" in checkout.report()["said"]
     shutil.rmtree(base)
     assert checkout.report()["base"] != str(base)
     assert checkout.report()["said"] == ""
@@ -197,6 +237,44 @@ def test_a_start_that_waits_says_so(checkout: Any) -> None:
         assert "waiting for another start" in process.stderr.readline()
     process.communicate(timeout=FINISHED_SECONDS)
     assert process.returncode == 0
+
+
+def test_what_is_configured_while_a_start_waits_counts(checkout: Any) -> None:
+    import fcntl
+
+    (checkout.root / ".primer").mkdir()
+    (checkout.root / "more").mkdir()
+    with (checkout.root / ".primer/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = checkout.begin()
+        process.stderr.readline()  # It waits.
+        own = {"lock": "requirements/app.txt", "paths": ["src", "more"]}
+        checkout.configure(environments={"app": own})
+    stdout, stderr = process.communicate(timeout=FINISHED_SECONDS)
+    assert process.returncode == 0, stderr
+    assert str(checkout.root / "more") in json.loads(stdout)["path"]
+
+
+def test_a_primer_folder_of_somebody_elses_is_no_hindrance(checkout: Any, tmp_path: Path) -> None:
+    checkout.report()
+    lock = str(checkout.root / ".primer/lock")  # As sudo leaves it: this user cannot write to it.
+    (checkout.root / "primer.local.json").write_text('{"download": false}')
+    command = ["bwrap", "--dev-bind", "/", "/", "--ro-bind", lock, lock]
+    command.append(str(checkout.root / "app"))
+    ended = subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
+    assert ended.returncode == 0, ended.stderr
+    prefix = json.loads(ended.stdout)["prefix"]
+    assert prefix == f"{tmp_path}/home/.cache/primer{checkout.root}/.primer/app"
+
+
+def test_where_nothing_can_be_written_the_error_says_what_to_do(checkout: Any) -> None:
+    places = [str(checkout.root), checkout.variables["HOME"]]
+    bound = [word for place in places for word in ("--ro-bind", place, place)]
+    command = ["bwrap", "--dev-bind", "/", "/", *bound, str(checkout.root / "app")]
+    ended = subprocess.run(command, capture_output=True, text=True, env=checkout.variables)
+    assert (ended.returncode, ended.stdout) == (3, "")
+    assert "Read-only file system" in ended.stderr
+    assert "set XDG_CACHE_HOME" in ended.stderr
 
 
 def test_a_full_disk_is_one_error_and_leaves_nothing_half_made(checkout: Any) -> None:
@@ -242,6 +320,33 @@ def test_uv_is_fetched_into_a_folder_of_its_own(checkout: Any, tools: Path) -> N
     assert (checkout.root / ".primer/uv/bin/uv").exists()
 
 
+def test_that_uv_cannot_be_fetched_is_said(checkout: Any, tools: Path) -> None:
+    (tools / "uv").unlink()
+    (checkout.root / "requirements/uv.txt").write_text("uv==0.0.0\n")  # It has no hash.
+    (checkout.root / "uv.lock").write_text("")
+    checkout.configure(
+        uv="requirements/uv.txt", environments={"app": {"lock": "uv.lock", "paths": ["src"]}}
+    )
+    ended = checkout.start()
+    assert ended.returncode == 3
+    assert "`uv.lock` cannot be installed by pip, and there is no uv" in ended.stderr
+    assert "must have their versions pinned" in ended.stderr or "hash" in ended.stderr
+
+
+def test_paths_may_lead_out_of_the_checkout(checkout: Any, tmp_path: Path) -> None:
+    own = {"lock": "requirements/app.txt", "paths": ["src", "../beside"]}
+    checkout.configure(environments={"app": own})
+    assert str(tmp_path / "beside") in checkout.report()["path"]
+
+
+def test_what_tools_say_goes_nowhere_where_standard_error_is_closed(checkout: Any) -> None:
+    command = ["sh", "-c", '"$0" <&- >&- 2>&-', str(checkout.root / "app")]
+    environment = checkout.variables | {"PRIMER_VERBOSE": "1"}
+    subprocess.run(command, env=environment, check=True, timeout=FINISHED_SECONDS)
+    assert (checkout.root / ".primer/lock").read_bytes() == b""
+    assert checkout.report()["said"] == ""
+
+
 def test_a_local_file_overrides_the_configuration(checkout: Any, tmp_path: Path) -> None:
     checkout.configure("primer.local.json", folder=str(tmp_path / "elsewhere"))
     prefix = Path(checkout.report()["prefix"])
@@ -261,7 +366,11 @@ def test_a_local_file_overrides_the_configuration(checkout: Any, tmp_path: Path)
         ("primer.json", '{"environments": {"app": {"loc": ""}}}', "no option `loc`, but `lock`"),
         ("primer.json", '{"environments": {"app": {"lock": "x"}}}', "there is no lock file `x`"),
         ("primer.json", '{"environments": {"app": []}}', "[] is not an object"),
-        ("primer.json", "{}", "environment `app`: there is no lock file"),
+        ("primer.json", "{}", "primer.json has no environment `app`"),
+        ("primer.json", "[" * 100_000, "primer.json is not JSON"),
+        ("primer.json", '{"environments": {"app": {}}}', "there is no lock file ``"),
+        ("primer.json", '{"folder": "a\\u0000b"}', r"`folder` is 'a\x00b', and not like ''"),
+        ("primer.json", '{"environments": {"app": {"paths": ["\\ud800"]}}}', r"is ['\ud800'], and"),
     ],
 )
 def test_a_wrong_configuration_is_one_line(

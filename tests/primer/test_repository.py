@@ -213,6 +213,8 @@ def test_update_refreshes_on_request_and_says_from_what_to_what(kedge: Any, tmp_
     assert proto.read_text().startswith(brought())
     assert app.read_bytes() == new["app"]
     assert os.access(app, os.X_OK)
+    done = kedge("primer", "update", tmp_path)  # It does not say that there is nothing to do.
+    assert done.err == "app.cmd was edited by hand and stays as it is; --force replaces it\n"
     assert kedge("primer", "update", "--force", tmp_path).out.startswith("app.cmd: ")
     assert (tmp_path / "app.cmd").read_bytes() == new["app.cmd"]
 

@@ -68,15 +68,26 @@ def test_a_failing_shim_first_on_path_is_passed_over(checkout: Any, tmp_path: Pa
     assert "pyenv" not in report["said"]
 
 
-def test_pyenv_versions_are_found_when_no_python_is_on_path(
-    checkout: Any, tmp_path: Path, tools: Path
+@pytest.mark.parametrize(
+    ("variable", "folder"),
+    [
+        ("", "home/.pyenv/versions"),
+        ("PYENV_ROOT", "set/versions"),
+        ("", "home/.local/share/uv/python"),
+        ("XDG_DATA_HOME", "set/uv/python"),
+        ("UV_PYTHON_INSTALL_DIR", "set"),
+    ],
+)
+def test_versions_of_pyenv_and_uv_are_found_when_no_python_is_on_path(
+    checkout: Any, tmp_path: Path, tools: Path, variable: str, folder: str
 ) -> None:
-    version = tmp_path / "home/.pyenv/versions/3/bin"
+    version = tmp_path / folder / "3/bin"
     version.mkdir(parents=True)
     (version / "python3").symlink_to(os.path.realpath(sys.executable))
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare/uv").symlink_to(os.path.realpath(tools / "uv"))
-    checkout.variables["PATH"] = str(tmp_path / "bare")
+    checkout.configure(python=f"==3.{sys.version_info.minor}.*", download=False)
+    checkout.variables |= {"PATH": str(tmp_path / "bare"), variable or "_": str(tmp_path / "set")}
     assert checkout.report()["tiny"] == "1.0"
 
 
@@ -190,6 +201,8 @@ def test_the_callers_python_variables_do_not_reach_in(checkout: Any, tmp_path: P
         "VIRTUAL_ENV": str(foreign),
         "PIP_TARGET": str(foreign),
         "UV_PYTHON": "2.7",
+        "UV_WORKING_DIR": str(foreign),
+        "UV_CONSTRAINT": str(foreign / "nowhere.txt"),
     }
     for _ in ("first", "second"):
         report = checkout.report(cwd=foreign)
@@ -295,7 +308,7 @@ def test_on_a_terminal_the_slow_path_is_shown(checkout: Any) -> None:
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 def test_a_path_with_spaces_and_unicode_works(checkout: Any, tmp_path: Path, locale: str) -> None:
-    odd = tmp_path / "a b's \u00e9\u6f22 $x"
+    odd = tmp_path / "a b's\n \u00e9\u6f22 $x"
     checkout.root = checkout.root.rename(odd)
     checkout.variables["LC_ALL"] = locale
     assert os.fsencode(checkout.report()["file"]) == os.fsencode(odd / "src/demo.py")

@@ -62,8 +62,6 @@ class Context:
         Raises:
             UsageError: the state is not among those that this one needs.
         """
-        from kedge.primer.records import Record
-
         standing = self._start.graph.standing(need)
         if standing not in self._start.graph.needs(self._state):
             from kedge.errors import UsageError
@@ -72,12 +70,12 @@ class Context:
                 f"`{self._state.name}` reads `{need.name}`, which is not among what it needs",
                 hint=f"add it: @state(needs=[{need.name}])",
             )
-        record = Record.of(self._start.place.read(standing.name))
-        if record is None or self._start.standings[standing.name].skipped:
+        value = self._start.standings[standing.name].value
+        if value is None:
             return None
         import json
 
-        return json.loads(record.value)
+        return json.loads(value)
 
     def run(
         self,

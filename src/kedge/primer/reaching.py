@@ -28,23 +28,26 @@ class Standing:
         key: the key that it has now.
         digest: the key's.
         reasons: why it is stale; empty for one that is not.
+        value: what its function returned when it was reached, as JSON; None where it never was.
         skipped: why it is not wanted, None where it is.
         memory: what was read of its inputs, if that is new.
     """
 
-    __slots__ = ("digest", "key", "memory", "reasons", "skipped")
+    __slots__ = ("digest", "key", "memory", "reasons", "skipped", "value")
 
     def __init__(
         self,
         key: str,
         digest: str,
         reasons: list[str],
+        value: str | None = None,
         skipped: str | None = None,
         memory: bytes | None = None,
     ) -> None:
         self.key = key
         self.digest = digest
         self.reasons = reasons
+        self.value = value
         self.skipped = skipped
         self.memory = memory
 
@@ -94,9 +97,8 @@ class Start:
         if state.skip_if is not None:
             why = state.skip_if(self.context(state))
             if why:
-                return Standing(
-                    "", SKIPPED, [], why if isinstance(why, str) else "it is not wanted"
-                )
+                said = why if isinstance(why, str) else "it is not wanted"
+                return Standing("", SKIPPED, [], skipped=said)
         held, memory = "", None
         if state.inputs:
             known = self.place.read(state.name, "inputs")
@@ -115,9 +117,9 @@ class Start:
         if record.key != key:
             stale = {name for name, one in self.standings.items() if one.reasons}
             reasons += differences(record.key, key, stale)
-            return Standing(key, digest_of(key), reasons, memory=memory)
+            return Standing(key, digest_of(key), reasons, record.value, memory=memory)
         reasons += self.lacking(state)
-        return Standing(key, record.digest, reasons, memory=memory)
+        return Standing(key, record.digest, reasons, record.value, memory=memory)
 
     def lacking(self, state: "State") -> list[str]:
         """What a state has not, though it was reached: outputs, or what its check looks for."""
@@ -151,7 +153,7 @@ class Start:
                 self.place.write(
                     state.name, Record(standing.key, standing.digest, value).to_bytes()
                 )
-                standing = Standing(standing.key, standing.digest, [])
+                standing = Standing(standing.key, standing.digest, [], value)
         finally:
             os.close(lock)
         return standing

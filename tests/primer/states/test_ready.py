@@ -294,7 +294,8 @@ def served(project: Any) -> Any:
 
 def pid(project: Any) -> int:
     """The service's process."""
-    return int((project.home / "site/folder/pid").read_bytes().split()[0])
+    [noted] = (project.home / "site/folder").glob("pid-*")
+    return int(noted.read_bytes().split()[0])
 
 
 def test_a_service_is_started_once_and_found_answering(served: Any) -> None:
@@ -341,6 +342,16 @@ def test_a_service_is_stopped_and_begun_again_later(served: Any) -> None:
     served.boot("site")
 
 
+def test_a_copied_checkout_takes_the_service_of_the_other_for_none_of_its_own(served: Any) -> None:
+    served.boot("site")
+    copy = type(served)(served.root.with_name("copy"), served.variables)
+    shutil.copytree(served.root, copy.root)
+    assert copy.reasons()["site"] == ["its check says no"]
+    copy.boot("stopped")
+    assert served.boot("site").err == ""  # It runs, and answers.
+    assert "something else answers" in copy.boot("site", code=3).err
+
+
 def test_a_service_that_was_started_by_a_boot_that_was_killed_is_found_and_ended(
     served: Any,
 ) -> None:
@@ -351,9 +362,8 @@ def test_a_service_that_was_started_by_a_boot_that_was_killed_is_found_and_ended
     asked = served.pipe("asked")
     boot = served.begin("site")
     asked.text()
-    while not (served.home / "site/folder/pid").exists() or not (
-        served.home / "site/folder/pid"
-    ).read_bytes().endswith(b"\n"):
+    folder = served.home / "site/folder"
+    while not any(noted.read_bytes().endswith(b"\n") for noted in folder.glob("pid-*")):
         assert boot.poll() is None
     watched = os.pidfd_open(pid(served))
     boot.kill()
@@ -382,8 +392,7 @@ def test_a_service_that_does_not_come_up_is_an_error_with_its_last_lines(
     )
     ended = project.boot(code=1)
     assert f"primer: error: state `site`: {words}" in ended.err
-    noted = int((project.home / "site/folder/pid").read_bytes().split()[0])
-    stat = Path(f"/proc/{noted}/stat")
+    stat = Path(f"/proc/{pid(project)}/stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
 
 

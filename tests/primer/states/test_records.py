@@ -218,6 +218,34 @@ def test_a_folder_where_a_record_should_be_is_an_error(project: Any) -> None:
     assert project.reached() == []
 
 
+def test_a_value_is_the_one_that_was_found_though_another_boot_reaches_its_state_meanwhile(
+    project: Any,
+) -> None:
+    project.states(
+        """
+import os
+
+@state
+def given(ctx):
+    return "found"
+
+@state(needs=[given], always=True)
+def taken(ctx):
+    record = os.path.join(ctx.folder, "../../given/record")
+    with open(record, "wb") as file:
+        file.write(b"begun\\n")
+    return ctx.value(given)
+
+@state(needs=[taken])
+def printed(ctx):
+    (ctx.root / "printed").write_text(ctx.value(taken))
+"""
+    )
+    project.boot("given")
+    project.boot()
+    assert (project.root / "printed").read_text() == "found"
+
+
 def test_values_are_json_also_for_a_state_of_the_same_boot(project: Any) -> None:
     project.states(
         """

@@ -87,7 +87,7 @@ def update(folder: str, force: bool) -> None:
         say(f"{name} was edited by hand and stays as it is; --force replaces it")
     if found.lines:
         write_text("\n".join(found.lines))
-    else:
+    elif not found.edited:
         say(f"nothing to do: the files are those of {_BY}")
 
 

@@ -29,7 +29,7 @@ class Service(State):
 
     def stop(self, ctx: "Context") -> None:
         """End the service and what it has started: asked first, killed if it does not end."""
-        halt(own_folder(ctx, self))
+        halt(note(ctx, self))
 
 
 def service(
@@ -75,17 +75,23 @@ def service(
         return begin(ctx, words, folder, environment, answers, seconds)
 
     def check(ctx: "Context") -> bool:
-        return pid_of(own_folder(ctx)) is not None and responds(answers, ctx)
+        return pid_of(note(ctx)) is not None and responds(answers, ctx)
 
     service.__doc__ = f"The service {name} runs and answers."
     return Service(service, name=name, needs=needs, inputs=inputs, check=check)
 
 
-def own_folder(ctx: "Context", state: "State | None" = None) -> str:
-    """Where a service's number and log are; the context's own one's unless a state is given."""
-    start = ctx._start
-    name = start.graph.standing(state).name if state else ctx._state.name
-    return os.path.join(start.place.folder(name), "folder")
+def note(ctx: "Context", state: "State | None" = None) -> str:
+    """The file with a service's number; the context's own one's unless a state is given.
+
+    It is called after the checkout, since a copy of that has a copy of the file, and not the service.
+    """
+    import zlib
+
+    place = ctx._start.place
+    name = ctx._start.graph.standing(state).name if state else ctx._state.name
+    checkout = zlib.crc32(os.fsencode(place.root))
+    return os.path.join(place.folder(name), "folder", f"pid-{checkout:08x}")
 
 
 def begin(
@@ -103,19 +109,19 @@ def begin(
     from kedge.errors import FunctionError, Unavailable
     from kedge.primer.interrupts import held
 
-    own = str(ctx.folder)
-    halt(own)
+    noted = note(ctx)
+    halt(noted)
     if responds(answers, ctx):
         raise Unavailable(
             f"something else answers{'' if callable(answers) else f' at {answers}'} already",
             hint="end it, or let this service use another address",
         )
-    log = os.path.join(own, "log")
+    log = os.path.join(ctx.folder, "log")
     process = None
     try:
         with open(log, "wb") as said, held():
             process = subprocess.Popen(
-                ["sh", "-c", WRAPPER, os.path.join(own, "pid"), *command],
+                ["sh", "-c", WRAPPER, noted, *command],
                 cwd=os.path.join(ctx.root, folder),
                 env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
@@ -132,7 +138,7 @@ def begin(
                 raise FunctionError(f"it does not answer after {seconds:g} s:{last_lines(log)}")
             time.sleep(PAUSE_SECONDS)
     except BaseException:
-        halt(own)
+        halt(noted)
         if process is not None and process.poll() is None:
             process.kill()  # it had not noted its number yet
         raise
@@ -165,9 +171,9 @@ def responds(answers: "Answers", ctx: "Context") -> bool:
         return False
 
 
-def pid_of(folder: str) -> int | None:
-    """The number of the service's process, None when it does not run."""
-    noted = facts(os.path.join(folder, "pid"))
+def pid_of(path: str) -> int | None:
+    """The number of the process that a file notes, None when it does not run."""
+    noted = facts(path)
     if not noted:
         return None
     pid, began = noted
@@ -196,18 +202,18 @@ def facts(path: str) -> tuple[int, str | None] | None:
     return int(first.split()[0]), fields[19]
 
 
-def halt(folder: str) -> None:
-    """End the service that runs, if one does, with its whole group."""
+def halt(path: str) -> None:
+    """End the process that a file notes, if it runs, with its whole group."""
     import signal
     import time
 
-    pid = pid_of(folder)
+    pid = pid_of(path)
     if pid is None:
         return
     deadline = time.monotonic() + STOP_SECONDS
     try:
         os.killpg(pid, signal.SIGTERM)
-        while pid_of(folder) is not None and time.monotonic() < deadline:
+        while pid_of(path) is not None and time.monotonic() < deadline:
             time.sleep(PAUSE_SECONDS)
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:
