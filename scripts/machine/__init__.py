@@ -10,7 +10,7 @@ from kedge.primer.ready import debian_packages
 from machine.engines import docker, dockerd, engine_packages, podman
 from machine.images import bookworm, bullseye, forky, trixie
 from machine.pythons import pythons
-from machine.registries import FOLDER, STORED, open_registry, private_registry, registries
+from machine.registries import open_registry, private_registry, registries, remove
 
 __all__ = [
     "bookworm",
@@ -53,8 +53,7 @@ def machine(_: Context) -> None:
 
 @state(always=True)
 def stopped(ctx: Context) -> None:
-    """Nothing runs any more that a state of these has started; images stay."""
+    """Nothing runs any more that a state of this checkout has started; images stay."""
     for service in (open_registry, private_registry, dockerd):
         service.stop(ctx)
-    for folder in (FOLDER, STORED):
-        shutil.rmtree(folder, ignore_errors=True)
+    remove(ctx)

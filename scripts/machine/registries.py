@@ -1,12 +1,17 @@
-"""Two registries on loopback, one of which wants a login. Files in a folder say to the tests where they are."""
+"""Two registries on loopback, one of which wants a login. Files in a folder say to the tests where they are.
+
+Those that another checkout of this machine has started are as good: they are used, and left running.
+"""
 
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 from kedge.primer import Context, state
 from kedge.primer.ready import Service, service
+from kedge.primer.ready.services import responds
 from machine.engines import engine_packages
 
 FOLDER = Path("/run/kedge-registries")
@@ -23,6 +28,8 @@ def there(_: Context) -> bool:
 @state(needs=[engine_packages], check=there)
 def registry_files(ctx: Context) -> None:
     """What the registries read, and what the tests read of them."""
+    if there(ctx):
+        return
     password = secrets.token_hex(16)
     for kind, address in ADDRESSES.items():
         folder = FOLDER / kind
@@ -49,12 +56,32 @@ def registry_files(ctx: Context) -> None:
 
 def registry(kind: str) -> Service:
     """The state in which one of them answers."""
-    return service(
+    started = service(
         f"{kind}_registry",
         ["docker-registry", "serve", str(FOLDER / kind / "config.yml")],
         answers=f"http://{ADDRESSES[kind]}/",
         needs=[registry_files],
     )
+    check = started.check
+
+    def somebodys(ctx: Context) -> str:
+        ours = check is not None and check(ctx)
+        return "" if ours or not answers(ctx, kind) else "another checkout's registry answers"
+
+    started.skip_if = somebodys
+    return started
+
+
+def answers(ctx: Context, kind: str) -> bool:
+    """Whether one of them answers, whoever has started it."""
+    return (FOLDER / kind / "address").exists() and responds(f"http://{ADDRESSES[kind]}/", ctx)
+
+
+def remove(ctx: Context) -> None:
+    """Remove what the registries read and keep, unless one of another checkout is left."""
+    if not any(answers(ctx, kind) for kind in ADDRESSES):
+        for folder in (FOLDER, STORED):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 open_registry = registry("open")

@@ -105,6 +105,11 @@ def test_the_document_itself_is_that_of_the_entry_script(primer: Any, repository
     assert several["message"] == "there are several entry scripts: `app`, `prime`"
 
 
+def test_a_rebuild_that_is_asked_for_is_not_explained(primer: Any) -> None:
+    document = primer("explain", "prime", "--json", variables={"PRIMER_REBUILD": "1"}).json
+    assert [one["fresh"] for one in document["states"]] == [True, True, False]
+
+
 def test_the_graph_is_drawn(primer: Any, repository: Any) -> None:
     assert primer("graph").out.splitlines() == [
         "end  skipped: nobody asked",

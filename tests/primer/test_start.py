@@ -138,6 +138,25 @@ def test_nothing_that_fits_is_one_error_with_every_candidate(checkout: Any) -> N
     assert "Traceback" not in ended.stderr
 
 
+def test_a_python_that_uv_has_downloaded_is_used(
+    checkout: Any, tmp_path: Path, tools: Path
+) -> None:
+    uv = os.path.realpath(tools / "uv")
+    (tools / "uv").unlink()
+    (tools / f"python3.{sys.version_info.minor}").unlink()
+    place = tmp_path / "by uv/3/bin"  # A download, without what it is downloaded from.
+    (tools / "uv").write_text(f"""#!/bin/sh
+[ "$1" = python ] || exec "{uv}" "$@"
+mkdir -p "{place}" && ln -s "{os.path.realpath(sys.executable)}" "{place}/python3"
+""")
+    (tools / "uv").chmod(0o755)
+    checkout.configure(python=f"==3.{sys.version_info.minor}.*")
+    checkout.variables["UV_PYTHON_INSTALL_DIR"] = str(tmp_path / "by uv")
+    report = checkout.report()
+    assert report["version"] == f"3.{sys.version_info.minor}"
+    assert f"downloading Python ==3.{sys.version_info.minor}.*\n" in report["said"]
+
+
 def test_download_may_be_forbidden(checkout: Any) -> None:
     checkout.configure(python=">=3.99", download=False)
     ended = checkout.start()

@@ -237,6 +237,23 @@ def waiting(ctx):
     assert "first" not in project.reasons()
 
 
+def test_a_tool_is_asked_to_end_before_it_is_killed(project: Any) -> None:
+    project.states(
+        """
+@state
+def waiting(ctx):
+    ctx.run("sh", "-c", "trap 'echo tidied > tidied; exit' TERM; echo $$ > ready; sleep 300 & wait")
+"""
+    )
+    ready = project.pipe("ready")
+    boot = project.begin()
+    ready.text()
+    ready.close()
+    boot.send_signal(signal.SIGINT)
+    boot.communicate(timeout=60)
+    assert (project.root / "tidied").read_text() == "tidied\n"
+
+
 def test_each_state_is_told_in_plain_lines_without_a_terminal(project: Any) -> None:
     project.states(TWO.replace('note(ctx, "built")', 'ctx.say("halfway")'))
     lines = project.boot().err.splitlines()

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from kedge.primer.keys import differences
+
 BODY = """
 import os
 from pkg import helpers
@@ -280,3 +282,9 @@ def built(ctx):
     project.boot()
     project.boot()
     assert project.reached() == ["built"] * 2
+
+
+def test_another_python_is_one_reason_and_not_two() -> None:
+    before = "python\tcpython-312\nsource\tas it was compiled\n"
+    now = "python\tcpython-314\nsource\tas it is compiled now\n"
+    assert differences(before, now, set()) == ["Python changed"]
