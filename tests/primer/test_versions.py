@@ -1,6 +1,8 @@
-"""Which Python versions fit."""
+"""Which Python versions fit, and which can read the proto file."""
 
+import ast
 import re
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -32,3 +34,9 @@ def test_what_cannot_be_read_is_refused_in_words(proto: ModuleType, wanted: str)
         assert proto.fits("3.12.1", wanted) in (True, False)
     except proto.SetUpError as error:
         assert re.search("write it like", str(error))
+
+
+def test_the_file_is_read_in_one_sitting_and_parses_on_old_pythons() -> None:
+    text = (Path(__file__).parents[2] / "primer/proto.py").read_text()
+    assert text.count("\n") <= 400
+    ast.parse(text, feature_version=(3, 6))
