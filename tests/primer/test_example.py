@@ -111,7 +111,7 @@ def test_a_fresh_clone_starts_and_starts_again(clone: Clone, kedge: Any) -> None
 
 def test_its_entry_scripts_are_what_the_template_gives() -> None:
     found = entries(str(EXAMPLE))
-    assert sorted(found) == ["app", "app.cmd", "prime", "prime.cmd"]
+    assert sorted(found) == ["app", "app.cmd", "prime"]
     for name, entry in found.items():
         text = batch_file(entry) if name.endswith(".cmd") else shell_script(entry)
         remedy = "`kedge primer update examples/primer` writes it anew"

@@ -144,7 +144,7 @@ def test_of_several_locks_one_has_to_be_named(tmp_path: Path) -> None:
 def test_further_scripts_go_beside_the_first(tmp_path: Path) -> None:
     init(tmp_path, main="demo:main")
     before = (tmp_path / "primer.json").read_text()
-    assert init(tmp_path, boot="demo.states") == ["prime", "prime.cmd"]
+    assert init(tmp_path, boot="demo.states") == ["prime"]
     lock = tmp_path / "requirements.lock.txt"
     for text, locked in (("", False), (HASHED.replace("tiny", "kedge"), True)):
         lock.write_text(text)

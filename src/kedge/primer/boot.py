@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 INTERRUPTED = 130
+WINDOWS = os.name == "nt"
 
 
 def main(
@@ -31,6 +32,8 @@ def main(
         explain: what is known of the environment; the states are added, all of it is printed, and nothing is
             executed. None to reach the goals.
     """
+    if WINDOWS:
+        return refused(root)
     home = os.path.dirname(sys.prefix)
     return boot(states, sys.argv[0], sys.argv[1:], Place(root, home), rebuild, verbose, explain)
 
@@ -67,6 +70,18 @@ def boot(
 
         return show(failure, place.root, start.during if start else None)
     return 0
+
+
+def refused(root: str) -> int:
+    """Say that states are reached on POSIX systems alone: locks, services and tools are made for these."""
+    from kedge.errors import Unavailable
+    from kedge.primer.failing import show
+
+    wrong = Unavailable(
+        f"`{sys.argv[0]}` reaches states, which needs Linux or another POSIX system",
+        hint="run it in the Windows Subsystem for Linux",
+    )
+    return show(wrong, root, None)
 
 
 def load(states: str) -> Graph:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from kedge.primer import boot
+
 TWO = """
 @state(inputs=["web"])
 def built(ctx):
@@ -388,3 +390,11 @@ def test_the_records_are_beside_the_environment(project: Any) -> None:
         "record",
     ]
     assert sys.prefix not in str(project.home)
+
+
+def test_on_windows_it_says_where_states_are_reached(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(boot, "WINDOWS", True)
+    assert boot.main("things", "C:/checkout", False, False, None) == 3
+    assert "needs Linux or another POSIX system" in capsys.readouterr().err

@@ -68,7 +68,8 @@ def planned(root: str, asked: Request, by: str) -> Plan:
     for name, (helper, target) in scripts.items():
         entry = Entry("boot" if helper == "boot" else "start", target, environment)
         plan.files[name] = shell_script(entry)
-        plan.files[f"{name}.cmd"] = batch_file(entry)
+        if entry.helper == "start":  # States are reached on POSIX systems alone.
+            plan.files[f"{name}.cmd"] = batch_file(entry)
         plan.executable.add(name)
     problems = [*_in_the_way(plan), *_differing(root, known, environment, asked.lock)]
     if problems:
