@@ -51,7 +51,7 @@ def clone(request: Any, kedge: Any, checkout: Any, tmp_path: Path) -> Clone:
         shutil.copy2(EXAMPLE / name, origin / name)
     words = ("--main", "tides.main:main", "--boot", "tides.states")
     made = kedge("primer", "init", origin, *words)
-    assert made.out == f"{origin}/primer/proto.py\n"
+    assert made.out == f"{origin}/primer/proto.py\n{origin}/primer/uv.txt\n"
     if request.param == "as it stands":
         root.parent.mkdir(parents=True)
         (tmp_path / "kedge/src").symlink_to(REPOSITORY / "src")

@@ -12,7 +12,7 @@ import uv
 
 from kedge.errors import PrimerError
 from kedge.primer.repository.init import Request, planned, write
-from kedge.primer.repository.proto_file import brought
+from kedge.primer.repository.proto_file import brought, uv_lock
 from kedge.version import __version__
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -51,7 +51,14 @@ def test_an_empty_folder_becomes_a_repository_that_starts(
     kedge: Any, tmp_path: Path, tools: Path
 ) -> None:
     made = kedge("primer", "init", "demo", "--main", "demo.cli:main", cwd=tmp_path)
-    files = ["app", "app.cmd", "primer.json", "primer/proto.py", "requirements.lock.txt"]
+    files = [
+        "app",
+        "app.cmd",
+        "primer.json",
+        "primer/proto.py",
+        "primer/uv.txt",
+        "requirements.lock.txt",
+    ]
     assert sorted(made.out.split()) == [f"demo/{file}" for file in files]
     assert "still to do: write src/demo/cli.py" in made.err
     assert "still to do: add to .gitignore: /primer.local.json" in made.err
@@ -81,10 +88,12 @@ def test_defaults_are_what_stands_in_the_repository(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").write_text("version = 1\n")
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/cli.py").write_text("")
-    assert init(tmp_path) == ["primer/proto.py", "demo-tool", "demo-tool.cmd", "primer.json"]
+    files = ["primer/proto.py", "primer/uv.txt", "demo-tool", "demo-tool.cmd", "primer.json"]
+    assert init(tmp_path) == files
     assert configured(tmp_path) == {
         "python": ">=3.9,<3.15",
         "environments": {"demo-tool": {"lock": "uv.lock", "paths": ["."]}},
+        "uv": "primer/uv.txt",
     }
     assert "\nset -- start demo.cli:main demo-tool " in (tmp_path / "demo-tool").read_text()
     assert os.access(tmp_path / "demo-tool", os.X_OK)
@@ -204,14 +213,18 @@ def test_update_refreshes_on_request_and_says_from_what_to_what(kedge: Any, tmp_
     proto.write_text(sealed(older, "#", "kedge 0.0.1"))
     app.write_text(sealed(opened(app.read_text()).replace("# Else", "# Otherwise"), "#", "x"))
     (tmp_path / "app.cmd").write_bytes(new["app.cmd"].replace(b"rem Else", b"rem Mine"))
+    (tmp_path / "primer/uv.txt").write_text(sealed("uv==0.1\n", "#", "kedge 0.0.1"))
     (tmp_path / "src").mkdir()
     done = kedge("primer", "update", cwd=tmp_path / "src")  # any folder of the repository
     number = brought().partition("\nLAYOUT = ")[2].partition(" ")[0]
     said = f"layout {int('0' + number)} of kedge 0.0.1 → layout {number} of kedge {__version__}"
-    assert done.out == f"primer/proto.py: {said}\napp: from the template of this Kedge\n"
+    assert done.out == f"primer/proto.py: {said}\napp: as this Kedge writes it\n" + (
+        "primer/uv.txt: as this Kedge writes it\n"
+    )
     assert done.err == "app.cmd was edited by hand and stays as it is; --force replaces it\n"
     assert proto.read_text().startswith(brought())
     assert app.read_bytes() == new["app"]
+    assert opened((tmp_path / "primer/uv.txt").read_text()) == uv_lock()
     assert os.access(app, os.X_OK)
     done = kedge("primer", "update", tmp_path)  # It does not say that there is nothing to do.
     assert done.err == "app.cmd was edited by hand and stays as it is; --force replaces it\n"

@@ -9,6 +9,7 @@ from typing import Any
 
 from kedge.errors import PrimerError, Where
 from kedge.primer.repository.entry import text_of
+from kedge.primer.repository.proto_file import UV
 
 PATH = "primer.json"
 PYTHON = ">=3.12"  # Where nothing says which; it is what Kedge itself needs.
@@ -34,6 +35,12 @@ def written(root: str) -> dict[str, Any] | None:
         ) from None
 
 
+def fetches_uv(root: str) -> bool:
+    """Whether `primer/uv.txt` belongs to the repository: its `primer.json` names it, or is still to be written."""
+    text = text_of(os.path.join(root, PATH))
+    return text is None or json.loads(text).get("uv") == UV
+
+
 def guessed(root: str, environment: str, lock: str | None, module: str) -> dict[str, Any]:
     """A configuration for a repository that has none.
 
@@ -47,7 +54,7 @@ def guessed(root: str, environment: str, lock: str | None, module: str) -> dict[
     paths = _paths(root, module)
     if paths:
         own["paths"] = paths
-    return {"python": python(root)[0], "environments": {environment: own}}
+    return {"python": python(root)[0], "environments": {environment: own}, "uv": UV}
 
 
 def python(root: str) -> tuple[str, str]:

@@ -65,6 +65,8 @@ def planned(root: str, asked: Request, by: str) -> Plan:
     environment = asked.environment or _environment(known, next(iter(scripts)))
     plan = Plan(root)
     plan.files[proto_file.PATH] = sealed(proto_file.brought(), "#", by)
+    if configuration.fetches_uv(root):
+        plan.files[proto_file.UV] = sealed(proto_file.uv_lock(), "#", by)
     for name, (helper, target) in scripts.items():
         entry = Entry("boot" if helper == "boot" else "start", target, environment)
         plan.files[name] = shell_script(entry)

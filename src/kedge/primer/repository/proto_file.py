@@ -1,4 +1,4 @@
-"""The proto file that this Kedge brings: one file, which stands at the root of Kedge's own repository."""
+"""The proto file that this Kedge brings, and the uv that it fetches: files of Kedge's own repository."""
 
 import os
 import re
@@ -6,16 +6,29 @@ import re
 from kedge.errors import PrimerError, Where
 
 PATH = "primer/proto.py"  # in every repository
+UV = "primer/uv.txt"  # in those that `init` has configured
 
 _ROOM = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def brought() -> str:
-    """The text of the file, from the installed package or from the checkout that this is."""
+    """The text of the proto file."""
+    return _text("proto.py", PATH)
+
+
+def uv_lock() -> str:
+    """The hashed requirement of the uv that Kedge itself is made with, for machines that have none."""
+    lines = _text("uv.txt", "requirements/uv.txt").splitlines(keepends=True)
+    said = "# The uv that proto.py fetches where none is on PATH; uv is installed of it, and nothing else.\n"
+    return said + "".join(line for line in lines if not line.startswith("#"))
+
+
+def _text(name: str, path: str) -> str:
+    """A file of the installed package, or of the checkout that this is."""
     checkout = os.path.dirname(os.path.dirname(os.path.dirname(_ROOM)))
-    installed = os.path.join(_ROOM, "proto.py")
-    path = installed if os.path.exists(installed) else os.path.join(checkout, PATH)
-    with open(path, encoding="utf-8") as file:
+    installed = os.path.join(_ROOM, name)
+    found = installed if os.path.exists(installed) else os.path.join(checkout, path)
+    with open(found, encoding="utf-8") as file:
         return file.read()
 
 

@@ -22,7 +22,8 @@ class Update:
 def planned(root: str, by: str, force: bool) -> Update:
     """What `kedge primer update` would write.
 
-    An entry script that was edited stays as it is unless `force`d, since the old ones go on working.
+    An entry script or a `primer/uv.txt` that was edited stays as it is unless `force`d, since the old ones go
+    on working.
 
     Args:
         root: the repository's folder, which has a proto file.
@@ -34,16 +35,21 @@ def planned(root: str, by: str, force: bool) -> Update:
     """
     update = Update(root)
     _proto(update, by, force)
-    for name, entry in entries(root).items():
+    wanted = {
+        name: batch_file(entry) if name.endswith(".cmd") else shell_script(entry)
+        for name, entry in entries(root).items()
+    }
+    if os.path.exists(os.path.join(root, proto_file.UV)):
+        wanted[proto_file.UV] = sealed(proto_file.uv_lock(), "#", by)
+    for name, new in wanted.items():
         text = text_of(os.path.join(root, name)) or ""
-        new = batch_file(entry) if name.endswith(".cmd") else shell_script(entry)
         if opened(text) == opened(new):
             continue
         if writer(text) is None and not force:
             update.edited.append(name)
             continue
         update.files[name] = new
-        update.lines.append(f"{name}: from the template of this Kedge")
+        update.lines.append(f"{name}: as this Kedge writes it")
     return update
 
 
