@@ -18,10 +18,10 @@ from surroundings import ROOT, Surroundings
 
 from kedge.contract.ownership import remove
 from kedge.environment import uv
+from kedge.primer.repository.entry import Entry, shell_script
 
 DEPENDENCY = "click"  # small, needs nothing itself, and where Kedge runs it is in uv's cache
 _LOCK = os.path.join(ROOT, "requirements", "kedge.txt")
-_ENTRY = os.path.join(ROOT, "kedge")
 MAIN = "def main() -> None:\n    pass\n"
 STATES = 5  # each needs the one before it, and makes a file
 _STATE = """
@@ -77,8 +77,8 @@ def checkout(place: Surroundings, name: str, variables: Mapping[str, str]) -> Ch
         "src/app/__init__.py": MAIN,
         "primer/proto.py": _read(os.path.join(ROOT, "primer", "proto.py")),
         "src/app/states.py": _states(),
-        "run": _entry("start app:main"),
-        "prime": _entry("boot app.states"),
+        "run": shell_script(Entry("start", "app:main", "app")),
+        "prime": shell_script(Entry("boot", "app.states", "app")),
     }
     write(root, texts)
     made = Checkout(root, f"{root}/run", f"{root}/prime")
@@ -151,12 +151,6 @@ def _states() -> str:
     needed = ["", *(f"state_{number}" for number in range(STATES - 1))]
     states = [_STATE.format(number=number, needs=needs) for number, needs in enumerate(needed)]
     return "\n".join(["from kedge.primer import Context, state\n", *states])
-
-
-def _entry(call: str) -> str:
-    """Kedge's own entry script, for another `call` and the environment `app`."""
-    text = _read(_ENTRY).replace("start kedge.cli:main kedge", f"{call} app")
-    return text.replace(".primer/kedge", ".primer/app")
 
 
 def _read(path: str) -> str:

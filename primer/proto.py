@@ -195,8 +195,8 @@ class Environment:
 
     def make(self, home):
         """Make it in a new folder, turn the link to that, remove all but the one before."""
-        before = self.key([*FILES, self.settings()["lock"]])  # As the files are before their use.
-        settings = self.settings()
+        before = self.key([*FILES, self.settings()["lock"]])
+        settings = self.settings()  # Read again after the key: nothing older than that is used.
         made = f"{settings['folder'] or home}/made/{self.name}"
         folder = f"{made}/{os.urandom(6).hex()}"
         kept = [os.path.basename(os.path.realpath(self.place(home)))]  # Somebody may run in it.

@@ -1,10 +1,14 @@
 """Docker and Podman, both answering."""
 
+import os
 from pathlib import Path
 
 from kedge.errors import KedgeError
 from kedge.primer import Context, state
 from kedge.primer.ready import debian_packages, service
+
+# dockerd and what mmdebstrap calls are programs of the administrator, which not every root's PATH has.
+os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 PODMAN = {
     # crun refuses a machine that has both versions of control groups mounted.

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import uv
 
+from kedge.primer.repository.entry import Entry, shell_script
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 FINISHED_SECONDS = 120  # A start that takes longer hangs.
 
@@ -188,11 +190,7 @@ def write_checkout(root: Path, wheel: Path) -> Checkout:
     (root / "src/demo.py").write_text(DEMO)
     (root / "primer").mkdir()
     shutil.copy(REPOSITORY / "primer/proto.py", root / "primer")
-    entry = (REPOSITORY / "kedge").read_text()
-    entry = entry.replace("kedge.cli:main kedge", "demo:main app").replace(
-        ".primer/kedge", ".primer/app"
-    )
-    (root / "app").write_text(entry)
+    (root / "app").write_text(shell_script(Entry("start", "demo:main", "app")))
     (root / "app").chmod(0o755)
     checkout = Checkout(root)
     checkout.lock(wheel)

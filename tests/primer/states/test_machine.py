@@ -1,4 +1,4 @@
-"""States of Kedge's own machine, where a machine has several checkouts."""
+"""scripts/machine: what `./prime` reaches, which .ci/run does for real."""
 
 import os
 import shutil
@@ -6,6 +6,10 @@ import socket
 import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from kedge.primer.boot import load
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -38,6 +42,16 @@ from http.server import HTTPServer, SimpleHTTPRequestHandler
 host, port = json.load(open(sys.argv[2]))["http"]["addr"].split(":")
 HTTPServer((host, int(port)), SimpleHTTPRequestHandler).serve_forever()
 """
+
+
+def test_prime_wants_all_that_some_test_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("scripts", "tests"):
+        monkeypatch.syspath_prepend(str(REPOSITORY / folder))
+    monkeypatch.setenv("PATH", os.environ["PATH"])  # which the states add to
+    graph = load("machine")
+    assert [state.name for state in graph.goals()] == ["machine"]
+    wanted = {state.name for state in graph.order(graph.goals())}
+    assert wanted == set(graph.states) - {"stopped"}
 
 
 def test_a_registry_of_another_checkout_is_used_and_left_running(

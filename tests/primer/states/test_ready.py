@@ -16,7 +16,6 @@ from kedge.primer import ready
 from kedge.primer.graph import Graph
 
 node = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not here")
-git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not here")
 debian = pytest.mark.skipif(shutil.which("dpkg-query") is None, reason="this is no Debian")
 
 SERVED = """
@@ -67,7 +66,6 @@ def test_every_ready_made_state_is_there_and_no_other() -> None:
         ready.no_such  # noqa: B018 - the access is the test
 
 
-@git
 def test_git_runs_the_hooks_of_the_repository(project: Any) -> None:
     def ask(*words: str) -> str:
         done = subprocess.run(

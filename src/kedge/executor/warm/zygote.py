@@ -18,6 +18,7 @@ import select
 import socket
 import struct
 import sys
+from abc import ABC, abstractmethod
 from functools import partial
 
 TYPE_CHECKING = False
@@ -270,7 +271,7 @@ def checked(returned: int) -> int:
 # ---- one call -----------------------------------------------------------------------------------------
 
 
-class Fork:
+class Fork(ABC):
     """What becomes of a fork, whatever it is to do; what all of them need is made before any is forked.
 
     `rules` are the system-call filter of a call, `own_line` the descriptor that no fork keeps.
@@ -320,9 +321,9 @@ class Fork:
     def prepare(self) -> None:
         """What a call needs and nobody has to have asked for: done before somebody waits for it."""
 
+    @abstractmethod
     def make(self, data: bytes, line: int) -> None:
         """The call that was ordered. Does not return."""
-        raise NotImplementedError
 
 
 def told(line: int) -> bytes:
