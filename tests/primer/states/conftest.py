@@ -146,6 +146,18 @@ class Project:
         """Whether the processes of these pidfds end in good time."""
         return all(has_ended(descriptor) for descriptor in descriptors)
 
+    def begin_with_tool(self) -> "tuple[subprocess.Popen[str], int, list[int]]":
+        """Begin a boot whose tool writes its own number to `ready` and that of its child to `inner`.
+
+        The process, the tool's number, and descriptors that are readable once tool and child have ended.
+        """
+        ready = self.pipe("ready")
+        boot = self.begin()
+        tool = int(ready.text())
+        ready.close()
+        inner = int((self.root / "inner").read_text())
+        return boot, tool, [os.pidfd_open(pid) for pid in (tool, inner)]
+
     def begin(self, *words: str, **how: Any) -> "subprocess.Popen[str]":
         """Begin a boot without waiting for it."""
         return subprocess.Popen(

@@ -224,12 +224,7 @@ def waiting(ctx):
     ctx.run("sh", "-c", "trap '' INT; sleep 300 & echo $! > inner; echo $$ > ready; wait")
 """
     )
-    ready = project.pipe("ready")
-    boot = project.begin()
-    tool = int(ready.text())
-    ready.close()
-    inner = int((project.root / "inner").read_text())
-    watched = [os.pidfd_open(pid) for pid in (tool, inner)]
+    boot, _, watched = project.begin_with_tool()
     boot.send_signal(number)
     said = boot.communicate(timeout=60)[1]
     assert boot.returncode == code, said

@@ -1,7 +1,6 @@
 """What was reached is recorded once, whole or not at all, whoever else boots and whatever ends a boot."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -114,12 +113,7 @@ def waiting(ctx):
     ctx.run("sh", "-c", "sleep 300 & echo $! > inner; echo $$ > ready; wait")
 """
     )
-    ready = project.pipe("ready")
-    boot = project.begin()
-    tool = int(ready.text())
-    ready.close()
-    inner = int((project.root / "inner").read_text())
-    watched = [os.pidfd_open(pid) for pid in (tool, inner)]
+    boot, tool, watched = project.begin_with_tool()
     # The guard is started right after the tool; it is there once its command stands in /proc.
     while not any(f"\0{tool}\0" in command for command in commands_of_children(boot.pid)):
         assert boot.poll() is None

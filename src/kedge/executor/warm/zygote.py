@@ -318,6 +318,7 @@ class Fork(ABC):
         checked(LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, self.rules, 0, 0))
         control(PR_SET_DUMPABLE, 1)
 
+    @abstractmethod
     def prepare(self) -> None:
         """What a call needs and nobody has to have asked for: done before somebody waits for it."""
 
