@@ -11,6 +11,8 @@ from surroundings import Surroundings
 from warm import IMPORTING, NEEDED, NOTHING_DONE
 from warmed import Warmed, warmed
 
+from kedge import home
+from kedge.environment import folders
 from kedge.executor import cgroup_folders, cgroup_hierarchies, processes
 
 _CALLS, _QUICK_CALLS = 10_000, 40
@@ -30,11 +32,12 @@ def memory(place: Surroundings) -> Iterator[Figure]:
 def many(place: Surroundings) -> Iterator[Figure]:
     """Many calls in a row, and what is there before and after them."""
     calls = _QUICK_CALLS if place.quick else _CALLS
+    groups = _Groups()
     with warmed(place, "many", NOTHING_DONE) as warm:
-        first = [warm.called() for _ in range(int(calls * _FIRST))]
-        before = _at_rest(place)
-        taken = [warm.called() for _ in range(calls)]
-        after = _at_rest(place)
+        first = [groups.seen_after(warm.called()) for _ in range(int(calls * _FIRST))]
+        before = _at_rest(place, groups)
+        taken = [groups.seen_after(warm.called()) for _ in range(calls)]
+        after = _at_rest(place, groups)
     tenth = calls // 10
     yield Figure(
         "warm-many",
@@ -46,6 +49,24 @@ def many(place: Surroundings) -> Iterator[Figure]:
         checks=tuple(_compared(before, after)),
         notes=(f"looked at after {len(first)} calls, and at the end",),
     )
+
+
+class _Groups:
+    """The control groups that this process's calls are in: others may make and remove their own beside them."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def seen_after(self, taken: float) -> float:
+        """Note whose names are held in the folder of what is temporary, as those of groups are; gives `taken`."""
+        places = os.listdir(home.folder(folders.TEMPORARIES))
+        self._names.update(folders.name_of(place) for place in places)
+        return taken
+
+    def left(self) -> int:
+        """How many of those that were ever seen are there."""
+        tops = (one.top for one in cgroup_hierarchies.hierarchies())
+        return len(self._names & cgroup_folders.found(tops).keys())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +90,14 @@ def _compared(before: _State, after: _State) -> Iterator[Check]:
         yield Check(f"{name}: {had:g} before, {has:g} after", has <= most)
 
 
-def _at_rest(place: Surroundings) -> _State:
+def _at_rest(place: Surroundings, groups: "_Groups") -> _State:
     """The state once nothing changes any more."""
     deadline = time.monotonic() + _PATIENCE_S
     before: _State | None = None
     while time.monotonic() < deadline:
         time.sleep(_LOOK_S)
         try:
-            now = _state(place)
+            now = _state(place, groups)
         except OSError:  # a process ended while it was looked at
             continue
         if before is not None and _counts(now) == _counts(before):
@@ -89,25 +110,18 @@ def _counts(state: _State) -> tuple[int, ...]:
     return state.descriptors, state.processes, state.control_groups, state.mounts, state.files
 
 
-def _state(place: Surroundings) -> _State:
+def _state(place: Surroundings, groups: "_Groups") -> _State:
     family = [os.getpid(), *processes.descendants(os.getpid())]
     entries = [os.stat(path, follow_symlinks=False) for path in _below(place.folder)]
     return _State(
         memory_mib=round(sum(_rolled_up(one, b"Pss_Anon:") for one in family), 1),
         descriptors=sum(len(os.listdir(f"/proc/{one}/fd")) for one in family),
         processes=len(family),
-        control_groups=_groups(set(family)),
+        control_groups=groups.left(),
         mounts=_mounts(family),
         files=len(entries),
         disk_kib=sum(entry.st_blocks for entry in entries) // 2,
     )
-
-
-def _groups(family: set[int]) -> int:
-    """Control groups of runs, but for those that hold processes of other people's runs."""
-    found = cgroup_folders.found(one.top for one in cgroup_hierarchies.hierarchies())
-    held = [set(cgroup_folders.processes(folders)) for folders in found.values()]
-    return sum(members <= family for members in held)
 
 
 def _mounts(family: list[int]) -> int:
@@ -133,7 +147,7 @@ def _held(place: Surroundings, name: str, warm: Warmed) -> Figure:
         for _ in range(place.rounds(15)):
             warm.called()
             forking.called()
-            _at_rest(place)
+            _at_rest(place, _Groups())
             kept = _kept()
             forks += [_proportional(one) for one in kept.forks]
             own += [_private(one) for one in kept.forks]
@@ -203,5 +217,5 @@ def _read(path: str) -> bytes:
 
 
 def _below(folder: str) -> Iterator[str]:
-    for place, folders, files in os.walk(folder):
-        yield from (os.path.join(place, name) for name in (*folders, *files))
+    for place, inner, files in os.walk(folder):
+        yield from (os.path.join(place, name) for name in (*inner, *files))
