@@ -70,6 +70,13 @@ def test_a_call_leaves_nothing_for_the_next(
     assert calls.warm("do", deed="uses_most_of_its_memory").kind is None
 
 
+def test_a_call_may_end_before_what_forked_it_goes_on(package: Callable[[str], Any]) -> None:
+    calls = package("warm-manners")
+    found = [calls.warm("outruns") for _ in range(3)]
+    assert all(called.is_warm for called in found)
+    assert len({called.outputs["result"] for called in found}) == 1  # that process has not ended
+
+
 @pytest.mark.parametrize("deed", ["nothing", "leaves_files", "talks_to_itself", "leaves_system_v"])
 def test_what_a_call_has_left_empty_is_used_again(calls: Any, deed: str) -> None:
     """Else the tests above would only see that a new slot is new."""

@@ -173,12 +173,10 @@ def serve(line: socket.socket, call: Fork) -> None:
                 return
             if own < 0:
                 own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            process = forked(own, descriptors, call)
+            process, counts = forked(own, descriptors, call)
             if process < 0:
                 continue  # the keeper sees that nobody is at the call's line
             ended = checked(LIBC.syscall(434, process, 0))  # pidfd_open
-            # Opened now: of what has ended it shows the counts only to those who had asked before.
-            counts = os.open("/proc/{}/io".format(process), os.O_RDONLY | os.O_CLOEXEC)
             children[ended] = process, counts, name
             poll.register(ended, select.POLLIN)
 
@@ -206,8 +204,13 @@ def received(line: socket.socket) -> tuple[bytes, list[int]]:
     return name, found
 
 
-def forked(own: int, descriptors: list[int], call: Fork) -> int:
-    """Forks into the process namespace that is the first of `descriptors`; -1 if the kernel refuses."""
+def forked(own: int, descriptors: list[int], call: Fork) -> tuple[int, int]:
+    """Forks into the process namespace that is the first of `descriptors`: the process, and its counts, open.
+
+    Both are -1 if the kernel refuses, and the counts if the fork ended before it was ready. That it is not until
+    they are open: the counts of what has ended can only be opened by the administrator.
+    """
+    waiting, opened = os.pipe()  # the fork waits until the other end is closed
     checked(LIBC.setns(descriptors[0], NEW_PROCESSES))
     try:
         process = os.fork()
@@ -215,13 +218,18 @@ def forked(own: int, descriptors: list[int], call: Fork) -> int:
         process = -1
     if process == 0:
         try:
-            call.become(descriptors[1:])
+            os.close(opened)
+            call.become(waiting, descriptors[1:])
         finally:
             os._exit(70)
     checked(LIBC.setns(own, NEW_PROCESSES))
-    for descriptor in descriptors:
+    try:
+        counts = os.open("/proc/{}/io".format(process), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        counts = -1
+    for descriptor in (waiting, opened, *descriptors):
         os.close(descriptor)
-    return process
+    return process, counts
 
 
 def ending(process: int, counts: int, name: bytes) -> bytes:
@@ -229,8 +237,10 @@ def ending(process: int, counts: int, name: bytes) -> bytes:
 
     They are its name, its wait status, microseconds of CPU, KiB of memory at most, bytes read, bytes written.
     """
-    read, written = [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
-    os.close(counts)
+    read = written = b"0"
+    if counts >= 0:
+        read, written = [line.split()[1] for line in os.read(counts, 4096).splitlines()[:2]]
+        os.close(counts)
     status, usage = ctypes.c_int(), ctypes.create_string_buffer(RUSAGE.size)
     # Not os.wait4, which imports `resource`: that may be the package's own.
     checked(LIBC.wait4(process, ctypes.byref(status), 0, usage))
@@ -285,11 +295,11 @@ class Fork(ABC):
         self.rules = struct.pack("@HP", len(rules) // 8, address)  # struct sock_fprog
         self.capabilities = capabilities_left()
 
-    def become(self, descriptors: list[int]) -> None:
+    def become(self, waiting: int, descriptors: list[int]) -> None:
         """In the fork: enters the call's namespaces, gives up everything, and makes the call when told to.
 
-        `descriptors` are the line to whoever makes the call, the two streams, and the namespaces with that
-        of mounts as the last one. Does not return.
+        It is ready once `waiting` is closed at the other end. `descriptors` are the line to whoever makes the
+        call, the two streams, and the namespaces with that of mounts as the last one. Does not return.
         """
         line, stdout, stderr = descriptors[:3]
         os.write(line, b"born")  # and is brought under the call's limits
@@ -301,10 +311,12 @@ class Fork(ABC):
         os.setsid()
         os.dup2(stdout, 1)
         os.dup2(stderr, 2)
-        close_others({*self.kept, line})
+        close_others({*self.kept, line, waiting})
         for descriptor in self.kept - {1, 2}:
             open_again(descriptor)
         self.prepare()
+        os.read(waiting, 1)
+        os.close(waiting)
         os.write(line, b"ready")  # and is looked at
         self.make(told(line), line)
 
