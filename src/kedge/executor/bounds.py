@@ -105,6 +105,7 @@ class Bounds:
 
     def close(self) -> None:
         """End what is left in the group, and stop looking."""
+        self._program = None  # what looks at it refers to these bounds, which would keep it
         if self._disk is not None:
             self._disk.close()
         if self.group is not None:

@@ -64,6 +64,13 @@ class Group(Protocol):
         """Kill what is left and remove the group; what is gone already is fine."""
 
 
+class OwnGroup(Group, Protocol):
+    """A group that Kedge has made, and may keep for another program."""
+
+    def was_short(self) -> bool:
+        """Whether it ever was at its limit of memory, or a process in it was killed for want of memory."""
+
+
 class Available(Data):
     """What this process could have in control groups, and why not more.
 

@@ -114,11 +114,7 @@ class GroupV1:
         oom_kills, cpu_s, forks_refused = None, None, None
         if (memory := self._made.get("memory")) is not None:
             oom_kills = folders.numbers(f"{memory}/memory.oom_control").get("oom_kill")
-            # Where the limit with swap is the same one, that is what is reached first.
-            if oom_kills and not any(
-                folders.number(f"{memory}/{name}")
-                for name in ("memory.failcnt", "memory.memsw.failcnt")
-            ):
+            if oom_kills and not _was_full(memory):
                 oom_kills = 0  # the machine's memory was full, or that of a group above
         if (counting := self._made.get(_COUNTING)) is not None:
             nanoseconds = folders.number(f"{counting}/cpuacct.usage")
@@ -133,6 +129,14 @@ class GroupV1:
         stat = folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
         return (stat["rss"] + stat.get("shmem", 0)) / (1 << 20) if "rss" in stat else None
 
+    def was_short(self) -> bool:
+        """Whether it was at its limit, or a process was killed for want of memory."""
+        memory = self._made.get("memory")
+        if memory is None:
+            return False
+        killed = folders.numbers(f"{memory}/memory.oom_control").get("oom_kill")
+        return bool(killed) or _was_full(memory)
+
     def kill(self) -> None:
         """Kill all that is in it."""
         folders.kill_all(self._folders)
@@ -141,6 +145,13 @@ class GroupV1:
         """Kill what is left, remove every folder."""
         folders.kill_all(self._folders)
         folders.remove(self._folders)
+
+
+def _was_full(memory: str) -> bool:
+    # Where the limit with swap is the same one, that is what is reached first.
+    return any(
+        folders.number(f"{memory}/{name}") for name in ("memory.failcnt", "memory.memsw.failcnt")
+    )
 
 
 def _limit_memory(folder: str, memory_mb: int) -> bool:

@@ -77,6 +77,11 @@ class GroupV2:
         stat = folders.numbers(f"{self._folder}/memory.stat")
         return (stat["anon"] + stat.get("shmem", 0)) / (1 << 20) if "anon" in stat else None
 
+    def was_short(self) -> bool:
+        """Whether it was at its limit, or a process was killed for want of memory."""
+        events = folders.numbers(f"{self._folder}/memory.events")
+        return any(events.get(name) for name in ("max", "oom", "oom_kill"))
+
     def kill(self) -> None:
         """Kill all that is in it."""
         folders.kill_all((self._folder,))

@@ -10,13 +10,14 @@ import threading
 
 from kedge.executor import cgroup_folders as folders
 from kedge.executor import cgroup_v1, cgroup_v2, delegation
-from kedge.executor.cgroup import LIMITING, Available, Group, Usage
+from kedge.executor.cgroup import LIMITING, Available, Group, OwnGroup, Usage
 from kedge.executor.cgroup_hierarchies import Hierarchy, hierarchies
 from kedge.task.resources import Resources
 
 __all__ = [
     "Available",
     "Group",
+    "OwnGroup",
     "Usage",
     "available",
     "create",
@@ -54,7 +55,7 @@ def take_over(found: bytes) -> None:
     _remembered = pickle.loads(found)
 
 
-def create(name: str, resources: Resources, own_processes: int = 0) -> Group | None:
+def create(name: str, resources: Resources, own_processes: int = 0) -> OwnGroup | None:
     """A new group for one run; None where there is none to be had.
 
     Args:

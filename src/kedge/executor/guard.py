@@ -6,12 +6,11 @@ still ends up as its child. When the one who started it goes away, LINE closes a
 With `guard.py copies LINE` it makes a copy of itself for each message on that line, until nobody is there; a copy
 guards one program after the other.
 
-SPEC is a file of two marshalled values. The first is what the program comes under whatever it is: rules of
-Landlock (as `landlock.Ruleset` has them: `files`, `network`, `scopes`, `paths`), or None. The guard makes them
-while it waits. The second is there once there is a letter on BEGIN, a dictionary: `argv`, `env`, `folder`,
-`limits` (RLIMIT_* → soft, hard), `account` (a number or None), and, which may be missing or None: `entrances` (the
-cgroup.procs of its control groups), `processors` (the numbers of those it may use), `paths` (more rules, of its
-own), `filter` (a seccomp program). LINE keeps messages apart. It takes letters: `t` asks the program's group to end, `a`
+SPEC is a file of two marshalled values. The first is what the program comes under whatever it is, and made while
+the guard waits: `rules` of Landlock (as `landlock.Ruleset` has them: `files`, `network`, `scopes`, `paths`) or None,
+and `entrances`, the cgroup.procs of its control groups. The second is there once there is a letter on BEGIN: `argv`,
+`env`, `folder`, `limits` (RLIMIT_* → soft, hard), `account` (a number or None), and, which may be missing or None:
+`processors` (the numbers of those it may use), `paths` (more rules, of its own), `filter` (a seccomp program). LINE keeps messages apart. It takes letters: `t` asks the program's group to end, `a`
 all of its processes, `k` kills them all. The guard says: `program PID` when it waits, then `started` or
 `failed ERRNO`, at last `ended STATUS CPU_SECONDS PEAK_KIB BYTES_READ BYTES_WRITTEN`, with -1 for what is unknown.
 
@@ -177,7 +176,7 @@ def _wait_and_become(first: bytes, spec: int, begin: int) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    rules = ruleset(marshal.loads(first))
+    rules = come_under(marshal.loads(first))
     _rehearse()
     if not os.read(begin, 1):
         os._exit(127)  # nobody is there any more
@@ -223,10 +222,15 @@ def execute(argv: "tuple[str, ...]", env: "dict[str, str]") -> None:
     raise reason
 
 
+def come_under(first: "dict[str, Any]") -> "int | None":
+    """Come into its control groups; its rules of Landlock as a descriptor."""
+    for entrance in first["entrances"]:
+        _write(entrance, b"0")
+    return None if first["rules"] is None else _ruleset(first["rules"])
+
+
 def give_up(spec: "dict[str, Any]", rules: "int | None") -> None:
     """Come under every limit of `spec` and these rules, and let go of every right that they do not leave."""
-    for entrance in spec.get("entrances") or ():
-        _write(entrance, b"0")
     if spec.get("processors"):
         os.sched_setaffinity(0, spec["processors"])
     for limit, values in spec["limits"].items():
@@ -268,10 +272,7 @@ def _write(path: str, text: bytes) -> None:
         os.close(descriptor)
 
 
-def ruleset(rules: "dict[str, Any] | None") -> "int | None":
-    """A Landlock ruleset, as a descriptor."""
-    if rules is None:
-        return None
+def _ruleset(rules: "dict[str, Any]") -> int:
     attributes = struct.pack("=QQQ", rules["files"], rules["network"], rules["scopes"])
     made = _call(_LANDLOCK_CREATE_RULESET, attributes, len(attributes), 0)
     _add(made, rules["paths"])
@@ -318,6 +319,7 @@ def _silence() -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
+    os.close(nothing)
 
 
 def obey(control: int, woken: int, program: int) -> int | None:

@@ -43,9 +43,9 @@ class Specification(Data):
         mark: what all of its processes are to be known by, see `marks`; None for nothing.
         landlock: the rules it comes under with others, None for none; `paths` are those of its own.
         filter_program: its system-call filter, None for none.
-        entrances: the files by which it comes into its control groups, written to before it becomes
-            `account`.
+        entrances: the files by which it comes into its control groups.
         processors: the numbers of those it may use, None for all.
+        check: raises the StartFailed that says why the program could not be started, if it can be said.
     """
 
     argv: tuple[str, ...]
@@ -60,16 +60,19 @@ class Specification(Data):
     filter_program: bytes | None = None
     entrances: tuple[str, ...] = ()
     processors: tuple[int, ...] | None = None
+    check: Callable[[], None] = lambda: None
 
     def prepared(self) -> bytes:
         """What a guard can make ready before it is told the rest.
 
         It has the identities of the files that rules are for: those of others in their places differ.
         """
-        if self.landlock is None:
-            return marshal.dumps(None)
-        rules = vars(self.landlock)
-        return marshal.dumps({**rules, "found": [identity(path) for path, _ in rules["paths"]]})
+        rules = None
+        if self.landlock is not None:
+            found = [identity(path) for path, _ in self.landlock.paths]
+            rules = {**vars(self.landlock), "found": found}
+        # What later versions of the format write depends on who else holds the values.
+        return marshal.dumps({"rules": rules, "entrances": self.entrances}, 2)
 
     def rest(self) -> bytes:
         """What it is told then."""
@@ -82,7 +85,6 @@ class Specification(Data):
                 "limits": {**self.limits, **marked},
                 "account": self.account,
                 "reads_closed": self.reads_closed,
-                "entrances": self.entrances,
                 "processors": self.processors,
                 "paths": self.paths,
                 "filter": self.filter_program,
@@ -228,10 +230,11 @@ class Guarded:
             return False
         if ended is not None:
             return False
-        if processes.wait_readable(self.ended, 0):
+        if self._program is None and processes.wait_readable(self.ended, 0):
             self._know_program(_STOPPED_S)
-            return self._program is not None and not processes.has_ended(self._program)
-        return True
+            if self._program is None:
+                return False
+        return self._program is None or not processes.has_ended(self._program)
 
     def begin(self, spec: Specification) -> None:
         """Have the program started, and wait until the guard says that it runs.
@@ -254,6 +257,7 @@ class Guarded:
         if word == "started" or (word == "" and self._program is not None):
             return  # without a word, its guard was killed by it: it did start
         self._leave()
+        spec.check()
         why = os.strerror(int(rest[0])) if word == "failed" else "its guard ended"
         raise StartFailed(
             f"the program {spec.argv[0]!r} could not be started: {why}",

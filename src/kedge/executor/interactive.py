@@ -130,6 +130,7 @@ def _on_host(payload: "Process", job: "Job", after: ExitStack) -> "tuple[_Progra
     """The program as `ProcessExecutor` starts it, but for the streams and the session."""
     bounds = after.enter_context(bounded(job, process.writable(job)))
     spec = process.specification(payload, job, bounds, after)
+    spec.check()
     mine = Descriptors()
     try:
         control_end, control = mine.pipe()

@@ -5,7 +5,6 @@ may read it in /proc, and the system-call filter keeps the program from changing
 environment and open descriptors can all be left behind; a parent is gone as soon as it is killed.
 """
 
-import hashlib
 import os
 import resource
 import signal
@@ -27,6 +26,8 @@ def of(run_id: str) -> int | None:
     """The mark of a run; None where this process is a run's itself and cannot give its own children another."""
     if resource.getrlimit(RLIMIT_LOCKS)[1] != resource.RLIM_INFINITY:
         return None
+    import hashlib  # some hundred KiB, which the forks of a process that needs no mark would carry
+
     return int.from_bytes(hashlib.blake2b(run_id.encode(), digest_size=7).digest()) + 1
 
 

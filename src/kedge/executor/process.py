@@ -14,6 +14,7 @@ no other privilege than to pass through closed folders, and says so.
 import os
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kedge.contract.ownership import remove
@@ -78,16 +79,24 @@ class ProcessExecutor(Executor):
             *limits.missing(resources, own_account=identity.needed(), own_namespace=False),
         ]
 
+    def waits_for(self, payload: Any) -> bool:  # noqa: ARG002 - as that of any executor
+        """A guard, for every program."""
+        return True
+
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         with ExitStack() as after:
-            bounds = after.enter_context(bounded(job, writable(job)))
+            post = None if job.pool is None else job.pool.guards.post(job.resources)
+            if post is None or not post.waits:
+                job.on_starting()
+            if post is None:
+                bounds = after.enter_context(bounded(job, writable(job)))
+            else:
+                after.enter_context(post)
+                bounds = Bounds(job, post.group(), writable(job))
+                after.callback(bounds.close)
             spec = specification(payload, job, bounds, after)
-            if job.pool is None:
-                return watch(guarded.start(spec), job, bounds)
-            program = guarded.start(spec, job.pool.guards.ready)
-            ended = watch(program, job, bounds)
-            job.pool.guards.prepare(program.prepared)  # while this run's end is recorded
-            return ended
+            program = guarded.start(spec) if post is None else guarded.start(spec, post.ready)
+            return watch(program, job, bounds)
 
 
 def specification(
@@ -120,13 +129,6 @@ def specification(
         own_account=account is not None,
     )
     starts_in = os.path.join(folder, payload.folder) if payload.folder else folder
-    check_program(
-        payload.argv,
-        variables,
-        starts_in,
-        reached.locate if version else str,
-        by_others=owner is not None,
-    )
     if account is not None:
         _lend(job, account, after)
     reads_closed = owner is not None and _is_closed(payload, job)
@@ -160,6 +162,14 @@ def specification(
         filter_program=_filter(network=job.shares_network),
         entrances=() if bounds.group is None else bounds.group.entrances,
         processors=limits.processors(job.resources, job.run_id, bounds.group),
+        check=partial(
+            check_program,
+            payload.argv,
+            variables,
+            starts_in,
+            reached.locate if version else str,
+            by_others=owner is not None,
+        ),
     )
 
 

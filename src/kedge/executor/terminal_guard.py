@@ -30,7 +30,7 @@ def main(control: int, spec_file: int) -> int:
         os.set_inheritable(descriptor, False)
     guard.prctl(guard.PR_SET_CHILD_SUBREAPER, 1)
     with os.fdopen(spec_file, "rb") as file:
-        rules, spec = marshal.load(file), marshal.load(file)
+        first, spec = marshal.load(file), marshal.load(file)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -40,7 +40,7 @@ def main(control: int, spec_file: int) -> int:
     program = os.fork()
     if program == 0:
         try:
-            _become(guard, rules, spec)
+            _become(guard, first, spec)
             guard.execute(spec["argv"], spec["env"])
         except OSError as error:
             print(f"{spec['argv'][0]}: {error.strerror}", file=sys.stderr, flush=True)
@@ -61,11 +61,11 @@ def _guard() -> "ModuleType":
     return module
 
 
-def _become(guard: "ModuleType", rules: "dict[str, Any] | None", spec: "dict[str, Any]") -> None:
+def _become(guard: "ModuleType", first: "dict[str, Any]", spec: "dict[str, Any]") -> None:
     signal.set_wakeup_fd(-1)
     for number in (*_TERMINAL, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    guard.give_up(spec, guard.ruleset(rules))
+    guard.give_up(spec, guard.come_under(first))
 
 
 def _code(status: int) -> int:

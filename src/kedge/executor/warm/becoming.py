@@ -4,6 +4,7 @@ Nothing is imported for anybody: until its program is executed, a fork is Kedge'
 which it is a fork of. So nothing of Kedge, nor its interpreter, has to be seen in the box.
 """
 
+import errno
 import marshal
 import os
 import socket
@@ -29,15 +30,15 @@ class Command(zygote.Fork):
             return
 
     def make(self, data: bytes, line: int) -> NoReturn:
-        """Execute what is ordered; where that fails, say so on the line, which is closed where it does not."""
+        """Execute what is ordered; where that fails, say why on the line, which is closed where it does not."""
         found = marshal.loads(data)
         os.set_inheritable(line, False)
         try:
             os.chdir(found["folder"])
             execute(found["argv"], found["env"])
-        except OSError as error:
-            os.write(2, f"{found['argv'][0]}: {error.strerror}\n".encode(errors="replace"))
-            os.write(line, b"failed")
+        except Exception as error:  # noqa: BLE001 - what cannot be passed on is a ValueError
+            number = error.errno if isinstance(error, OSError) else None
+            os.write(line, b"%d" % (number or errno.EINVAL))
         finally:
             os._exit(_NOT_EXECUTED)
 

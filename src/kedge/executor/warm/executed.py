@@ -25,7 +25,7 @@ from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.plan import WORKSPACE
 from kedge.executor.warm import messages
 from kedge.executor.warm.asking import NotWarmError, ask
-from kedge.executor.warm.forked import Shared
+from kedge.executor.warm.kept_group import Shared
 from kedge.executor.warm.places import COVERED, PLACES
 from kedge.executor.warm.pool import Pool
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch

@@ -6,27 +6,29 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Final, final
 
 from kedge.contract.workspace import Workspace
 from kedge.data import replace
 from kedge.environment.folders import make_folder
 from kedge.errors import Lost, StartFailed
-from kedge.executor import cgroups, identity, limits, plan, processes
+from kedge.executor import identity, limits, plan, processes
 from kedge.executor.bounds import Bounds
-from kedge.executor.cgroup import Usage
 from kedge.executor.job import Ended, Job
 from kedge.executor.lending import TMP, lend, readable, writable
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm import looks, messages
 from kedge.executor.warm.asking import NotWarmError
+from kedge.executor.warm.kept_group import Shared
 from kedge.executor.warm.places import SHARED_MEMORY
 from kedge.executor.warm.pool import Pool, Taken
 from kedge.executor.warm.wanted import LIKE_A_SHELL
 from kedge.executor.watch import EAGER_WAIT_S, KILL_PATIENCE_S, Outcome, watch
-from kedge.task.payload import Becoming, Forkable, Process
+from kedge.task.payload import Forkable, Process
 
 _LEAVE_S: Final = 0.02  # as a program in a sandbox of its own gets, to be buried with what it used
 _PACKET: Final = 1 << 16
@@ -51,8 +53,6 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         _make_places(mounts, private_tmp)
         has_account = identity.needed()
         found = readable(job, _MOST_FILES, by_others=has_account)
-        if isinstance(payload.forkable, Becoming):
-            _check(payload, job, mounts, found, by_others=has_account)
         taken = pool.take(key, payload, job, found)
         after.callback(pool.give_back, taken)
         if has_account:
@@ -71,13 +71,14 @@ def execute(pool: Pool, payload: Process, job: Job) -> Ended:
         order = _order(payload, job, done)
         pool.wait_mounted(key, taken, job)
         os.chmod(private_tmp, 0o700)  # nothing more is mounted in it
-        return watch(Forked(taken, order, done), job, bounds)
+        check = partial(_check, payload, job, mounts, found, by_others=has_account)
+        return watch(Forked(taken, order, done, check), job, bounds)
 
 
 def _check(
     payload: Process, job: Job, mounts: plan.MountPlan, shown: Workspace, *, by_others: bool
 ) -> None:
-    """See that a program is one; of a function's interpreter that was seen to when its box was made.
+    """Say why a program was not executed, as far as that can be seen.
 
     Raises:
         StartFailed: it is not there, not executable, or cannot be passed on.
@@ -118,59 +119,25 @@ def _make_places(mounts: plan.MountPlan, private_tmp: str) -> None:
 
 
 @final
-class Shared:
-    """A slot's control group as that of one call: what earlier calls used is not counted."""
-
-    def __init__(self, group: cgroups.Group, before: Usage) -> None:
-        self.enforces = group.enforces
-        self.entrances = group.entrances
-        self._group = group
-        self._before = before
-
-    def join(self, pid: int) -> None:
-        """It is in there already."""
-
-    def processes(self) -> list[int]:
-        """Those that are in it now, with the slot's own."""
-        return self._group.processes()
-
-    def usage(self) -> Usage:
-        """What this call's processes use."""
-        now, before = self._group.usage(), self._before
-        return replace(
-            now,
-            cpu_s=_since(now.cpu_s, before.cpu_s),
-            oom_kills=_since(now.oom_kills, before.oom_kills),
-            forks_refused=_since(now.forks_refused, before.forks_refused),
-        )
-
-    def memory_mb(self) -> float | None:
-        """MiB that belong to the processes now."""
-        return self._group.memory_mb()
-
-    def kill(self) -> None:
-        """Kill all that is in it."""
-        self._group.kill()
-
-    def remove(self) -> None:
-        """It is the slot's, and stays."""
-
-
-def _since[Number: (int, float)](now: Number | None, before: Number | None) -> Number | None:
-    return None if now is None else now - (before or 0)
-
-
-@final
 class Forked:
-    """A fork at work: a `kedge.executor.watch.Program`."""
+    """A fork at work: a `kedge.executor.watch.Program`.
 
-    def __init__(self, taken: Taken, order: bytes, done: str) -> None:
+    Args:
+        taken: the fork.
+        order: what it is told.
+        done: the name that it takes when it has nothing more to do.
+        check: raises the StartFailed that says why it could not become its program, if it can be said.
+    """
+
+    def __init__(self, taken: Taken, order: bytes, done: str, check: Callable[[], None]) -> None:
         self.stdout = taken.stdout
         self.stderr = taken.stderr
         self.ended = taken.ended
         self.eager_s = EAGER_WAIT_S
         self._taken = taken
         self._done = done
+        self._check = check
+        self._error = 0  # why it was not executed
         self._killed = False
         self._settled = False
         self._used: tuple[int, ...] | None = None  # if it had nothing more to do
@@ -218,12 +185,15 @@ class Forked:
         """Its /dev/shm as seen from here."""
         return f"/proc/{self._taken.first}/root{SHARED_MEMORY}"
 
-    def refused(self, said: bytes) -> StartFailed:
-        """The error when it ended before its call began."""
-        lines = said.decode(errors="replace").strip().splitlines()
+    def refused(self, said: bytes) -> StartFailed:  # noqa: ARG002 - nothing was written
+        """The error when it could not become its program."""
+        try:
+            self._check()
+        except StartFailed as why:
+            return why
         return StartFailed(
-            f"the warm process could not make the call{': ' + lines[-1] if lines else ''}",
-            hint="run it again; with KEDGE_WARM=false each run has a process of its own",
+            f"the program could not be started: {os.strerror(self._error)}",
+            hint="check that it is a program for this machine and that its arguments are not too long",
         )
 
     def settle(self) -> Outcome:
@@ -255,9 +225,10 @@ class Forked:
     def _was_not_executed(self) -> bool:
         """Whether it could not become its program, as it has said before anything else could."""
         try:
-            return bool(self._taken.call.recv(_WORD, socket.MSG_DONTWAIT))
+            self._error = int(self._taken.call.recv(_WORD, socket.MSG_DONTWAIT) or b"0")
         except OSError:  # it was executed, and nobody has the other end any more
             return False
+        return self._error != 0
 
     def close(self) -> None:
         """Kill what still runs."""

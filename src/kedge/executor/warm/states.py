@@ -34,7 +34,7 @@ class Slot:
         self.after = ExitStack()
         self.step = ""
         self.until: float | None = None
-        self.group: cgroups.Group | None = None
+        self.group: cgroups.OwnGroup | None = None
         self.told: dict[str, Any] = {}  # to whoever gets its fork
         self.limits: dict[int, tuple[int, int]] = {}
         self.line: socket.socket | None = None  # to its first process
@@ -79,7 +79,7 @@ class Box:
         self.used = time.monotonic()
         self.most = 1  # calls at once, lately
         self.started: boxes.Started | None = None
-        self.group: cgroups.Group | None = None
+        self.group: cgroups.OwnGroup | None = None
         self.account = (0, 0)
         self.zygote = 0
         self.filters = 0
