@@ -27,6 +27,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     *(("exits", {"how": how}) for how in ("well", "none", "three", "text", "at once")),
     *(("exits", {"how": how}) for how in ("at once, badly", "by a signal", "interrupted", "hung up")),
     *(("raises", {"what": what}) for what in ("chained", "many", "deep", "assertion", "base")),
+    ("entrances", {}),
     ("surroundings", {}),
 ]  # fmt: skip
 

@@ -33,7 +33,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, final
@@ -47,6 +46,7 @@ from kedge.executor import cgroups, identity, limits, plan, processes, seccomp
 from kedge.executor.warm import box as boxes
 from kedge.executor.warm import kernel, looks, messages, mounting
 from kedge.executor.warm.kept_containers import KeptContainers
+from kedge.executor.warm.kept_group import KeptGroup, is_as_new
 from kedge.executor.warm.places import FOLDERS
 from kedge.executor.warm.remembered import remember
 from kedge.executor.warm.states import COMING, GIVEN, Box, Slot
@@ -97,7 +97,7 @@ class Keeper:
                         except OSError:  # who is heard of was killed meanwhile
                             give_up()
                         except Exception:  # noqa: BLE001 only those suffer whom it concerns
-                            traceback.print_exc()
+                            sys.excepthook(*sys.exc_info())
                             give_up()
                 now = time.monotonic()
                 if now - looked >= LOOK_S:
@@ -240,13 +240,11 @@ class Keeper:
         self._listen(started.line, partial(self._hear_zygote, box), crashed)
         self._listen(started.ended, crashed, crashed)
 
-    def _group(self, owner: Box | Slot, resources: Resources) -> cgroups.Group | None:
+    def _group(self, owner: Box | Slot, resources: Resources) -> cgroups.OwnGroup | None:
         """A control group, found by those who clean up should this process be killed."""
-        folder = owner.after.enter_context(folders.temporary(home.folder(folders.TEMPORARIES)))
-        group = cgroups.create(folders.name_of(folder), resources, OWN_PROCESSES)
-        if group is not None:
-            owner.after.callback(group.remove)
-        return group
+        kept = KeptGroup(resources, OWN_PROCESSES)
+        owner.after.callback(kept.close)
+        return kept.group
 
     def _limits(
         self, resources: Resources, group: cgroups.Group | None, others: int
@@ -457,20 +455,23 @@ class Keeper:
         assert started is not None
         names = ["pid", "ipc", "cgroup", *([] if one.box.wanted["network"] else ["net"]), "mnt"]
         spaces: list[int] = []
+        entrances: list[int] = []
         writing: list[int] = []
         one.call, theirs = messages.pair(told_who=True)
         try:
             for name in names:
                 spaces += [os.open(f"/proc/{one.first}/ns/{name}", os.O_RDONLY)]
+            for entrance in _entrances(one):
+                entrances += [os.open(entrance, os.O_WRONLY | os.O_CLOEXEC)]
             for _ in ("stdout", "stderr"):
                 reading, other = os.pipe()
                 one.descriptors.append(reading)
                 writing.append(other)
-            given = [spaces[0], theirs.fileno(), *writing, *spaces[1:]]
-            socket.send_fds(started.line, [str(one.number).encode()], given)
+            given = [spaces[0], theirs.fileno(), *writing, *entrances, *spaces[1:]]
+            socket.send_fds(started.line, [b"%d %d" % (one.number, len(entrances))], given)
         finally:
             theirs.close()
-            for descriptor in (*writing, *spaces):
+            for descriptor in (*writing, *entrances, *spaces):
                 os.close(descriptor)
         self._listen(one.call, partial(self._hear_call, one), partial(self._failed, one))
         one.wait_for("born")
@@ -481,11 +482,11 @@ class Keeper:
             said, sender = messages.words(one.call)
         except OSError:
             said = []
-        if said == [b"born"] and one.step == "born":
+        if said in ([b"born"], [b"joined"]) and one.step == "born":
             one.process = sender
-            one.descriptors.append(os.pidfd_open(sender))
-            if one.group is not None:
+            if one.group is not None and said == [b"born"]:
                 one.group.join(sender)
+            one.descriptors.append(os.pidfd_open(sender))
             for limit, values in one.limits.items():
                 resource.prlimit(sender, limit, values)
             one.call.send(b"enter")
@@ -710,6 +711,7 @@ class Keeper:
     def _vacated(self, one: Slot, *, clean: bool) -> None:
         """Nobody wants a slot any more: it is made anew for another call, or goes."""
         box = one.box
+        clean = clean and (one.group is None or is_as_new(one.group, OWN_PROCESSES))
         if clean and not box.is_gone and len(box.slots) <= box.most + SPARES:
             with suppress(OSError):  # it was killed: there will be another
                 self._renew(one)
@@ -717,6 +719,14 @@ class Keeper:
         self._drop(one)
         if not box.is_gone:
             self._fill(box)
+
+
+def _entrances(one: Slot) -> tuple[str, ...]:
+    """By which a fork comes into its slot's control groups by itself: the kernel may take its time for that.
+
+    Whoever has them open can bring anybody in, whenever: only forks have them that nothing was imported for.
+    """
+    return () if one.group is None or one.box.wanted["argv"] else one.group.entrances
 
 
 def _told_of(box: Box) -> dict[str, Any]:

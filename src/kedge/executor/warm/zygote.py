@@ -36,7 +36,9 @@ SECCOMP_MODE_FILTER = 2
 F_GETFL = 3
 CAPABILITY_VERSION_3 = 0x20080522
 SAID_LIMIT = 1 << 20  # bytes that importing the module wrote, and every call's log begins with
-DESCRIPTORS_LIMIT = 16  # in one message: namespaces, the call's line, its streams
+DESCRIPTORS_LIMIT = (
+    16  # in one message: namespaces, the call's line, its streams, entrances of control groups
+)
 CHUNK = 1 << 16
 WNOHANG = 1
 LINGER = 20000  # microseconds
@@ -168,12 +170,13 @@ def serve(line: socket.socket, call: Fork) -> None:
                 line.send(ending(*children.pop(descriptor)))
                 os.close(descriptor)
                 continue
-            name, descriptors = received(line)
-            if not name:
+            said, descriptors = received(line)
+            if not said:
                 return
+            name, _, entrances = said.partition(b" ")
             if own < 0:
                 own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            process, counts = forked(own, descriptors, call)
+            process, counts = forked(own, descriptors, int(entrances), call)
             if process < 0:
                 continue  # the keeper sees that nobody is at the call's line
             ended = checked(LIBC.syscall(434, process, 0))  # pidfd_open
@@ -193,21 +196,21 @@ def wait_for_forks() -> Restore:
 
 
 def received(line: socket.socket) -> tuple[bytes, list[int]]:
-    """A call's name, and its descriptors."""
+    """A call's name with the number of its control groups, and its descriptors."""
     size = struct.calcsize("i")
-    name, ancillary, _, _ = line.recvmsg(
+    said, ancillary, _, _ = line.recvmsg(
         64, socket.CMSG_SPACE(DESCRIPTORS_LIMIT * size), socket.MSG_CMSG_CLOEXEC
     )
     found: list[int] = []
     for _, _, data in ancillary:
         found += struct.unpack("{}i".format(len(data) // size), data[: len(data) // size * size])
-    return name, found
+    return said, found
 
 
-def forked(own: int, descriptors: list[int], call: Fork) -> tuple[int, int]:
+def forked(own: int, descriptors: list[int], entrances: int, call: Fork) -> tuple[int, int]:
     """Forks into the process namespace that is the first of `descriptors`: the process, and its counts, open.
 
-    Both are -1 if the kernel refuses, and the counts if the fork ended before it was ready. That it is not until
+    Both are -1 if the kernel refuses, and the counts if the fork ended before it was ready. It is not ready until
     they are open: the counts of what has ended can only be opened by the administrator.
     """
     waiting, opened = os.pipe()  # the fork waits until the other end is closed
@@ -219,13 +222,13 @@ def forked(own: int, descriptors: list[int], call: Fork) -> tuple[int, int]:
     if process == 0:
         try:
             os.close(opened)
-            call.become(waiting, descriptors[1:])
+            call.become(waiting, descriptors[1:], entrances)
         finally:
             os._exit(70)
     checked(LIBC.setns(own, NEW_PROCESSES))
     try:
         counts = os.open("/proc/{}/io".format(process), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         counts = -1
     for descriptor in (waiting, opened, *descriptors):
         os.close(descriptor)
@@ -295,17 +298,18 @@ class Fork(ABC):
         self.rules = struct.pack("@HP", len(rules) // 8, address)  # struct sock_fprog
         self.capabilities = capabilities_left()
 
-    def become(self, waiting: int, descriptors: list[int]) -> None:
-        """In the fork: enters the call's namespaces, gives up everything, and makes the call when told to.
+    def become(self, waiting: int, descriptors: list[int], entrances: int) -> None:
+        """In the fork: enters the call's groups and namespaces, gives up everything, and makes the call when told to.
 
         It is ready once `waiting` is closed at the other end. `descriptors` are the line to whoever makes the
-        call, the two streams, and the namespaces with that of mounts as the last one. Does not return.
+        call, the two streams, as many `entrances` of its control groups, and the namespaces with that of mounts
+        as the last one. Does not return.
         """
         line, stdout, stderr = descriptors[:3]
-        os.write(line, b"born")  # and is brought under the call's limits
+        os.write(line, b"joined" if joined(descriptors[3 : 3 + entrances]) else b"born")
         if os.read(line, 16) != b"enter":
             os._exit(0)
-        for space in descriptors[3:]:
+        for space in descriptors[3 + entrances :]:
             checked(LIBC.setns(space, 0))
         self.give_up()
         os.setsid()
@@ -337,6 +341,16 @@ class Fork(ABC):
     @abstractmethod
     def make(self, data: bytes, line: int) -> None:
         """The call that was ordered. Does not return."""
+
+
+def joined(entrances: list[int]) -> bool:
+    """Whether this process has come into its control groups by these; else it is brought there."""
+    try:
+        for entrance in entrances:
+            os.write(entrance, b"0")
+    except OSError:  # a kernel that asks who writes, and not who has opened it (before Linux 5.16)
+        return False
+    return bool(entrances)
 
 
 def told(line: int) -> bytes:
