@@ -304,6 +304,10 @@ class StoreError(KedgeError):
     exit_code = 3
 
 
+class StoreBusy(StoreError):
+    """Another process writes to Kedge's store."""
+
+
 class RunFailed(KedgeError):
     """A run that did not succeed.
 

@@ -5,8 +5,11 @@ import copy
 import os
 import pickle
 import re
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,10 @@ import pytest
 import kedge
 from kedge import Boolean, CommandRuntime, File, Folder, Json, Number, String, Task
 from kedge.client import delivery
-from kedge.errors import InputError, TaskError
+from kedge.data import replace
+from kedge.errors import InputError, StartFailed, TaskError
+from kedge.executor import Ended, executors
+from kedge.executor.process import ProcessExecutor
 from kedge.middleware import (
     ExecutorMiddleware,
     Middleware,
@@ -25,6 +31,8 @@ from kedge.middleware import (
     TaskMiddleware,
     using,
 )
+from kedge.run import events, record
+from kedge.store import opened
 
 HOSTILE = "a b'\"$(touch pwned)`touch pwned`; touch pwned # *\n-é"
 
@@ -68,6 +76,107 @@ def kedge_log(ended: Any) -> str:
 
     log = read_log(os.path.join(ended.run.folder, "log"))
     return b"".join(data for _, _, data in log).decode()
+
+
+def test_while_its_program_goes_on_it_is_recorded_as_running(tmp_path: Path, executor: str) -> None:
+    seen: list[tuple[str, str | None, list[str]]] = []
+
+    class Looking(ExecutorMiddleware):
+        async def __call__(self, context: Any, call_next: Any) -> Any:
+            run_id = context.job.run_id
+
+            def look() -> None:
+                tick()
+                if not seen:
+                    found = record.get(run_id)
+                    told = [event.type for event in events.events(run_id)]
+                    seen.append((found.status, found.started, told))
+
+            tick = context.job.on_tick
+            return await call_next(replace(context, job=replace(context.job, on_tick=look)))
+
+    with using(Looking()):
+        for _ in range(4):  # the later ones in what waits for them
+            seen.clear()
+            ended = Task(runtime=CommandRuntime("sleep 0.2"), executor=executor).run_sync()
+            assert ended.failure is None and seen == [("running", ended.run.started, ["started"])]
+    assert [event.type for event in events.events(ended.run.id)] == ["started", "ended"]
+
+
+def test_its_timeout_holds_while_somebody_else_holds_the_store(executor: str) -> None:
+    class Holding(ExecutorMiddleware):
+        async def __call__(self, context: Any, call_next: Any) -> Any:
+            store = sqlite3.connect(opened().path, isolation_level=None, check_same_thread=False)
+            store.execute("BEGIN IMMEDIATE")
+            threading.Timer(2.0, store.close).start()
+            return await call_next(context)
+
+    task = Task(
+        runtime=CommandRuntime("sleep 30"),
+        executor=executor,
+        resources={"timeout": 0.2, "grace": 0.1},
+    )
+    for _ in range(3):  # until it is in what waits for it
+        assert task.run_sync().run.failure_kind == "timeout"
+    with using(Holding()):
+        run = task.run_sync().run
+    assert run.failure_kind == "timeout" and run.measured["wall_s"] < 1.5
+    assert [event.type for event in events.events(run.id)] == ["started", "ended"]
+
+
+def test_why_a_program_was_not_started_is_said_each_time(tmp_path: Path, executor: str) -> None:
+    closed, foreign, script = (tmp_path / name for name in ("closed", "foreign", "script"))
+    closed.write_text("#!/bin/sh\n")
+    foreign.write_text("neither\n")
+    script.write_text("#!/nothing/here\n")
+    foreign.chmod(0o755)
+    script.chmod(0o755)
+    whys = {
+        "/nothing": "the program '/nothing' was not found",
+        "nothing-of-this-name": "the program 'nothing-of-this-name' was not found",
+        "/usr": "'/usr' is a folder, not a program",
+        "{closed}": "is not executable",
+    }
+    if executor == "sandbox":  # the other one copies files, and not that they are programs
+        whys["{foreign}"] = "neither a program for this machine nor a script"
+        whys["{script}"] = "asks in its first line for '/nothing/here'"
+    files = [File("closed", closed), File("foreign", foreign), File("script", script)]
+    for word, why in whys.items():
+        task = Task(runtime=CommandRuntime([word, "x"]), inputs=files, executor=executor)
+        for _ in range(3):  # at last in what waits for it
+            ended = task.run_sync()
+            assert isinstance(ended.failure, StartFailed) and why in str(ended.failure)
+            assert ended.run.started is not None and kedge_log(ended) == ""
+
+
+def test_a_run_that_waits_for_an_import_is_recorded_as_running(tmp_path: Path) -> None:
+    (tmp_path / "kedge.yml").write_text(
+        "name: slow-import\nruntime: {kind: python, version: '3.12'}\nfunctions: {f: {handler: 'slow:f'}}\n"
+    )
+    (tmp_path / "slow.py").write_text("import time; time.sleep(1)\ndef f() -> int: return 1\n")
+    function = kedge.load(tmp_path).f
+    with ThreadPoolExecutor() as threads:
+        called = threads.submit(function)
+        found: set[str] = set()
+        while not called.done():
+            found |= {run.status for run in record.list_runs(1, package="slow-import")}
+            time.sleep(0.01)
+    assert called.result() == 1 and "running" in found
+
+
+def test_an_executor_of_somebodys_own_need_not_say_that_it_has_begun() -> None:
+    class Own(ProcessExecutor):
+        kind = "own-and-silent"
+
+        async def _execute(self, payload: Any, job: Any) -> Ended:
+            return Ended(0, None, "exited", 0.0, None, None, None, None)
+
+    try:
+        run = Task(runtime=CommandRuntime("true"), executor=Own()).run_sync().run
+    finally:
+        executors.unregister("own-and-silent")
+    assert run.status == "succeeded" and run.started is not None
+    assert [event.type for event in events.events(run.id)] == ["started", "ended"]
 
 
 def test_values_are_arguments_whatever_is_in_them(tmp_path: Path, executor: str) -> None:

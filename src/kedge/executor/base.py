@@ -68,8 +68,7 @@ class Executor(Registered, registry=executors):
     `accepts` are the payload types it can execute, `roots` what these may stand on; `kind_name` and
     `kind_description` are for people. One that is `of_this_process` starts no program: its runs have a
     workspace once it asks for one (`kedge.executor.job.Job.make_workspace`), and are recorded when they end
-    or a moment after they began. One that `forks` may have a fork that waits do what a payload says. It is
-    easiest to build on one that there is.
+    or a moment after they began. It is easiest to build on one that there is.
 
     >>> from kedge import CommandRuntime, Task
     >>> from kedge.data import replace
@@ -88,7 +87,6 @@ class Executor(Registered, registry=executors):
     accepts: ClassVar[tuple[type, ...]]
     roots: ClassVar[tuple[type, ...]] = (HostRoot, PythonRoot)
     of_this_process: ClassVar[bool] = False
-    forks: ClassVar[bool] = False
 
     def __eq__(self, other: object) -> bool:
         """Two of one class are equal if all that was given to them is."""
@@ -124,6 +122,14 @@ class Executor(Registered, registry=executors):
         Args:
             resources: the limits of a run.
         """
+
+    def waits_for(self, payload: Any) -> bool:  # noqa: ARG002 - some have nothing that waits
+        """Whether a pool may have something that waits for such a payload: then `on_starting` says that it has not.
+
+        Args:
+            payload: what a runtime prepared.
+        """
+        return False
 
     def workspace(self, job: "Job") -> str:  # noqa: ARG002 - some make it a place of its own
         """The workspace's path as the code sees it.

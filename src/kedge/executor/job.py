@@ -30,6 +30,8 @@ class Job(Data):
         resources: effective limits.
         network: whether the host's network may be used.
         paths: more host paths to be readable inside, each at its own place.
+        on_starting: called before a program is started that nothing waits for, which takes long enough to be
+            recorded as running first.
         on_output: called with what the program wrote, as it comes; a chunk may end anywhere.
         on_tick: called at least every 100 ms while the program runs.
         on_ready: called once when the program answers where it serves.
@@ -52,6 +54,7 @@ class Job(Data):
     resources: Resources
     network: bool = False
     paths: tuple[str, ...] = ()
+    on_starting: Callable[[], None] = _ignore
     on_output: Callable[[Stream, bytes], None] = _ignore
     on_tick: Callable[[], None] = _ignore
     cancel: Cancel = field(default_factory=Cancel)

@@ -39,7 +39,6 @@ class SandboxExecutor(Executor):
     kind_name = _("Sandbox")
     kind_description = _("Runs a program in Linux namespaces, cut off from this machine.")
     accepts: ClassVar[tuple[type, ...]] = (Process,)
-    forks: ClassVar[bool] = True
 
     def usable(self, *, fresh: bool = False) -> Usable:
         """Whether namespaces work here; tried once, then remembered until the machine restarts."""
@@ -50,6 +49,10 @@ class SandboxExecutor(Executor):
         """What of `resources` is not enforced by this executor here."""
         return limits.missing(resources, own_account=identity.needed(), own_namespace=True)
 
+    def waits_for(self, payload: Any) -> bool:
+        """A fork, for what one can do."""
+        return getattr(payload, "forkable", None) is not None
+
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         if job.pool is not None and payload.forkable is not None:
             from kedge.executor.warm import asking, forked
@@ -57,6 +60,7 @@ class SandboxExecutor(Executor):
             try:
                 return forked.execute(job.pool, payload, job)
             except asking.NotWarmError as why:
+                job.on_starting()
                 if str(why) and isinstance(
                     payload.forkable, Forkable
                 ):  # else nobody expects otherwise

@@ -4,8 +4,9 @@ It passes on what the program writes, ticks, and ends it: at its own end, at its
 Nothing is kept of the output, and a program that writes faster than it is read simply waits.
 """
 
+import math
 import os
-import selectors
+import select
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
@@ -138,36 +139,37 @@ class _Watch:
         self.asked_all = False
         self.killed: float | None = None
         self.tail = b""
-        self.selector = selectors.DefaultSelector()
+        self.poll = (
+            select.poll()
+        )  # of half a dozen: `selectors` takes longer for each than the kernel
 
     def run(self) -> Ended:
+        if self.job.pool is not None:
+            self.job.pool.removal.go_on()
         self.bounds.attend(self.program)
         streams: dict[int, Stream] = {self.program.stdout: "stdout", self.program.stderr: "stderr"}
-        with self.selector:
-            for descriptor in streams:
-                os.set_blocking(descriptor, False)
-                self.selector.register(descriptor, selectors.EVENT_READ)
-            self.selector.register(self.program.ended, selectors.EVENT_READ)
-            self.selector.register(self.job.cancel.fileno(), selectors.EVENT_READ)
-            self.selector.register(self.job.cancel.forced_fileno(), selectors.EVENT_READ)
-            control = self.job.cancel.control_fileno()
-            if control is not None:
-                self.selector.register(control, selectors.EVENT_READ)
-            over, silent = False, 0
-            while not over:
-                for key, _ in self.selector.select(self._wait()):
-                    if key.fd in streams:
-                        if self._pass_on(key.fd, streams[key.fd]) == 0:
-                            self.selector.unregister(key.fd)
-                            silent += 1
-                            over = over or (silent == len(streams) and self.program.is_done())
-                    elif key.fd == self.program.ended:
-                        over = True
-                    elif key.fd == control:
-                        self.job.cancel.look()
-                    else:
-                        self.selector.unregister(key.fd)
-                self._advance(time.monotonic(), over)
+        for descriptor in streams:
+            os.set_blocking(descriptor, False)
+        cancel = self.job.cancel
+        control = cancel.control_fileno()
+        asked = (cancel.fileno(), cancel.forced_fileno(), *(() if control is None else (control,)))
+        for descriptor in (*streams, self.program.ended, *asked):
+            self.poll.register(descriptor, select.POLLIN)
+        over, silent = False, 0
+        while not over:
+            for descriptor, _ in self.poll.poll(math.ceil(self._wait() * 1000)):
+                if descriptor in streams:
+                    if self._pass_on(descriptor, streams[descriptor]) == 0:
+                        self.poll.unregister(descriptor)
+                        silent += 1
+                        over = over or (silent == len(streams) and self.program.is_done())
+                elif descriptor == self.program.ended:
+                    over = True
+                elif descriptor == control:
+                    cancel.look()
+                else:
+                    self.poll.unregister(descriptor)
+            self._advance(time.monotonic(), over)
         began = self.program.began
         wall = time.monotonic() - (self.started if began is None else began)
         if self.unanswered is not None:

@@ -80,6 +80,11 @@ class EventLog:
         """Take an event, stamped with the present moment; it is recorded by the next `flush`."""
         self._waiting.append((now(), type, _json(data) if data else "{}"))
 
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be recorded."""
+        return bool(self._waiting)
+
     def flush(self) -> None:
         """Record what was added. It costs nothing when nothing was."""
         if self._waiting:

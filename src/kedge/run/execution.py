@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge.contract import failure, progress, workspace
@@ -17,12 +18,14 @@ from kedge.errors import (
     RunCancelled,
     RunFailed,
     StartFailed,
+    StoreBusy,
     StoreError,
 )
 from kedge.executor import Cancel, Ended, Job, disk_is_full
 from kedge.middleware import drive
 from kedge.ports import mask
 from kedge.run import events, history, record
+from kedge.run.clock import now
 from kedge.run.log import LogWriter, Stream
 from kedge.run.outcome import (
     STDERR_LINES,
@@ -47,6 +50,8 @@ _SCARCE: Final = (
     errno.ENOSPC,
     errno.EDQUOT,
 )
+
+_SOON_S: Final = 0.04  # most short programs are over by then
 
 
 class Observer(Data):
@@ -128,6 +133,8 @@ class Execution:
         self.events = events.EventLog(entry.id)
         self.folder = entry.folder
         self.place = f"{self.folder}/workspace"
+        self._started: str | None = None
+        self._was_full = False  # its disk, when that was last looked at
         self._has_folder = self._has_workspace = not task.executor.of_this_process
         # Of these two: a loop may ask for them, and a thread that prints, at once.
         self._making = threading.RLock()
@@ -177,7 +184,7 @@ class Execution:
             wrong = StartFailed(error.message, where=error.where, hint=error.hint)
         except OSError as error:
             if error.errno not in _SCARCE:
-                record.finish(self.entry, _lost(error), log=self.events)
+                self._finish(_lost(error))
                 raise
             wrong = StartFailed(
                 f"this machine refuses what the run needs: {error.strerror}",
@@ -185,10 +192,10 @@ class Execution:
             )
         except KeyboardInterrupt:
             cancelled = RunCancelled("interrupted with Ctrl-C", hint="run it again")
-            record.finish(self.entry, cancelled, log=self.events)
+            self._finish(cancelled)
             raise
         except BaseException as error:
-            record.finish(self.entry, _lost(error), log=self.events)
+            self._finish(_lost(error))
             raise
         finally:
             log.close()
@@ -237,7 +244,7 @@ class Execution:
         collecting = time.monotonic()
         full, reported = False, ended.reported
         if self._has_workspace:
-            full = disk_is_full(made.folder)  # before anything is removed
+            full = self._was_full or disk_is_full(made.folder)  # before anything is removed
             reported = reported or failure.read(made)
         warnings = self._changed_inputs()
         if self._has_workspace:
@@ -284,13 +291,16 @@ class Execution:
             for event in found:
                 self.events.add(events.PROGRESS, event)
                 self.observer.progress(event)
-            if found:
-                self._record_events()
 
         def on_tick() -> None:
             log.flush_partial()
             if self._has_workspace:
+                self._was_full = disk_is_full(made.folder)
                 on_progress(reader.poll())
+            if (
+                time.monotonic() - began > _SOON_S
+            ):  # else it may be over, and all is recorded at once
+                self._record(hurried=True)
             self.observer.tick()
 
         def on_ready() -> None:
@@ -305,6 +315,7 @@ class Execution:
             resources=self.task.resources,
             network=self.task.network,
             paths=paths,
+            on_starting=self._record,
             on_output=on_output,
             on_tick=on_tick,
             on_ready=on_ready,
@@ -318,14 +329,14 @@ class Execution:
             listen=self._listen,
         )
         self.events.add("started")
-        if self.task.executor.of_this_process:
-            self.entry = record.update(self.entry, status="running")
-        else:
-            with connection().transaction():
-                self.entry = record.update(self.entry, status="running")
-                self.events.write()
+        self._started, began = now(), time.monotonic()
+        executor = self.task.executor
+        if executor.of_this_process:
+            self.entry = record.update(self.entry, status="running", started=self._started)
+        elif self.pool is None or not executor.waits_for(self.payload):
+            self._record()
         try:
-            ended: Ended = drive(self.task.target.place(self.task.executor, self.payload, job))
+            ended: Ended = drive(self.task.target.place(executor, self.payload, job))
         finally:
             if self._has_workspace:
                 on_progress(reader.finish())
@@ -333,9 +344,21 @@ class Execution:
             log.write("kedge", b"%d progress lines were no events\n" % reader.skipped)
         return ended
 
-    def _record_events(self) -> None:
+    def _record(self, *, hurried: bool = False) -> None:
+        """Record what has happened so far; in a hurry, only if nobody else is recording something."""
+        if not self.events.waits or (self.task.executor.of_this_process and not self._has_folder):
+            return  # or it is recorded when it has ended
+        store = connection()
         try:
-            self.events.flush()
+            with store.hurried() if hurried else nullcontext(), store.transaction():
+                entry = self.entry
+                if entry.status != "running":
+                    entry = record.update(entry, status="running", started=self._started)
+                self.events.write()
+            self.entry = entry
+        except StoreBusy:
+            if not hurried:
+                raise
         except StoreError:
             if not disk_is_full(self.place):  # nor is it once what the program wrote was removed
                 raise
@@ -344,6 +367,10 @@ class Execution:
                 hint="make room on the disk that holds KEDGE_HOME",
                 evidence={"disk_full": True},
             ) from None
+
+    def _finish(self, failure: RunFailed | None, **facts: Any) -> record.Run:
+        started = self._started or self.entry.started
+        return record.finish(self.entry, failure, log=self.events, started=started, **facts)
 
     def _changed_inputs(self) -> list[str]:
         return [
@@ -358,10 +385,8 @@ class Execution:
         found: workspace.Collected,
         measured: Mapping[str, float | None],
     ) -> Result:
-        self.entry = record.finish(
-            self.entry,
+        self.entry = self._finish(
             wrong,
-            log=self.events,
             outputs=mask(self.outputs, found.data),
             output_files={port: _sized(paths) for port, paths in found.files.items()},
             artifacts=found.artifacts,

@@ -106,9 +106,7 @@ def _performed(
     if task.publish is not None:
         pool = None
     here = executor.of_this_process
-    forkable = getattr(payload, "forkable", None)
-    is_warm = pool is not None and forkable is not None and executor.forks
-    if not is_warm and not here:  # else the fork that waits is in its group already
+    if not here and (pool is None or not executor.waits_for(payload)):
         warm_up()
     facts: dict[str, Any] = {
         **surroundings.facts,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final, final
 
-from kedge.errors import StoreError
+from kedge.errors import StoreBusy, StoreError
 from kedge.home import home
 from kedge.store.migrations import MIGRATIONS
 
@@ -85,6 +85,17 @@ class Database:
             raise
         with self._told() as connection:
             connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def hurried(self) -> Iterator[None]:
+        """A block that waits for no other process's write; it raises `StoreBusy` where there is one."""
+        with self._told() as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            with self._told() as connection:
+                connection.execute(f"PRAGMA busy_timeout = {_BUSY_S * 1000:.0f}")
 
     def close(self) -> None:
         """Give the file back. What was committed stays in the write-ahead log, beside the file."""
@@ -246,7 +257,7 @@ def _explained(error: sqlite3.Error, path: str) -> StoreError:
                 hint="make room on that disk, or set KEDGE_HOME to a folder on another one",
             )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreError(
+            return StoreBusy(
                 f"`{path}` was held by another process for {_BUSY_S:g} s",
                 hint="end the process that holds it, then try again",
             )

@@ -294,6 +294,7 @@ class Pool:
             if what == "failed":
                 raise NotWarmError("")  # a run of its own says what is the matter
             if what == "unknown":
+                job.on_starting()
                 box = wanted.box(payload, job, self._plan(key, payload, job))
                 what, *words, _ = asking.ask(line, job, "open", key, box)
             if what == "cold":
