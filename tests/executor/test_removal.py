@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,51 @@ def test_a_fork_removes_what_it_is_given_itself(place: Path) -> None:
     assert os.waitpid(child, 0)[1] == 0
     removing.close()
     assert temporaries() == []
+
+
+def aside() -> int:
+    """How many folders are put aside and not removed yet."""
+    (one,) = temporaries()
+    return len(os.listdir(os.path.join(home.folder(folders.TEMPORARIES), one)))
+
+
+def wait_until_none_is_aside() -> None:
+    patience = time.monotonic() + 30
+    while aside():
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+
+
+def test_what_waits_goes_when_its_owner_waits_and_not_before(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "_LATER_S", 1000.0)
+    removing = Removal()
+    removing.go_on()  # there is nothing yet
+    for number in range(2):
+        removing.remove(made(place, str(number)))
+    time.sleep(0.1)
+    assert aside() == 2
+    removing.go_on()
+    wait_until_none_is_aside()
+    removing.close()
+
+
+def test_what_waits_goes_a_moment_later_all_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removing = Removal()
+    removing.remove(made(place, "first"))
+    wait_until_none_is_aside()
+    monkeypatch.setattr(removal, "_LATER_S", 0.001)
+    assert removing._aside is not None
+    patience = time.monotonic() + 30
+    while not removing._aside.thread._sleeps:  # nobody looks any more
+        assert time.monotonic() < patience
+        time.sleep(0.01)
+    removing.remove(made(place, "second"))
+    wait_until_none_is_aside()
+    removing.close()
 
 
 KILLED = """
