@@ -90,6 +90,18 @@ def test_a_program_that_cannot_start_is_explained(somebody, cold, content, mode,
     assert error[2]
 
 
+def test_a_program_that_was_changed_is_looked_at_again(somebody, cold) -> None:
+    tools = somebody.base / "tools"
+    tools.mkdir()
+    program = tools / "program"
+    program.write_bytes(b"#!/bin/sh\necho one\n")
+    program.chmod(0o755)
+    assert somebody.run(str(program), visible=[str(tools)], kind=cold)["stdout"] == "one\n"
+    program.write_bytes(b"just text\n")
+    error = somebody.run(str(program), visible=[str(tools)], kind=cold)["error"]
+    assert "neither a program for this machine nor a script" in error[1]
+
+
 @pytest.mark.parametrize(
     "argv", [["a\0b"], ["echo", "\udcff\ud800"], [""], ["/usr"], ["echo", "x" * 200_000]]
 )

@@ -15,6 +15,7 @@ What the variables cannot make safe is refused before anything runs: kedge.runti
 
 import os
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 from kedge.data import Data
@@ -32,6 +33,8 @@ TOTAL_LIMIT: Final = (
 )  # half of what Linux takes as all arguments and variables together, a
 # quarter of a stack of 8 MiB (execve(2)): the commands need them again, with their own environment
 TEXT_LIMIT: Final = 128 * 1024 - 1  # MAX_ARG_STRLEN less its NUL: the text is one argument
+
+_KNOWN: Final = 64  # templates that are not read again
 
 _AS_LIST: Final = 'give `command` as a list, `["program", "argument", …]`, which no shell reads'
 _AS_FILE: Final = "make it a file: an input of kind `file`, whose path stands in the command"
@@ -55,6 +58,11 @@ def prepare(template: str, known: Collection[str], source: str = "command") -> S
     >>> prepare("cat {a}", {"a"})
     ShellCommand(text='kedge_1=$1; shift 1; cat "${kedge_1}"', keys=('a',))
     """
+    return _prepared(template, frozenset(known), source)
+
+
+@lru_cache(_KNOWN)
+def _prepared(template: str, known: frozenset[str], source: str) -> ShellCommand:
     if "\0" in template:
         raise TaskError("the command holds a NUL, which no shell reads", where=Where(source))
     parts = parse(template)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge import digest
@@ -12,7 +13,7 @@ from kedge.executor.bubblewrap import USER_ID
 from kedge.executor.program import check_program
 from kedge.executor.variables import program_variables
 from kedge.executor.warm.places import COVERED, LINE
-from kedge.task.payload import Forkable, PythonRoot
+from kedge.task.payload import Forkable, PythonRoot, Root
 
 if TYPE_CHECKING:
     from kedge.executor.job import Job
@@ -25,6 +26,7 @@ _ZYGOTE: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "zygot
 # Variables that differ from call to call: a module that asks for one while it is imported runs cold.
 _OF_A_CALL: Final = ("KEDGE_RUN_ID", "KEDGE_FUNCTION")
 
+_KNOWN: Final = 64  # keys that are not put together again
 _STATUS_BYTES: Final = 256  # of what the kernel says of a process: the mask follows its name
 
 
@@ -32,16 +34,22 @@ def key(payload: "Process", job: "Job") -> str:
     """What two calls have in common that can be forked from one process."""
     forkable, resources = payload.forkable, job.resources
     assert forkable is not None
-    own: list[Any]
+    own: tuple[Any, ...]
     if isinstance(forkable, Forkable):
-        own = [forkable.runner, forkable.module, dict(payload.env), job.package]
+        own = forkable.runner, forkable.module, tuple(payload.env.items()), job.package
     else:  # nobody looks at what it has imported, when it is changed
         shown = (*job.paths, *_visible(payload))
-        own = [[*map(reach.identity, (*plan.system_paths(), *shown))], _names(job)]
-    return digest.of_json([
-        *(*own, asdict(payload.root), job.workspace.package, job.network, job.paths),
+        own = tuple(map(reach.identity, (*plan.system_paths(), *shown))), _names(job)
+    return _digest(
+        payload.root,
+        *(*own, job.workspace.package, job.network, job.paths),
         *(resources.cpu, resources.memory_mb, resources.pids, _mask()),
-    ])  # fmt: skip
+    )
+
+
+@lru_cache(_KNOWN)
+def _digest(root: Root, *more: Any) -> str:
+    return digest.of_json([type(root).__name__, asdict(root), *more])
 
 
 def mounts(payload: "Process", job: "Job", *more: str) -> plan.MountPlan:
@@ -113,11 +121,10 @@ def _visible(payload: "Process") -> tuple[str, ...]:
     return payload.root.visible if isinstance(payload.root, PythonRoot) else ()
 
 
-def _names(job: "Job") -> list[int]:
+def _names(job: "Job") -> tuple[int, ...]:
     """When the files last changed that a box with the machine's network has copies of."""
-    return [
-        os.stat(path).st_mtime_ns for path in plan.NAMES if job.network and os.path.exists(path)
-    ]
+    shown = [path for path in plan.NAMES if job.network and os.path.exists(path)]
+    return tuple(os.stat(path).st_mtime_ns for path in shown)
 
 
 def _mask() -> int:
