@@ -170,7 +170,8 @@ def test_an_import_with_odd_names_is_its_own_misfortune(
         "kept = mmap.mmap(os.open(b'/tmp/\\xff\\r\\n', os.O_RDWR | os.O_TRUNC), 0) if 0 else None",
         "file = os.open(b'/tmp/\\xff\\r', os.O_CREAT | os.O_RDWR)\nos.truncate(file, 4096)\n"
         "kept = mmap.mmap(file, 4096)\nos.close(file)\nos.unlink(b'/tmp/\\xff\\r')",
-        "os.write(3, b'ready')",
+        # To the keeper, while it is still being imported; cold there may be nobody.
+        "try:\n    os.write(3, b'ready')\nexcept OSError:\n    pass",
     )):  # fmt: skip
         place = tmp_path_factory.mktemp(f"odd{number}")
         (place / "kedge.yml").write_text(
