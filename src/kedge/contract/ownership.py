@@ -144,13 +144,13 @@ def remove(name: str, folder: int | None = None) -> None:
         number = 0
         while waiting:
             inner = waiting.pop()
-            if _removed_empty(inner, top):
-                continue
             below = _entered(inner, top)
             try:
                 for child in _without_files(below):
                     number += 1
                     waiting.append(f"{token}.{number}")
+                    with contextlib.suppress(PermissionError):
+                        os.chmod(child, 0o700, dir_fd=below)  # else it could not be moved
                     os.rename(child, waiting[-1], src_dir_fd=below, dst_dir_fd=top)
             finally:
                 os.close(below)
@@ -176,15 +176,12 @@ def _entered(name: str, folder: int | None) -> int:
 
 
 def _without_files(folder: int) -> list[str]:
-    """Remove everything in a folder but its folders; those, writable so that they can be moved."""
+    """Remove everything in a folder but the folders in which there is something; the names of those."""
     folders = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            else:
+            if not entry.is_dir(follow_symlinks=False):
                 os.unlink(entry.name, dir_fd=folder)
-    for name in folders:
-        with contextlib.suppress(PermissionError):
-            os.chmod(name, 0o700, dir_fd=folder)
+            elif not _removed_empty(entry.name, folder):
+                folders.append(entry.name)
     return folders
