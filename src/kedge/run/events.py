@@ -66,12 +66,19 @@ class EventLog:
 
     After `PROGRESS_KEPT` progress events a newer one takes the place of the one before it, so a run
     that reports for a week does not fill the store.
+
+    Args:
+        run_id: the run.
+        is_new: whether no event of it is recorded yet, and nobody else records one while it goes on.
     """
 
-    __slots__ = ("_last", "_progress", "_waiting", "run_id")
+    __slots__ = ("_last", "_number", "_progress", "_waiting", "run_id")
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, *, is_new: bool = False) -> None:
         self.run_id = run_id
+        self._number = (
+            0 if is_new else None
+        )  # of the last one that is recorded; None has to be asked for
         self._waiting: list[tuple[str, str, str]] = []
         self._progress = 0
         self._last: int | None = None
@@ -95,13 +102,17 @@ class EventLog:
         """As `flush`, within a transaction of whoever asks."""
         store = connection()
         if self._waiting:
-            seq = store.rows(
-                "SELECT coalesce(max(seq), 0) FROM events WHERE run = ?", (self.run_id,)
-            )
-            for row in self.taken(seq[0][0]):
+            number = self._number
+            if number is None:
+                asked = "SELECT coalesce(max(seq), 0) FROM events WHERE run = ?"
+                number = store.rows(asked, (self.run_id,))[0][0]
+            else:
+                self._number = number + len(self._waiting)
+            taken = self.taken(number)
+            store.write_many(_INSERT, taken)
+            for row in taken:
                 if row[3] == PROGRESS:
                     self._make_room(store, row[1])
-                store.write(_INSERT, row)
 
     def taken(self, number: int) -> list[tuple[str, int, str, str, str]]:
         """What waits as rows of the table, the first with the number after this one; nothing waits then."""

@@ -130,7 +130,8 @@ class Execution:
         self.cancel = cancel
         self.pool = pool
         self.keep = keep
-        self.events = events.EventLog(entry.id)
+        # Nothing is recorded before but of what was prepared for it.
+        self.events = events.EventLog(entry.id, is_new=entry.status == "created")
         self.folder = entry.folder
         self.place = f"{self.folder}/workspace"
         self._started: str | None = None
@@ -354,7 +355,8 @@ class Execution:
                 entry = self.entry
                 if entry.status != "running":
                     entry = record.update(entry, status="running", started=self._started)
-                self.events.write()
+                if entry.status == "running":  # else somebody took it for lost
+                    self.events.write()
             self.entry = entry
         except StoreBusy:
             if not hurried:
