@@ -20,7 +20,7 @@ import kedge
 from kedge import Boolean, CommandRuntime, File, Folder, Json, Number, String, Task
 from kedge.client import delivery
 from kedge.data import replace
-from kedge.errors import InputError, StartFailed, TaskError
+from kedge.errors import InputError, Lost, StartFailed, TaskError
 from kedge.executor import Ended, executors
 from kedge.executor.process import ProcessExecutor
 from kedge.middleware import (
@@ -32,6 +32,7 @@ from kedge.middleware import (
     using,
 )
 from kedge.run import events, record
+from kedge.run.events import EventLog
 from kedge.store import opened
 
 HOSTILE = "a b'\"$(touch pwned)`touch pwned`; touch pwned # *\n-é"
@@ -122,6 +123,24 @@ def test_its_timeout_holds_while_somebody_else_holds_the_store(executor: str) ->
         run = task.run_sync().run
     assert run.failure_kind == "timeout" and run.measured["wall_s"] < 1.5
     assert [event.type for event in events.events(run.id)] == ["started", "ended"]
+
+
+def test_a_run_that_somebody_takes_for_lost_goes_on_to_its_end() -> None:
+    class Taking(ExecutorMiddleware):
+        async def __call__(self, context: Any, call_next: Any) -> Any:
+            run = record.get(context.job.run_id)
+            taking = threading.Timer(0.3, record._ended, (run, Lost("gone"), {}, EventLog(run.id)))
+            taking.start()
+            try:
+                return await call_next(context)
+            finally:
+                taking.join()
+
+    command = "sleep 0.6; echo '{\"ratio\": 0.5}' >> out/progress.jsonl; sleep 0.3"
+    with using(Taking()):
+        ended = Task(runtime=CommandRuntime(command), executor="process").run_sync()
+    assert ended.failure is None and ended.run.failure_kind == "lost"
+    assert [event.type for event in events.events(ended.run.id)] == ["started", "ended"]
 
 
 def test_why_a_program_was_not_started_is_said_each_time(tmp_path: Path, executor: str) -> None:

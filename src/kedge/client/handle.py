@@ -61,7 +61,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`created` while it waits for its turn, `running`, then `succeeded`, `failed` or `cancelled`."""
+        """`created` until it goes on, `running`, then `succeeded`, `failed` or `cancelled`."""
         if self._future.done():
             error = self._future.exception()
             if error is not None:

@@ -124,7 +124,10 @@ class Executor(Registered, registry=executors):
         """
 
     def waits_for(self, payload: Any) -> bool:  # noqa: ARG002 - some have nothing that waits
-        """Whether a pool may have something that waits for such a payload: then `on_starting` says that it has not.
+        """Whether a pool may have something that waits for such a payload.
+
+        Then `_execute` calls `on_starting` of its job where it has not, and `on_tick` while it goes on: until one of
+        them is called, it is not recorded as running.
 
         Args:
             payload: what a runtime prepared.

@@ -67,6 +67,9 @@ class Group(Protocol):
 class OwnGroup(Group, Protocol):
     """A group that Kedge has made, and may keep for another program."""
 
+    def shared_mb(self) -> float:
+        """MiB of shared memory and tmpfs files that belong to it now, whoever made them."""
+
     def was_short(self) -> bool:
         """Whether it ever was at its limit of memory, or a process in it was killed for want of memory."""
 

@@ -129,6 +129,12 @@ class GroupV1:
         stat = folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
         return (stat["rss"] + stat.get("shmem", 0)) / (1 << 20) if "rss" in stat else None
 
+    def shared_mb(self) -> float:
+        """MiB of shared memory and tmpfs files."""
+        memory = self._made.get("memory")
+        stat = folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
+        return stat.get("shmem", 0) / (1 << 20)
+
     def was_short(self) -> bool:
         """Whether it was at its limit, or a process was killed for want of memory."""
         memory = self._made.get("memory")

@@ -77,6 +77,10 @@ class GroupV2:
         stat = folders.numbers(f"{self._folder}/memory.stat")
         return (stat["anon"] + stat.get("shmem", 0)) / (1 << 20) if "anon" in stat else None
 
+    def shared_mb(self) -> float:
+        """MiB of shared memory and tmpfs files."""
+        return folders.numbers(f"{self._folder}/memory.stat").get("shmem", 0) / (1 << 20)
+
     def was_short(self) -> bool:
         """Whether it was at its limit, or a process was killed for want of memory."""
         events = folders.numbers(f"{self._folder}/memory.events")

@@ -86,12 +86,13 @@ class ProcessExecutor(Executor):
     async def _execute(self, payload: Any, job: "Job") -> "Ended":
         with ExitStack() as after:
             post = None if job.pool is None else job.pool.guards.post(job.resources)
+            if post is not None:
+                after.enter_context(post)
             if post is None or not post.waits:
                 job.on_starting()
             if post is None:
                 bounds = after.enter_context(bounded(job, writable(job)))
             else:
-                after.enter_context(post)
                 bounds = Bounds(job, post.group(), writable(job))
                 after.callback(bounds.close)
             spec = specification(payload, job, bounds, after)

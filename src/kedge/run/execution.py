@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from kedge.contract import failure, progress, workspace
-from kedge.data import Data
+from kedge.data import Data, replace
 from kedge.errors import (
     KedgeError,
     Lost,
@@ -346,23 +346,22 @@ class Execution:
         return ended
 
     def _record(self, *, hurried: bool = False) -> None:
-        """Record what has happened so far; in a hurry, only if nobody else is recording something."""
+        """Record what has happened so far; in a hurry, while it goes on, only if nobody else is recording something."""
         if not self.events.waits or (self.task.executor.of_this_process and not self._has_folder):
             return  # or it is recorded when it has ended
         store = connection()
         try:
             with store.hurried() if hurried else nullcontext(), store.transaction():
-                entry = self.entry
-                if entry.status != "running":
-                    entry = record.update(entry, status="running", started=self._started)
-                if entry.status == "running":  # else somebody took it for lost
+                if record.goes_on(self.entry, self._started):  # else somebody took it for lost
                     self.events.write()
-            self.entry = entry
+            self.entry = replace(self.entry, status="running", started=self._started)
         except StoreBusy:
             if not hurried:
                 raise
         except StoreError:
-            if not disk_is_full(self.place):  # nor is it once what the program wrote was removed
+            if not (
+                hurried and disk_is_full(self.place)
+            ):  # nor is it once what the program wrote was removed
                 raise
             raise OutOfDisk(
                 "the disk is full, and nothing more of the run can be recorded",

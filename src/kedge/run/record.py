@@ -112,6 +112,11 @@ def update(
     return now_known if rows.change(run, facts) else get(run.id)
 
 
+def goes_on(run: Run, started: str | None) -> bool:
+    """Record that a run is running, since then; False where it was ended, or another process took it."""
+    return rows.change(run, {"status": "running", "started": started})
+
+
 def finish(
     run: Run,
     failure: RunFailed | None = None,

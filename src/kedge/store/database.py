@@ -79,19 +79,19 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            with self._told() as connection:
+                connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(StoreError), self._told() as connection:
                 connection.execute("ROLLBACK")
             raise
-        with self._told() as connection:
-            connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def hurried(self) -> Iterator[None]:
         """A block that waits for no other process's write; it raises `StoreBusy` where there is one."""
-        with self._told() as connection:
-            connection.execute("PRAGMA busy_timeout = 0")
         try:
+            with self._told() as connection:
+                connection.execute("PRAGMA busy_timeout = 0")
             yield
         finally:
             with self._told() as connection:

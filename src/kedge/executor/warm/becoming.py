@@ -31,9 +31,9 @@ class Command(zygote.Fork):
 
     def make(self, data: bytes, line: int) -> NoReturn:
         """Execute what is ordered; where that fails, say why on the line, which is closed where it does not."""
-        found = marshal.loads(data)
         os.set_inheritable(line, False)
         try:
+            found = marshal.loads(data)
             os.chdir(found["folder"])
             execute(found["argv"], found["env"])
         except Exception as error:  # noqa: BLE001 - what cannot be passed on is a ValueError

@@ -1,5 +1,6 @@
 """One call in a fork, as the loop that all executors share sees it."""
 
+import errno
 import json
 import marshal
 import os
@@ -32,7 +33,7 @@ from kedge.task.payload import Forkable, Process
 
 _LEAVE_S: Final = 0.02  # as a program in a sandbox of its own gets, to be buried with what it used
 _PACKET: Final = 1 << 16
-_WORD: Final = 16
+_WORD, _DIGITS = 16, 4  # of a number of an error
 _NAME_BYTES: Final = 7  # twice as many letters: the kernel keeps 15
 _MOST_FILES: Final = 1000  # mounted; more are copied
 
@@ -225,10 +226,11 @@ class Forked:
     def _was_not_executed(self) -> bool:
         """Whether it could not become its program, as it has said before anything else could."""
         try:
-            self._error = int(self._taken.call.recv(_WORD, socket.MSG_DONTWAIT) or b"0")
+            said = self._taken.call.recv(_WORD, socket.MSG_DONTWAIT)
         except OSError:  # it was executed, and nobody has the other end any more
             return False
-        return self._error != 0
+        self._error = int(said) if said.isdigit() and len(said) <= _DIGITS else errno.EINVAL
+        return bool(said)
 
     def close(self) -> None:
         """Kill what still runs."""

@@ -69,8 +69,11 @@ class Post:
     ) -> None:
         """Have it wait for another program, if it can."""
         guard, self._guard = self._guard, None
+        serves = False
         with suppress(OSError):  # without a descriptor left, say
-            if guard is not None and self._serves_again():
+            serves = guard is not None and self._serves_again()
+        with suppress(OSError):
+            if guard is not None and serves:
                 self._waiting = _told(guard, self._prepared, self._take_back)
             elif guard is not None:
                 guard.leave()

@@ -484,7 +484,7 @@ class Keeper:
             said = []
         if said in ([b"born"], [b"joined"]) and one.step == "born":
             one.process = sender
-            if one.group is not None and said == [b"born"]:
+            if one.group is not None and not (said == [b"joined"] and _entrances(one)):
                 one.group.join(sender)
             one.descriptors.append(os.pidfd_open(sender))
             for limit, values in one.limits.items():

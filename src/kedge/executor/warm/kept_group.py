@@ -10,7 +10,7 @@ from kedge.executor import cgroups
 from kedge.executor.cgroup import Usage
 from kedge.task.resources import Resources
 
-_LEFT_MB: Final = 2.0  # Kedge's own process in a slot has half of it
+_LEFT_MB: Final = 1.0
 
 
 @final
@@ -37,9 +37,11 @@ class KeptGroup:
 
     def close(self) -> None:
         """Kill what is left in it, and remove it."""
-        if self.group is not None:
-            self.group.remove()
-        self._let_go()
+        try:
+            if self.group is not None:
+                self.group.remove()
+        finally:
+            self._let_go()
 
     def forget(self) -> None:
         """Let go of it where it is another process's, whose fork this one is."""
@@ -58,7 +60,7 @@ def is_as_new(group: cgroups.OwnGroup, own_processes: int = 0) -> bool:
     """
     return (
         len(group.processes()) <= own_processes
-        and (group.memory_mb() or 0.0) < _LEFT_MB
+        and group.shared_mb() < _LEFT_MB
         and not group.was_short()
     )
 

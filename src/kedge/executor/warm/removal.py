@@ -57,7 +57,7 @@ class Removal:
 
         Else it would be removed while its owner is busy, and two threads of Python get in each other's way.
         """
-        if self._waiting and (aside := self._aside) is not None:
+        if self._waiting and os.getpid() == self._process and (aside := self._aside) is not None:
             aside.thread.go_on()
 
     def close(self) -> None:
