@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import kedge
+from kedge.executor import cgroups
 
 PERFORMING = Path(__file__).parent / "performing.py"
 # A user number without an account, of this test process alone: limits are counted by it.
@@ -22,6 +23,15 @@ INSIDE_PYTHON = "/usr/bin/python3"
 
 # Root plays both; anybody else is themselves.
 PEOPLE = ("root", "user") if os.geteuid() == 0 else ("me",)
+
+
+@pytest.fixture(scope="session")
+def control_groups() -> None:
+    """All that limit something; without them there is nothing to be tried."""
+    found = cgroups.look().available if os.geteuid() == 0 else None
+    if found is None or found.controllers != {"memory", "pids", "cpu"}:
+        reason = "not root" if found is None else found.reason
+        pytest.skip(f"not all control groups can be had here: {reason}")
 
 
 class Person:

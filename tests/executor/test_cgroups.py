@@ -23,10 +23,7 @@ PATIENCE_S = 30
 
 AVAILABLE = cgroups.look().available if os.geteuid() == 0 else cgroups.Available(None, frozenset())
 
-needs_all = pytest.mark.skipif(
-    AVAILABLE.controllers != {"memory", "pids", "cpu"},
-    reason=f"not all control groups can be had here: {AVAILABLE.reason or 'not root'}",
-)
+needs_all = pytest.mark.usefixtures("control_groups")
 
 # Held until somebody writes a line to it, as a program that has to wait for its limits.
 HELD = "import sys; sys.stdin.readline()\n"

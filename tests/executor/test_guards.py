@@ -355,12 +355,7 @@ def test_one_that_is_closed_leaves_nobody_and_is_not_asked_again(
 
 # --- their control groups
 
-AVAILABLE = cgroups.look().available if os.geteuid() == 0 else cgroups.Available(None, frozenset())
-
-needs_groups = pytest.mark.skipif(
-    not {"memory", "pids"} <= AVAILABLE.controllers,
-    reason=f"not all control groups can be had here: {AVAILABLE.reason or 'not root'}",
-)
+needs_groups = pytest.mark.usefixtures("control_groups")
 
 
 def group_of(guards: Guards, tmp_path: Path, resources: Resources = RESOURCES) -> str:

@@ -125,15 +125,12 @@ class GroupV1:
 
     def memory_mb(self) -> float | None:
         """MiB that belong to the processes now."""
-        memory = self._made.get("memory")
-        stat = folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
+        stat = self._stat()
         return (stat["rss"] + stat.get("shmem", 0)) / (1 << 20) if "rss" in stat else None
 
     def shared_mb(self) -> float:
         """MiB of shared memory and tmpfs files."""
-        memory = self._made.get("memory")
-        stat = folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
-        return stat.get("shmem", 0) / (1 << 20)
+        return self._stat().get("shmem", 0) / (1 << 20)
 
     def was_short(self) -> bool:
         """Whether it was at its limit, or a process was killed for want of memory."""
@@ -151,6 +148,10 @@ class GroupV1:
         """Kill what is left, remove every folder."""
         folders.kill_all(self._folders)
         folders.remove(self._folders)
+
+    def _stat(self) -> dict[str, int]:
+        memory = self._made.get("memory")
+        return folders.numbers(f"{memory}/memory.stat") if memory is not None else {}
 
 
 def _was_full(memory: str) -> bool:

@@ -74,12 +74,12 @@ class GroupV2:
 
     def memory_mb(self) -> float | None:
         """MiB that belong to the processes now."""
-        stat = folders.numbers(f"{self._folder}/memory.stat")
+        stat = self._stat()
         return (stat["anon"] + stat.get("shmem", 0)) / (1 << 20) if "anon" in stat else None
 
     def shared_mb(self) -> float:
         """MiB of shared memory and tmpfs files."""
-        return folders.numbers(f"{self._folder}/memory.stat").get("shmem", 0) / (1 << 20)
+        return self._stat().get("shmem", 0) / (1 << 20)
 
     def was_short(self) -> bool:
         """Whether it was at its limit, or a process was killed for want of memory."""
@@ -94,6 +94,9 @@ class GroupV2:
         """Kill what is left, remove leaf and folder."""
         folders.kill_all((self._folder,))
         folders.remove((self._folder,))
+
+    def _stat(self) -> dict[str, int]:
+        return folders.numbers(f"{self._folder}/memory.stat")
 
     def _forks_refused(self) -> int | None:
         # Counted in the group whose limit it was since Linux 6.11, before that where the forking process is.

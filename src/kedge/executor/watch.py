@@ -139,9 +139,7 @@ class _Watch:
         self.asked_all = False
         self.killed: float | None = None
         self.tail = b""
-        self.poll = (
-            select.poll()
-        )  # of half a dozen: `selectors` takes longer for each than the kernel
+        self.poll = select.poll()  # `selectors` takes longer for each of them than the kernel
 
     def run(self) -> Ended:
         if self.job.pool is not None:

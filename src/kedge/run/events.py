@@ -69,16 +69,15 @@ class EventLog:
 
     Args:
         run_id: the run.
-        is_new: whether no event of it is recorded yet, and nobody else records one while it goes on.
+        is_new: whether no event of it is recorded yet. Nobody else may record one before it has ended.
     """
 
     __slots__ = ("_last", "_number", "_progress", "_waiting", "run_id")
 
     def __init__(self, run_id: str, *, is_new: bool = False) -> None:
         self.run_id = run_id
-        self._number = (
-            0 if is_new else None
-        )  # of the last one that is recorded; None has to be asked for
+        # Of the last one that is recorded; None has to be asked for.
+        self._number = 0 if is_new else None
         self._waiting: list[tuple[str, str, str]] = []
         self._progress = 0
         self._last: int | None = None

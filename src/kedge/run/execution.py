@@ -51,7 +51,7 @@ _SCARCE: Final = (
     errno.EDQUOT,
 )
 
-_SOON_S: Final = 0.04  # most short programs are over by then
+_SOON_S: Final = 0.04  # most short programs are over by then, and all of them is recorded at once
 
 
 class Observer(Data):
@@ -298,9 +298,7 @@ class Execution:
             if self._has_workspace:
                 self._was_full = disk_is_full(made.folder)
                 on_progress(reader.poll())
-            if (
-                time.monotonic() - began > _SOON_S
-            ):  # else it may be over, and all is recorded at once
+            if time.monotonic() - began > _SOON_S:
                 self._record(hurried=True)
             self.observer.tick()
 
@@ -359,9 +357,8 @@ class Execution:
             if not hurried:
                 raise
         except StoreError:
-            if not (
-                hurried and disk_is_full(self.place)
-            ):  # nor is it once what the program wrote was removed
+            # Once what the program wrote was removed there may be room again.
+            if not hurried or not disk_is_full(self.place):
                 raise
             raise OutOfDisk(
                 "the disk is full, and nothing more of the run can be recorded",

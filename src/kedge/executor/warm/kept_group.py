@@ -10,7 +10,7 @@ from kedge.executor import cgroups
 from kedge.executor.cgroup import Usage
 from kedge.task.resources import Resources
 
-_LEFT_MB: Final = 1.0
+_LEFT_MB: Final = 1.0  # of files in memory, to which the next program may be held
 
 
 @final
